@@ -1,0 +1,3 @@
+//! Measurements against peers in one run
+
+fn main() {}

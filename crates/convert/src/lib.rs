@@ -1,0 +1,1 @@
+//! Turns a safetensors BERT model into a GGUF file

@@ -1,0 +1,1 @@
+//! Reads and writes GGUF headers defensively, from bytes

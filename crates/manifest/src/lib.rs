@@ -1,0 +1,1 @@
+//! Model manifests and the choice of the best model that fits

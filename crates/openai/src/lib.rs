@@ -1,0 +1,1 @@
+//! Wire types of the OpenAI API: requests, replies, stream chunks, errors, limits

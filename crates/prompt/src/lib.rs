@@ -1,0 +1,1 @@
+//! Chat templates, rag_prompt policies and the token budget

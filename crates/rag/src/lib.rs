@@ -1,0 +1,1 @@
+//! Chunking, query building, context assembly and citations

@@ -1,0 +1,3 @@
+//! The command people type, and the supervisor
+
+fn main() {}

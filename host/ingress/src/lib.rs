@@ -1,0 +1,1 @@
+//! The only listener on the outside

@@ -1,0 +1,1 @@
+//! Qdrant's REST API over its own engine

@@ -1,0 +1,1 @@
+//! The WasmEdge WASI-NN plugin over the engine

@@ -1,0 +1,3 @@
+//! The node's application inside the sandbox
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Sockets and an async runtime for hyper inside WasmEdge
