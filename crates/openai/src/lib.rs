@@ -1,1 +1,34 @@
-//! Wire types of the OpenAI API: requests, replies, stream chunks, errors, limits
+//! Wire types of the OpenAI API: requests, replies, stream chunks, errors, limits.
+//!
+//! Each request has one `parse(bytes, &Limits)`, which turns what was sent into what was *meant*:
+//! alternatives (`stop` as a string or a list, content as text or parts) become one shape, every
+//! number is in range, every list within its limit. A known field with a bad value, or one this
+//! node does not honour yet, is a 400 that names it; unknown fields are ignored.
+//!
+//! Invariant: nothing that `parse` returns needs checking again for shape or size. What depends on
+//! the model (vocabulary, context) is checked by whoever knows the model.
+
+pub mod chat;
+pub mod completion;
+pub mod embedding;
+mod error;
+mod fields;
+pub mod info;
+mod limits;
+pub mod model;
+mod sampling;
+pub mod schema;
+pub mod sse;
+pub mod tokenize;
+mod usage;
+
+pub use chat::{ChatChunk, ChatReply, ChatRequest, Message, Role};
+pub use completion::{CompletionReply, CompletionRequest};
+pub use embedding::{EmbeddingReply, EmbeddingRequest};
+pub use error::ApiError;
+pub use info::{Citation, NodeInfo, RetrieveReply, RetrieveRequest};
+pub use limits::Limits;
+pub use model::{Model, ModelList};
+pub use sampling::{Constraint, LogitBias, Sampling};
+pub use tokenize::{TokenizeReply, TokenizeRequest};
+pub use usage::{FinishReason, PromptTokensDetails, Usage};

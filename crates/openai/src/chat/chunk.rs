@@ -1,0 +1,151 @@
+//! The chunks of a streamed answer.
+//!
+//! Order: the role (with citations and warning), text, the reason it ended, usage where asked for.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::chat::LogProbs;
+use crate::{Citation, FinishReason, Usage};
+
+/// One chunk.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ChatChunk {
+    /// Identifier of the answer, the same in every chunk.
+    pub id: String,
+    /// Always `chat.completion.chunk`.
+    pub object: Cow<'static, str>,
+    /// Unix seconds, the same in every chunk.
+    pub created: u64,
+    /// The model that answers.
+    pub model: String,
+    /// What the engine is built from.
+    #[serde(default)]
+    pub system_fingerprint: Option<String>,
+    /// What is new; empty in the chunk of usage.
+    pub choices: Vec<ChunkChoice>,
+    /// Absent unless asked for; then `null` in every chunk but the last.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "some"
+    )]
+    pub usage: Option<Option<Usage>>,
+    /// An addition, on the first chunk: why the answer comes without retrieval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
+}
+
+/// Keeps `null` apart from absent.
+fn some<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<Option<Usage>>, D::Error> {
+    Option::deserialize(input).map(Some)
+}
+
+/// What is new in an answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ChunkChoice {
+    /// Always 0.
+    pub index: u32,
+    /// What is new.
+    pub delta: Delta,
+    /// Log-probabilities of the new text, where asked for.
+    #[serde(default)]
+    pub logprobs: Option<LogProbs>,
+    /// Why the text ended, on the last chunk with a choice.
+    pub finish_reason: Option<FinishReason>,
+}
+
+/// What is new in a message.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Delta {
+    /// `assistant`, on the first chunk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Cow<'static, str>>,
+    /// More text, whole UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
+    /// An addition, on the first chunk: the passages that went into the prompt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub citations: Option<Vec<Citation>>,
+}
+
+/// What all chunks of an answer, and a whole reply, have in common.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ChunkHead {
+    /// Identifier of the answer.
+    pub id: String,
+    /// Unix seconds.
+    pub created: u64,
+    /// The model that answers.
+    pub model: String,
+    /// What the engine is built from.
+    pub system_fingerprint: Option<String>,
+    /// Whether the stream ends with usage.
+    pub include_usage: bool,
+    /// The passages that went into the prompt; `None` where nothing was looked up.
+    pub citations: Option<Vec<Citation>>,
+    /// Why there was no retrieval.
+    pub warning: Option<String>,
+}
+
+impl ChunkHead {
+    /// The first chunk: the role, what was retrieved, and the warning.
+    pub fn first(&self) -> ChatChunk {
+        let delta = Delta {
+            role: Some(Cow::Borrowed("assistant")),
+            content: Some(String::new()),
+            citations: self.citations.clone(),
+        };
+        let mut chunk = self.choice(delta, None, None);
+        chunk.warning = self.warning.clone();
+        chunk
+    }
+
+    /// A chunk of text.
+    pub fn text(&self, text: String, logprobs: Option<LogProbs>) -> ChatChunk {
+        let delta = Delta {
+            content: Some(text),
+            ..Delta::default()
+        };
+        self.choice(delta, logprobs, None)
+    }
+
+    /// The last chunk with a choice.
+    pub fn finish(&self, reason: FinishReason) -> ChatChunk {
+        self.choice(Delta::default(), None, Some(reason))
+    }
+
+    /// The chunk of usage; to be sent only if `include_usage`.
+    pub fn usage(&self, usage: Usage) -> ChatChunk {
+        self.chunk(Vec::new(), Some(Some(usage)))
+    }
+
+    fn choice(
+        &self,
+        delta: Delta,
+        logprobs: Option<LogProbs>,
+        finish_reason: Option<FinishReason>,
+    ) -> ChatChunk {
+        let choice = ChunkChoice {
+            index: 0,
+            delta,
+            logprobs,
+            finish_reason,
+        };
+        self.chunk(vec![choice], self.include_usage.then_some(None))
+    }
+
+    fn chunk(&self, choices: Vec<ChunkChoice>, usage: Option<Option<Usage>>) -> ChatChunk {
+        ChatChunk {
+            id: self.id.clone(),
+            object: Cow::Borrowed("chat.completion.chunk"),
+            created: self.created,
+            model: self.model.clone(),
+            system_fingerprint: self.system_fingerprint.clone(),
+            choices,
+            usage,
+            warning: None,
+        }
+    }
+}

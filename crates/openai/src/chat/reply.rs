@@ -1,0 +1,93 @@
+//! The whole answer, for requests that do not stream.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::chat::{ChunkHead, LogProbs};
+use crate::{Citation, FinishReason, Usage};
+
+/// A chat answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ChatReply {
+    /// Identifier of the answer.
+    pub id: String,
+    /// Always `chat.completion`.
+    pub object: Cow<'static, str>,
+    /// Unix seconds.
+    pub created: u64,
+    /// The model that answered.
+    pub model: String,
+    /// The answer, in a list of one.
+    pub choices: Vec<ChatChoice>,
+    /// Tokens it took.
+    pub usage: Usage,
+    /// What the engine is built from.
+    #[serde(default)]
+    pub system_fingerprint: Option<String>,
+    /// An addition: why the answer came without retrieval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
+}
+
+/// One answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ChatChoice {
+    /// Always 0.
+    pub index: u32,
+    /// What the model says.
+    pub message: AssistantMessage,
+    /// Log-probabilities, where asked for.
+    #[serde(default)]
+    pub logprobs: Option<LogProbs>,
+    /// Why the text ended.
+    pub finish_reason: FinishReason,
+}
+
+/// What the model says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AssistantMessage {
+    /// Always `assistant`.
+    pub role: Cow<'static, str>,
+    /// The text.
+    pub content: Option<String>,
+    /// Always `null`.
+    #[serde(default)]
+    pub refusal: Option<String>,
+    /// An addition: the passages that went into the prompt. Absent where nothing was looked up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub citations: Option<Vec<Citation>>,
+}
+
+impl ChatReply {
+    /// The answer to one request.
+    pub fn new(
+        head: &ChunkHead,
+        content: String,
+        logprobs: Option<LogProbs>,
+        finish_reason: FinishReason,
+        usage: Usage,
+    ) -> Self {
+        let message = AssistantMessage {
+            role: Cow::Borrowed("assistant"),
+            content: Some(content),
+            refusal: None,
+            citations: head.citations.clone(),
+        };
+        Self {
+            id: head.id.clone(),
+            object: Cow::Borrowed("chat.completion"),
+            created: head.created,
+            model: head.model.clone(),
+            choices: vec![ChatChoice {
+                index: 0,
+                message,
+                logprobs,
+                finish_reason,
+            }],
+            usage,
+            system_fingerprint: head.system_fingerprint.clone(),
+            warning: head.warning.clone(),
+        }
+    }
+}

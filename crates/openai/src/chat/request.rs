@@ -1,0 +1,123 @@
+//! The chat request, reduced to what it means.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::chat::Message;
+use crate::fields::{self, Fields};
+use crate::{ApiError, Limits, Sampling};
+
+/// A chat request, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChatRequest {
+    /// The model asked for; the node's chat model when absent.
+    pub model: Option<String>,
+    /// The conversation; never empty.
+    pub messages: Vec<Message>,
+    /// How to choose tokens.
+    pub sampling: Sampling,
+    /// Most likely tokens to report at each position; `None` = no log-probabilities at all.
+    pub logprobs: Option<u32>,
+    /// Whether to stream.
+    pub stream: bool,
+    /// Whether a stream ends with a chunk of usage.
+    pub include_usage: bool,
+    /// The caller's own mark for the end user.
+    pub user: Option<String>,
+    /// The caller's own notes.
+    pub metadata: BTreeMap<String, String>,
+    /// Requests with the same key are likely to share their start.
+    pub prompt_cache_key: Option<String>,
+}
+
+impl ChatRequest {
+    /// Reads a request.
+    ///
+    /// # Errors
+    /// 400 naming the field that is wrong, over its limit, or not honoured yet.
+    pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, ApiError> {
+        let map = fields::body(bytes)?;
+        let root = Fields::root(&map);
+        refuse_unsupported(&root)?;
+        let (stream, include_usage) = stream(&root)?;
+        Ok(Self {
+            model: root.name("model", limits)?,
+            messages: Message::parse_list(&root, limits)?,
+            sampling: Sampling::parse(&root, limits)?,
+            logprobs: logprobs(&root, limits)?,
+            stream,
+            include_usage,
+            user: root.name("user", limits)?,
+            metadata: metadata(&root, limits)?,
+            prompt_cache_key: root.name("prompt_cache_key", limits)?,
+        })
+    }
+}
+
+/// What this node does not do yet; the values that ask for nothing pass.
+fn refuse_unsupported(root: &Fields<'_>) -> Result<(), ApiError> {
+    root.refuse("tools", &[json!([])])?;
+    root.refuse("tool_choice", &[json!("none"), json!("auto")])?;
+    root.refuse("functions", &[json!([])])?;
+    root.refuse("function_call", &[json!("none"), json!("auto")])?;
+    root.boolean("parallel_tool_calls")?;
+    root.boolean("store")?;
+    root.refuse("store", &[json!(false)])?;
+    root.refuse("modalities", &[json!(["text"])])?;
+    for key in ["audio", "prediction", "web_search_options", "moderation"] {
+        root.refuse(key, &[])?;
+    }
+    root.refuse("service_tier", &[json!("auto"), json!("default")])?;
+    root.refuse("reasoning_effort", &[json!("none")])?;
+    root.refuse("verbosity", &[json!("medium")])?;
+    refuse_several(root)
+}
+
+/// More than one answer to a request is not honoured yet.
+pub(crate) fn refuse_several(root: &Fields<'_>) -> Result<(), ApiError> {
+    root.count("n", 1..=128)?;
+    root.refuse("n", &[json!(1), json!(1.0)])
+}
+
+pub(crate) fn stream(root: &Fields<'_>) -> Result<(bool, bool), ApiError> {
+    let stream = root.boolean("stream")?.unwrap_or(false);
+    let Some(options) = root.object("stream_options")? else {
+        return Ok((stream, false));
+    };
+    if !stream {
+        let message = "`stream_options` is only allowed when `stream` is true.";
+        return Err(ApiError::invalid_value("stream_options", message));
+    }
+    Ok((stream, options.boolean("include_usage")?.unwrap_or(false)))
+}
+
+fn logprobs(root: &Fields<'_>, limits: &Limits) -> Result<Option<u32>, ApiError> {
+    let wanted = root.boolean("logprobs")?.unwrap_or(false);
+    match root.count("top_logprobs", 0..=limits.top_logprobs_max)? {
+        Some(top) if top > 0 && !wanted => {
+            let message = "`top_logprobs` needs `logprobs` to be true.";
+            Err(ApiError::invalid_value("top_logprobs", message))
+        }
+        top => Ok(wanted.then(|| top.unwrap_or(0))),
+    }
+}
+
+fn metadata(root: &Fields<'_>, limits: &Limits) -> Result<BTreeMap<String, String>, ApiError> {
+    let Some(map) = root.object("metadata")? else {
+        return Ok(BTreeMap::new());
+    };
+    fields::too_long("metadata", map.len(), limits.metadata_max)?;
+    map.entries()
+        .map(|(key, value)| match value {
+            Value::String(text) if key.len().max(text.len()) <= limits.name_bytes_max => {
+                Ok((key.clone(), text.clone()))
+            }
+            _ => {
+                let max = limits.name_bytes_max;
+                let message = format!("`metadata` maps strings to strings of at most {max} bytes.");
+                Err(ApiError::invalid_value("metadata", message))
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,227 @@
+//! `POST /v1/completions`: plain continuation of a prompt.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::chat::TokenLogProb;
+use crate::fields::{self, Fields};
+use crate::tokenize::text_list;
+use crate::{ApiError, FinishReason, Limits, Sampling, Usage};
+
+/// Tokens generated when a request names no maximum: what OpenAI's specification says.
+pub const TOKENS_MAX_DEFAULT: u32 = 16;
+
+/// A completion request, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CompletionRequest {
+    /// The model asked for; the node's chat model when absent.
+    pub model: Option<String>,
+    /// What to continue, never empty; each becomes a choice.
+    pub prompts: Vec<Prompt>,
+    /// How to choose tokens; `tokens_max` is always there.
+    pub sampling: Sampling,
+    /// Most likely tokens to report at each position; `None` = no log-probabilities at all.
+    pub logprobs: Option<u32>,
+    /// Whether the text starts with the prompt.
+    pub echo: bool,
+    /// Whether to stream.
+    pub stream: bool,
+    /// Whether a stream ends with a chunk of usage.
+    pub include_usage: bool,
+    /// The caller's own mark for the end user.
+    pub user: Option<String>,
+}
+
+/// Text to continue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Prompt {
+    /// As text.
+    Text(String),
+    /// As token ids.
+    Tokens(Vec<u32>),
+}
+
+impl CompletionRequest {
+    /// Reads a request.
+    ///
+    /// # Errors
+    /// 400 naming the field that is wrong, over its limit, or not honoured yet.
+    pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, ApiError> {
+        let map = fields::body(bytes)?;
+        let root = Fields::root(&map);
+        root.refuse("suffix", &[json!("")])?;
+        root.count("best_of", 1..=20)?;
+        root.refuse("best_of", &[json!(1)])?;
+        crate::chat::refuse_several(&root)?;
+        let (stream, include_usage) = crate::chat::stream(&root)?;
+        let mut sampling = Sampling::parse(&root, limits)?;
+        sampling.tokens_max.get_or_insert(TOKENS_MAX_DEFAULT);
+        let logprobs = root.count("logprobs", 0..=limits.top_logprobs_max)?;
+        let echo = root.boolean("echo")?.unwrap_or(false);
+        if echo && logprobs.is_some() {
+            let message = "`logprobs` of an echoed prompt are not supported by this node yet.";
+            return Err(ApiError::unsupported("logprobs", message));
+        }
+        Ok(Self {
+            model: root.name("model", limits)?,
+            prompts: prompts(&root, limits)?,
+            sampling,
+            logprobs,
+            echo,
+            stream,
+            include_usage,
+            user: root.name("user", limits)?,
+        })
+    }
+}
+
+fn prompts(root: &Fields<'_>, limits: &Limits) -> Result<Vec<Prompt>, ApiError> {
+    let texts_or_tokens = Inputs::parse(root, "prompt", limits)?;
+    Ok(match texts_or_tokens {
+        Inputs::Texts(texts) => texts.into_iter().map(Prompt::Text).collect(),
+        Inputs::Tokens(lists) => lists.into_iter().map(Prompt::Tokens).collect(),
+    })
+}
+
+/// A field that is a string, a list of strings, a token list or a list of token lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Inputs {
+    Texts(Vec<String>),
+    Tokens(Vec<Vec<u32>>),
+}
+
+impl Inputs {
+    pub(crate) fn parse(root: &Fields<'_>, key: &str, limits: &Limits) -> Result<Self, ApiError> {
+        const EXPECTED: &str = "a string, a list of strings, a token list or a list of token lists";
+        let inputs = match root.require(key)? {
+            Value::String(text) => Self::Texts(vec![text.clone()]),
+            Value::Array(list) => match list.first() {
+                None => return Err(ApiError::invalid_value(key, format!("`{key}` is empty."))),
+                Some(Value::String(_)) => Self::Texts(text_list(list, key, limits)?),
+                Some(Value::Number(_)) => Self::Tokens(vec![tokens(list, key, limits)?]),
+                Some(Value::Array(_)) => Self::Tokens(token_lists(list, key, limits)?),
+                Some(_) => return Err(ApiError::invalid_type(key, EXPECTED)),
+            },
+            _ => return Err(ApiError::invalid_type(key, EXPECTED)),
+        };
+        let bytes = match &inputs {
+            Self::Texts(texts) => texts.iter().map(String::len).sum(),
+            Self::Tokens(_) => 0,
+        };
+        fields::too_large(key, bytes, limits.text_bytes_max)?;
+        Ok(inputs)
+    }
+}
+
+fn tokens(list: &[Value], param: &str, limits: &Limits) -> Result<Vec<u32>, ApiError> {
+    if list.is_empty() {
+        return Err(ApiError::invalid_value(
+            param,
+            format!("`{param}` is empty."),
+        ));
+    }
+    fields::token_ids(list, param, limits.input_tokens_max)
+}
+
+fn token_lists(list: &[Value], param: &str, limits: &Limits) -> Result<Vec<Vec<u32>>, ApiError> {
+    fields::too_long(param, list.len(), limits.inputs_max)?;
+    let lists = list.iter().enumerate().map(|(index, value)| {
+        let param = format!("{param}[{index}]");
+        match value {
+            Value::Array(ids) => tokens(ids, &param, limits),
+            _ => Err(ApiError::invalid_type(param, "a list of token ids")),
+        }
+    });
+    lists.collect()
+}
+
+/// A completion, and each chunk of a streamed one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CompletionReply {
+    /// Identifier of the answer.
+    pub id: String,
+    /// Always `text_completion`.
+    pub object: Cow<'static, str>,
+    /// Unix seconds.
+    pub created: u64,
+    /// The model that answered.
+    pub model: String,
+    /// What the engine is built from.
+    #[serde(default)]
+    pub system_fingerprint: Option<String>,
+    /// One choice a prompt; empty in a stream's chunk of usage.
+    pub choices: Vec<CompletionChoice>,
+    /// Tokens it took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+}
+
+/// The continuation of one prompt, or a piece of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CompletionChoice {
+    /// Which prompt.
+    pub index: u32,
+    /// The text.
+    pub text: String,
+    /// Log-probabilities, where asked for.
+    #[serde(default)]
+    pub logprobs: Option<CompletionLogProbs>,
+    /// Why the text ended; `null` before the last chunk of a stream.
+    pub finish_reason: Option<FinishReason>,
+}
+
+impl CompletionReply {
+    /// A reply or a chunk.
+    pub fn new(
+        id: impl Into<String>,
+        created: u64,
+        model: impl Into<String>,
+        choices: Vec<CompletionChoice>,
+        usage: Option<Usage>,
+    ) -> Self {
+        Self {
+            id: id.into(),
+            object: Cow::Borrowed("text_completion"),
+            created,
+            model: model.into(),
+            system_fingerprint: None,
+            choices,
+            usage,
+        }
+    }
+}
+
+/// Log-probabilities as completions carry them: parallel lists.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct CompletionLogProbs {
+    /// Texts of the tokens.
+    pub tokens: Vec<String>,
+    /// Natural logarithms of their probabilities.
+    pub token_logprobs: Vec<f32>,
+    /// The likeliest tokens at each position.
+    pub top_logprobs: Vec<BTreeMap<String, f32>>,
+    /// Where each token starts in the text, in characters.
+    pub text_offset: Vec<u32>,
+}
+
+impl CompletionLogProbs {
+    /// From tokens; the first starts `offset` characters into the text.
+    pub fn new(tokens: &[TokenLogProb], offset: u32) -> Self {
+        let mut out = Self::default();
+        let mut at = offset;
+        for token in tokens {
+            out.tokens.push(token.token.clone());
+            out.token_logprobs.push(token.logprob);
+            let top = token.top_logprobs.iter();
+            out.top_logprobs
+                .push(top.map(|top| (top.token.clone(), top.logprob)).collect());
+            out.text_offset.push(at);
+            let chars = u32::try_from(token.token.chars().count()).unwrap_or(u32::MAX);
+            at = at.saturating_add(chars);
+        }
+        out
+    }
+}

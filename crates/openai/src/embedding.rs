@@ -1,0 +1,234 @@
+//! `POST /v1/embeddings`.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+use crate::completion::Inputs;
+use crate::fields::{self, Fields};
+use crate::{ApiError, Limits, Usage};
+
+/// An embeddings request, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EmbeddingRequest {
+    /// The model asked for; the node's embedding model when absent.
+    pub model: Option<String>,
+    /// What to embed, never empty.
+    pub input: EmbeddingInput,
+    /// How vectors are written.
+    pub encoding: Encoding,
+    /// Length of the vectors; has to be the model's own, see [`EmbeddingRequest::check_dimensions`].
+    pub dimensions: Option<u32>,
+    /// The caller's own mark for the end user.
+    pub user: Option<String>,
+}
+
+/// What to embed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EmbeddingInput {
+    /// Texts.
+    Texts(Vec<String>),
+    /// Token lists, none of them empty.
+    Tokens(Vec<Vec<u32>>),
+}
+
+impl EmbeddingInput {
+    /// How many vectors to give.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Texts(texts) => texts.len(),
+            Self::Tokens(lists) => lists.len(),
+        }
+    }
+
+    /// Never, after `parse`.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The engine's form: a JSON array of strings or of arrays of ids.
+    pub fn to_json(&self) -> String {
+        let json = match self {
+            Self::Texts(texts) => serde_json::to_string(texts),
+            Self::Tokens(lists) => serde_json::to_string(lists),
+        };
+        json.expect("strings and numbers always serialise")
+    }
+}
+
+/// How vectors are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Encoding {
+    /// As a list of numbers.
+    #[default]
+    Float,
+    /// As base64 of 32-bit little-endian floats.
+    Base64,
+}
+
+impl EmbeddingRequest {
+    /// Reads a request.
+    ///
+    /// # Errors
+    /// 400 naming the field that is wrong or over its limit.
+    pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, ApiError> {
+        let map = fields::body(bytes)?;
+        let root = Fields::root(&map);
+        let input = match Inputs::parse(&root, "input", limits)? {
+            Inputs::Texts(texts) => EmbeddingInput::Texts(texts),
+            Inputs::Tokens(lists) => EmbeddingInput::Tokens(lists),
+        };
+        if let EmbeddingInput::Texts(texts) = &input
+            && let Some(index) = texts.iter().position(String::is_empty)
+        {
+            let message = format!("`input[{index}]` is empty.");
+            return Err(ApiError::invalid_value("input", message));
+        }
+        Ok(Self {
+            model: root.name("model", limits)?,
+            input,
+            encoding: encoding(&root)?,
+            dimensions: root.count("dimensions", 1..=65_536)?,
+            user: root.name("user", limits)?,
+        })
+    }
+
+    /// Refuses a length other than the model's own `dimensions`.
+    ///
+    /// # Errors
+    /// 400 naming `dimensions`.
+    pub fn check_dimensions(&self, dimensions: u32) -> Result<(), ApiError> {
+        match self.dimensions {
+            Some(wanted) if wanted != dimensions => Err(ApiError::invalid_value(
+                "dimensions",
+                format!(
+                    "This model's embeddings have {dimensions} dimensions and cannot be cut to {wanted}."
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn encoding(root: &Fields<'_>) -> Result<Encoding, ApiError> {
+    match root.text("encoding_format")? {
+        None | Some("float") => Ok(Encoding::Float),
+        Some("base64") => Ok(Encoding::Base64),
+        Some(_) => Err(ApiError::invalid_value(
+            "encoding_format",
+            "`encoding_format` must be `float` or `base64`.",
+        )),
+    }
+}
+
+/// The vectors of a request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EmbeddingReply {
+    /// Always `list`.
+    pub object: Cow<'static, str>,
+    /// The vectors, in the order of the input.
+    pub data: Vec<Embedding>,
+    /// The model that embedded.
+    pub model: String,
+    /// Tokens it took.
+    pub usage: EmbeddingUsage,
+}
+
+/// One vector.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Embedding {
+    /// Always `embedding`.
+    pub object: Cow<'static, str>,
+    /// The vector.
+    pub embedding: Vector,
+    /// Its place in the input.
+    pub index: usize,
+}
+
+/// A vector as it is written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Vector {
+    /// A list of numbers.
+    Float(Vec<f32>),
+    /// Base64 of 32-bit little-endian floats.
+    Base64(String),
+}
+
+impl Vector {
+    /// Writes `values`.
+    pub fn new(values: &[f32], encoding: Encoding) -> Self {
+        match encoding {
+            Encoding::Float => Self::Float(values.to_vec()),
+            Encoding::Base64 => {
+                let bytes: Vec<u8> = values
+                    .iter()
+                    .flat_map(|value| value.to_le_bytes())
+                    .collect();
+                Self::Base64(STANDARD.encode(bytes))
+            }
+        }
+    }
+
+    /// Reads the values back, for clients. `None` if it is not base64 of whole floats.
+    pub fn values(&self) -> Option<Vec<f32>> {
+        match self {
+            Self::Float(values) => Some(values.clone()),
+            Self::Base64(text) => {
+                let bytes = STANDARD.decode(text).ok()?;
+                let (floats, rest) = bytes.as_chunks::<4>();
+                rest.is_empty().then(|| {
+                    floats
+                        .iter()
+                        .map(|four| f32::from_le_bytes(*four))
+                        .collect()
+                })
+            }
+        }
+    }
+}
+
+/// Tokens of an embeddings request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct EmbeddingUsage {
+    /// Tokens of all inputs.
+    pub prompt_tokens: u32,
+    /// The same.
+    pub total_tokens: u32,
+}
+
+impl From<EmbeddingUsage> for Usage {
+    fn from(usage: EmbeddingUsage) -> Self {
+        Self::new(usage.prompt_tokens, 0, 0)
+    }
+}
+
+impl EmbeddingReply {
+    /// The reply: `matrix` holds one vector an input, of `tokens` tokens together.
+    pub fn new(
+        model: impl Into<String>,
+        matrix: &[Vec<f32>],
+        encoding: Encoding,
+        tokens: u32,
+    ) -> Self {
+        let rows = matrix.iter().enumerate();
+        let data = rows
+            .map(|(index, row)| Embedding {
+                object: Cow::Borrowed("embedding"),
+                embedding: Vector::new(row, encoding),
+                index,
+            })
+            .collect();
+        Self {
+            object: Cow::Borrowed("list"),
+            data,
+            model: model.into(),
+            usage: EmbeddingUsage {
+                prompt_tokens: tokens,
+                total_tokens: tokens,
+            },
+        }
+    }
+}

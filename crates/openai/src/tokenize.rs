@@ -1,0 +1,136 @@
+//! `POST /tokenize`: token ids of texts, as llama.cpp's server names the fields.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::fields::{self, Fields};
+use crate::{ApiError, Limits};
+
+/// What to tokenise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenizeRequest {
+    /// The texts; one when `content` was a string.
+    pub texts: Vec<String>,
+    /// Whether `content` was a single string, which decides the reply's shape.
+    pub single: bool,
+    /// Whose tokens; the chat model's when absent.
+    pub model: Option<String>,
+    /// Whether to add the tokens a model expects at the start and end of a text.
+    pub add_special: bool,
+}
+
+impl TokenizeRequest {
+    /// Reads a request.
+    ///
+    /// # Errors
+    /// 400 naming the field that is wrong.
+    pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, ApiError> {
+        let map = fields::body(bytes)?;
+        let root = Fields::root(&map);
+        let (texts, single) = match root.require("content")? {
+            Value::String(text) => (vec![text.clone()], true),
+            Value::Array(list) => (text_list(list, "content", limits)?, false),
+            _ => {
+                return Err(ApiError::invalid_type(
+                    "content",
+                    "a string or a list of strings",
+                ));
+            }
+        };
+        let bytes = texts.iter().map(String::len).sum();
+        fields::too_large("content", bytes, limits.text_bytes_max)?;
+        Ok(Self {
+            texts,
+            single,
+            model: root.name("model", limits)?,
+            add_special: root.boolean("add_special")?.unwrap_or(false),
+        })
+    }
+}
+
+/// Strings of a list within its limit.
+pub(crate) fn text_list(
+    list: &[Value],
+    param: &str,
+    limits: &Limits,
+) -> Result<Vec<String>, ApiError> {
+    fields::too_long(param, list.len(), limits.inputs_max)?;
+    list.iter()
+        .enumerate()
+        .map(|(index, value)| match value {
+            Value::String(text) => Ok(text.clone()),
+            _ => Err(ApiError::invalid_type(
+                format!("{param}[{index}]"),
+                "a string",
+            )),
+        })
+        .collect()
+}
+
+/// Token ids: one list, or one list a text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenizeReply {
+    /// The ids.
+    pub tokens: TokenLists,
+}
+
+/// Token ids in the shape the request asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum TokenLists {
+    /// For `content` as a string.
+    One(Vec<u32>),
+    /// For `content` as a list, in its order.
+    Many(Vec<Vec<u32>>),
+}
+
+impl TokenizeReply {
+    /// The reply to `request`; `lists` holds the ids of each of its texts.
+    pub fn new(request: &TokenizeRequest, mut lists: Vec<Vec<u32>>) -> Self {
+        let tokens = match request.single {
+            true => TokenLists::One(lists.pop().unwrap_or_default()),
+            false => TokenLists::Many(lists),
+        };
+        Self { tokens }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(body: &str) -> Result<TokenizeRequest, ApiError> {
+        let limits = Limits {
+            inputs_max: 2,
+            text_bytes_max: 8,
+            ..Limits::default()
+        };
+        TokenizeRequest::parse(body.as_bytes(), &limits)
+    }
+
+    #[track_caller]
+    fn check_param(body: &str, param: &str) {
+        assert_eq!(parse(body).unwrap_err().param.as_deref(), Some(param));
+    }
+
+    #[test]
+    fn bad_fields_are_named() {
+        check_param("{}", "content");
+        check_param(r#"{"content":1}"#, "content");
+        check_param(r#"{"content":["a",1]}"#, "content[1]");
+        check_param(r#"{"content":["a","b","c"]}"#, "content");
+        check_param(r#"{"content":"123456789"}"#, "content");
+        check_param(r#"{"content":"a","add_special":1}"#, "add_special");
+    }
+
+    #[test]
+    fn the_reply_has_the_shape_of_the_request() {
+        let one = parse(r#"{"content":"a"}"#).unwrap();
+        let many = parse(r#"{"content":["a"]}"#).unwrap();
+        let json = |request| {
+            serde_json::to_string(&TokenizeReply::new(request, vec![vec![1, 2]])).unwrap()
+        };
+        assert_eq!(json(&one), r#"{"tokens":[1,2]}"#);
+        assert_eq!(json(&many), r#"{"tokens":[[1,2]]}"#);
+    }
+}
