@@ -1,0 +1,138 @@
+/**
+ * What can go wrong between the page and the node, and how to say it to a person.
+ *
+ * Pure. `explain` never shows a status number alone: each failure has a sentence and, where there is one, a way out.
+ */
+import { number, object, text } from './wire.ts';
+
+export type Failure =
+  | { kind: 'unreachable' }
+  | { kind: 'key-needed' }
+  | { kind: 'too-long'; detail: string }
+  | { kind: 'too-large' }
+  | { kind: 'busy'; retryAfterSeconds: number | null }
+  | { kind: 'not-ready'; detail: string }
+  | { kind: 'refused'; detail: string }
+  | { kind: 'broken'; detail: string }
+  | { kind: 'cut-short' }
+  | { kind: 'garbled'; detail: string };
+
+/** Reads a failure that was stored; null for anything that is none. */
+export function readFailure(stored: unknown): Failure | null {
+  const fields = object(stored);
+  const detail = text(fields['detail']) ?? '';
+  const kind = text(fields['kind']) as Failure['kind'] | null;
+  switch (kind) {
+    case 'unreachable':
+    case 'key-needed':
+    case 'too-large':
+    case 'cut-short':
+      return { kind };
+    case 'busy':
+      return { kind, retryAfterSeconds: null };
+    case 'too-long':
+    case 'not-ready':
+    case 'refused':
+    case 'broken':
+    case 'garbled':
+      return { kind, detail };
+    default:
+      return null;
+  }
+}
+
+export interface Explanation {
+  title: string;
+  hint: string;
+  /** Whether sending the same thing again can help. */
+  retry: boolean;
+}
+
+/** Reads an error reply. `retryAfter` is the header of that name. */
+export function failureFromReply(status: number, body: unknown, retryAfter: string | null): Failure {
+  switch (status) {
+    case 401:
+    case 403:
+      return { kind: 'key-needed' };
+    case 413:
+      return { kind: 'too-large' };
+    case 429:
+      return { kind: 'busy', retryAfterSeconds: secondsFromHeader(retryAfter) };
+    case 502:
+    case 503:
+    case 504:
+      return { kind: 'not-ready', detail: messageOf(body) };
+    default:
+      return status >= 500 ? { kind: 'broken', detail: messageOf(body) } : failureFromBody(body);
+  }
+}
+
+/** Reads `{"error": …}`, as a reply to a bad request and in the middle of a stream. */
+export function failureFromBody(body: unknown): Failure {
+  const error = object(object(body)['error']);
+  const detail = messageOf(body);
+  if (text(error['code']) === 'context_length_exceeded') return { kind: 'too-long', detail };
+  if (text(error['type']) === 'invalid_request_error') return { kind: 'refused', detail };
+  return { kind: 'broken', detail };
+}
+
+export function explain(failure: Failure): Explanation {
+  switch (failure.kind) {
+    case 'unreachable':
+      return {
+        title: 'The node cannot be reached',
+        hint: 'It may have stopped, or the network is down. On the machine it runs on, “gaia status” tells more.',
+        retry: true,
+      };
+    case 'key-needed':
+      return { title: 'This node asks for a key', hint: 'Enter the API key its owner gave you.', retry: true };
+    case 'too-long':
+      return {
+        title: 'This conversation no longer fits the model',
+        hint: `Start a new conversation, or ask something shorter. ${failure.detail}`.trim(),
+        retry: false,
+      };
+    case 'too-large':
+      return { title: 'That message is too large', hint: 'Shorten it and send it again.', retry: false };
+    case 'busy':
+      return {
+        title: 'The node is busy',
+        hint:
+          failure.retryAfterSeconds === null
+            ? 'Too many questions at once. Try again in a moment.'
+            : `Too many questions at once. Try again in ${plural(failure.retryAfterSeconds, 'second')}.`,
+        retry: true,
+      };
+    case 'not-ready':
+      return {
+        title: 'The node is not ready yet',
+        hint: failure.detail || 'Its model may still be loading. Try again in a moment.',
+        retry: true,
+      };
+    case 'refused':
+      return { title: 'The node refused this request', hint: failure.detail, retry: true };
+    case 'broken':
+      return { title: 'The node could not finish this answer', hint: failure.detail, retry: true };
+    case 'cut-short':
+      return {
+        title: 'The connection ended before the answer did',
+        hint: 'What arrived is kept above. Try again to get the whole answer.',
+        retry: true,
+      };
+    case 'garbled':
+      return { title: 'The node sent something unreadable', hint: failure.detail, retry: true };
+  }
+}
+
+export const plural = (count: number, noun: string) =>
+  `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`;
+
+function messageOf(body: unknown): string {
+  const error = object(body)['error'];
+  return text(error) ?? text(object(error)['message']) ?? text(object(body)['message']) ?? '';
+}
+
+function secondsFromHeader(header: string | null): number | null {
+  const seconds = header === null ? null : number(Number.parseInt(header, 10));
+  return seconds !== null && seconds > 0 ? seconds : null;
+}

@@ -1,0 +1,55 @@
+/**
+ * What a person may set for their questions. null leaves the choice to the node.
+ *
+ * Pure: reads what was stored or typed, and never gives a value outside its range.
+ */
+import { number, object } from '../api/wire.ts';
+
+export interface Settings {
+  systemPrompt: string;
+  temperature: number | null;
+  topP: number | null;
+  tokensMax: number | null;
+  seed: number | null;
+}
+
+export interface Range {
+  min: number;
+  max: number;
+  integer: boolean;
+}
+
+export const SYSTEM_PROMPT_CHARS_MAX = 20_000;
+
+export const RANGES: Record<Exclude<keyof Settings, 'systemPrompt'>, Range> = {
+  temperature: { min: 0, max: 2, integer: false },
+  topP: { min: 0, max: 1, integer: false },
+  tokensMax: { min: 1, max: 131_072, integer: true },
+  seed: { min: 0, max: 2_147_483_647, integer: true },
+};
+
+export const DEFAULTS: Settings = { systemPrompt: '', temperature: null, topP: null, tokensMax: null, seed: null };
+
+/** The nearest allowed value; null for nothing, or for what is no number. */
+export function within(range: Range, value: unknown): number | null {
+  const typed = typeof value === 'string' && value.trim() !== '' ? Number(value.replace(',', '.')) : value;
+  const wanted = number(typed);
+  if (wanted === null) return null;
+  const clamped = Math.min(range.max, Math.max(range.min, wanted));
+  return range.integer ? Math.round(clamped) : clamped;
+}
+
+export function readSettings(stored: unknown): Settings {
+  const fields = object(stored);
+  const prompt = fields['systemPrompt'];
+  return {
+    systemPrompt: typeof prompt === 'string' ? prompt.slice(0, SYSTEM_PROMPT_CHARS_MAX) : '',
+    temperature: within(RANGES.temperature, fields['temperature']),
+    topP: within(RANGES.topP, fields['topP']),
+    tokensMax: within(RANGES.tokensMax, fields['tokensMax']),
+    seed: within(RANGES.seed, fields['seed']),
+  };
+}
+
+export const isDefault = (settings: Settings) =>
+  settings.systemPrompt.trim() === '' && Object.entries(settings).every(([key, value]) => key === 'systemPrompt' || value === null);

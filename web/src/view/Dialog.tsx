@@ -1,0 +1,32 @@
+/** A modal dialog: the browser's own, which keeps the focus inside, closes on Escape and gives the focus back. */
+import type { ComponentChildren } from 'preact';
+import { useEffect, useId, useRef } from 'preact/hooks';
+import { Close } from './icons.tsx';
+
+interface Props {
+  title: string;
+  onClose: () => void;
+  children: ComponentChildren;
+}
+
+export function Dialog({ title, onClose, children }: Props) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const id = useId();
+  useEffect(() => dialog.current?.showModal(), []);
+  const onBackdrop = (event: MouseEvent) => {
+    if (event.target === dialog.current) dialog.current?.close();
+  };
+  return (
+    <dialog ref={dialog} aria-labelledby={id} onClose={onClose} onClick={onBackdrop}>
+      <div class="dialog">
+        <header>
+          <h2 id={id}>{title}</h2>
+          <button type="button" class="quiet" aria-label="Close" onClick={() => dialog.current?.close()}>
+            <Close />
+          </button>
+        </header>
+        {children}
+      </div>
+    </dialog>
+  );
+}

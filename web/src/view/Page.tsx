@@ -1,0 +1,151 @@
+/** The whole page: the conversations on one side, the talk on the other. */
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { explain } from '../api/failure.ts';
+import { theme, type Theme } from '../chat/preferences.ts';
+import {
+  announcement,
+  answering,
+  current,
+  currentId,
+  info,
+  keyAsked,
+  kept,
+  node,
+  open,
+  stopAnswering,
+  takeBack,
+} from '../chat/session.ts';
+import { ClearDialog } from './ClearDialog.tsx';
+import { Composer } from './Composer.tsx';
+import { ConversationView } from './Conversation.tsx';
+import { Auto, Menu, Moon, Plus, Sun, Warning } from './icons.tsx';
+import { KeyDialog } from './KeyDialog.tsx';
+import { modelName } from './names.ts';
+import { SettingsDialog } from './SettingsDialog.tsx';
+import { Sidebar } from './Sidebar.tsx';
+import { Toast } from './Toast.tsx';
+import { Welcome } from './Welcome.tsx';
+
+export function Page() {
+  const [draft, setDraft] = useState('');
+  const [asks, setAsks] = useState<'nothing' | 'settings' | 'clear'>('nothing');
+  const [menu, setMenu] = useState(false);
+  const area = useRef<HTMLTextAreaElement>(null);
+  const narrow = useNarrow();
+  const conversation = current.value;
+  const talking = conversation !== null && conversation.messages.length > 0;
+
+  useEffect(() => {
+    document.title = conversation === null ? 'Gaia' : `${conversation.title} · Gaia`;
+  }, [conversation?.title]);
+  useEffect(() => {
+    setMenu(false);
+    if (!narrow) area.current?.focus();
+  }, [currentId.value]);
+  useEscape(() => (menu ? setMenu(false) : stopAnswering()));
+
+  const begin = () => {
+    open(null);
+    setMenu(false);
+    area.current?.focus();
+  };
+  const edit = () => {
+    setDraft(takeBack());
+    area.current?.focus();
+  };
+
+  return (
+    <div class={menu ? 'frame menu-open' : 'frame'}>
+      <aside class="sidebar" aria-label="Conversations and node" inert={narrow && !menu}>
+        <Sidebar onClose={() => setMenu(false)} onClearAll={() => setAsks('clear')} onNew={begin} />
+      </aside>
+      <div class="shade" onClick={() => setMenu(false)} />
+      <main class={talking ? 'talk' : 'talk fresh'} inert={narrow && menu}>
+        <header class="bar">
+          <button type="button" class="quiet only-narrow" aria-label="Open the menu" onClick={() => setMenu(true)}>
+            <Menu />
+          </button>
+          <h1>{conversation?.title ?? 'New conversation'}</h1>
+          {info.value !== null && <span class="model">{modelName(info.value)}</span>}
+          <ThemeButton />
+          <button type="button" class="quiet only-narrow" aria-label="New conversation" onClick={begin}>
+            <Plus />
+          </button>
+        </header>
+        <Trouble />
+        {talking ? <ConversationView conversation={conversation} onEdit={edit} /> : <Welcome />}
+        <Composer draft={draft} onDraft={setDraft} onSettings={() => setAsks('settings')} area={area} />
+        <p class="caution column">Models make mistakes. Check what matters against the sources.</p>
+      </main>
+      <div class="unseen" role="status" aria-live="polite">
+        {announcement.value}
+      </div>
+      <Toast />
+      {asks === 'settings' && <SettingsDialog onClose={() => setAsks('nothing')} />}
+      {asks === 'clear' && <ClearDialog onClose={() => setAsks('nothing')} />}
+      {keyAsked.value !== null && <KeyDialog />}
+    </div>
+  );
+}
+
+/** What keeps the page from working, said once at the top. */
+function Trouble() {
+  const state = node.value;
+  if (state.kind === 'failed' && !answering.value) {
+    const { title, hint } = explain(state.failure);
+    return (
+      <p class="note column" role="status">
+        <Warning />
+        <span>
+          {title}. {hint}
+        </span>
+      </p>
+    );
+  }
+  if (kept.value) return null;
+  return (
+    <p class="note column" role="status">
+      <Warning />
+      <span>This browser has no room to keep the conversation. It will be gone when you close the page.</span>
+    </p>
+  );
+}
+
+const NEXT: Record<Theme, Theme> = { auto: 'light', light: 'dark', dark: 'auto' };
+const THEME_ICON = { auto: Auto, light: Sun, dark: Moon };
+const THEME_LABEL = { auto: 'Colours: like the system', light: 'Colours: light', dark: 'Colours: dark' };
+
+function ThemeButton() {
+  const Icon = THEME_ICON[theme.value];
+  const label = THEME_LABEL[theme.value];
+  return (
+    <button type="button" class="quiet theme" aria-label={label} title={label} onClick={() => (theme.value = NEXT[theme.value])}>
+      <Icon />
+    </button>
+  );
+}
+
+/** Escape, where no dialog takes it first. */
+function useEscape(onEscape: () => void) {
+  useEffect(() => {
+    const listener = (event: KeyboardEvent) => {
+      if (event.key === 'Escape' && document.querySelector('dialog[open]') === null) onEscape();
+    };
+    addEventListener('keydown', listener);
+    return () => removeEventListener('keydown', listener);
+  });
+}
+
+/** The same width as in page.css. */
+const NARROW = '(max-width: 52rem)';
+
+function useNarrow(): boolean {
+  const [narrow, setNarrow] = useState(() => matchMedia(NARROW).matches);
+  useEffect(() => {
+    const query = matchMedia(NARROW);
+    const listener = () => setNarrow(query.matches);
+    query.addEventListener('change', listener);
+    return () => query.removeEventListener('change', listener);
+  }, []);
+  return narrow;
+}

@@ -1,0 +1,61 @@
+/** The passages an answer was given to read, each unfolding to its text. */
+import { plural } from '../api/failure.ts';
+import type { Citation } from '../api/wire.ts';
+import { Book, Chevron } from './icons.tsx';
+import { Markdown } from './Markdown.tsx';
+
+export function Sources({ citations }: { citations: Citation[] }) {
+  return (
+    <section class="sources" aria-label="Sources">
+      <h3>
+        <Book />
+        {plural(citations.length, 'source')}
+      </h3>
+      <ol>
+        {citations.map((citation, at) => (
+          <li key={`${citation.document} ${citation.chunk}`}>
+            <Source citation={citation} place={at + 1} />
+          </li>
+        ))}
+      </ol>
+    </section>
+  );
+}
+
+function Source({ citation, place }: { citation: Citation; place: number }) {
+  const { document, heading, score, start, end, text } = citation;
+  return (
+    <details class="source">
+      <summary>
+        <span class="place" aria-hidden="true">
+          {place}
+        </span>
+        <span class="where">
+          <span class="document">{document}</span>
+          {heading.length > 0 && <span class="heading">{heading.join(' › ')}</span>}
+        </span>
+        <Match score={score} />
+        <Chevron />
+      </summary>
+      <div class="passage">
+        <Markdown source={text} headings={4} />
+        {end > start && (
+          <p class="range">
+            Passage {citation.chunk + 1}, characters {start.toLocaleString('en')}–{end.toLocaleString('en')}
+          </p>
+        )}
+      </div>
+    </details>
+  );
+}
+
+/** How close the passage is to the question, as the store scored it. */
+function Match({ score }: { score: number }) {
+  const percent = Math.round(Math.min(1, Math.max(0, score)) * 100);
+  return (
+    <span class="match" title="How close this passage is to the question (cosine similarity)">
+      <meter min={0} max={100} value={percent} aria-label="Match" />
+      {score.toFixed(2)}
+    </span>
+  );
+}

@@ -1,0 +1,122 @@
+/** A question or an answer in the conversation. */
+import { explain } from '../api/failure.ts';
+import { type Answer, type Message, tokensPerSecond } from '../chat/conversation.ts';
+import { askAgain } from '../chat/session.ts';
+import { splitThoughts } from '../markdown/thoughts.ts';
+import { CopyButton } from './CopyButton.tsx';
+import { Again, Pencil, Warning } from './icons.tsx';
+import { Markdown } from './Markdown.tsx';
+import { Sources } from './Sources.tsx';
+
+interface Props {
+  message: Message;
+  /** Whether nothing follows; only the last turn can be repeated or edited. */
+  last: boolean;
+  onEdit: () => void;
+}
+
+export function Turn({ message, last, onEdit }: Props) {
+  if (message.role === 'user') {
+    return (
+      <article class="question" aria-label="Your question">
+        <p>{message.text}</p>
+      </article>
+    );
+  }
+  return <AnswerView answer={message} last={last} onEdit={onEdit} />;
+}
+
+function AnswerView({ answer, last, onEdit }: { answer: Answer; last: boolean; onEdit: () => void }) {
+  const streaming = answer.state === 'streaming';
+  const spoken = splitThoughts(answer.text);
+  const thoughts = answer.thoughts || spoken.thoughts;
+  return (
+    <article class={`answer ${answer.state}`} aria-label="Answer" aria-busy={streaming}>
+      {answer.warning !== null && (
+        <p class="note">
+          <Warning />
+          <span>Answered without the knowledge base: {answer.warning}</span>
+        </p>
+      )}
+      {thoughts !== '' && (
+        <details class="thoughts">
+          <summary>{spoken.answer === '' && streaming ? 'Thinking…' : 'How it thought'}</summary>
+          <Markdown source={thoughts} />
+        </details>
+      )}
+      {spoken.answer === '' && streaming && thoughts === '' && <Waiting passages={answer.citations.length} />}
+      {spoken.answer !== '' && <Markdown source={spoken.answer} />}
+      {answer.failure !== null && <FailureNote answer={answer} retry={last} />}
+      {!streaming && <SmallPrint answer={answer} text={spoken.answer} last={last} onEdit={onEdit} />}
+      {answer.citations.length > 0 && <Sources citations={answer.citations} />}
+    </article>
+  );
+}
+
+function Waiting({ passages }: { passages: number }) {
+  const doing = passages === 0 ? 'Reading the question' : `Reading ${passages} passage${passages === 1 ? '' : 's'}`;
+  return (
+    <p class="waiting">
+      <span class="dots" aria-hidden="true">
+        <i />
+        <i />
+        <i />
+      </span>
+      {doing}
+    </p>
+  );
+}
+
+function FailureNote({ answer, retry }: { answer: Answer; retry: boolean }) {
+  if (answer.failure === null) return null;
+  const { title, hint, retry: canHelp } = explain(answer.failure);
+  return (
+    <div class="failure" role="alert">
+      <Warning />
+      <div>
+        <strong>{title}</strong>
+        <p>{hint}</p>
+      </div>
+      {retry && canHelp && (
+        <button type="button" class="outlined" onClick={askAgain}>
+          Try again
+        </button>
+      )}
+    </div>
+  );
+}
+
+function SmallPrint({ answer, text, last, onEdit }: { answer: Answer; text: string; last: boolean; onEdit: () => void }) {
+  return (
+    <footer class="small-print">
+      <span class="actions">
+        {text !== '' && <CopyButton text={text} label="Copy answer" />}
+        {last && answer.failure === null && (
+          <button type="button" class="quiet small" aria-label="Answer again" title="Answer again" onClick={askAgain}>
+            <Again />
+          </button>
+        )}
+        {last && (
+          <button type="button" class="quiet small" aria-label="Edit question" title="Edit question" onClick={onEdit}>
+            <Pencil />
+          </button>
+        )}
+      </span>
+      <span class="facts">{facts(answer).join(' · ')}</span>
+    </footer>
+  );
+}
+
+function facts(answer: Answer): string[] {
+  const { firstTextMs, completionTokens } = answer.timing;
+  const rate = tokensPerSecond(answer.timing);
+  return [
+    ...(answer.state === 'stopped' ? ['Stopped'] : []),
+    ...(answer.state === 'length' ? ['Cut at the token limit'] : []),
+    ...(firstTextMs === null ? [] : [`first word after ${seconds(firstTextMs)}`]),
+    ...(rate === null ? [] : [`${rate < 10 ? rate.toFixed(1) : Math.round(rate)} tokens/s`]),
+    ...(completionTokens === null ? [] : [`${completionTokens} tokens`]),
+  ];
+}
+
+const seconds = (ms: number) => (ms < 950 ? `${Math.max(10, Math.round(ms / 10) * 10)} ms` : `${(ms / 1000).toFixed(1)} s`);

@@ -1,0 +1,41 @@
+import { readFileSync } from 'node:fs';
+import { defineConfig, type Plugin } from 'vite';
+
+/** What ends up in dist/ and asks that its notice travels along. */
+const SHIPPED = ['preact', '@preact/signals', '@preact/signals-core', 'marked', '@fontsource-variable/inter'];
+
+/** Writes the licences of everything in the bundle next to it. */
+function licences(): Plugin {
+  const notice = (name: string) => {
+    const folder = `node_modules/${name}`;
+    const { version } = JSON.parse(readFileSync(`${folder}/package.json`, 'utf8'));
+    return `${name} ${version}\n\n${readFileSync(`${folder}/LICENSE`, 'utf8').replace(/\r/g, '').trim()}\n`;
+  };
+  return {
+    name: 'licences',
+    generateBundle() {
+      const source = SHIPPED.map(notice).join(`\n${'-'.repeat(80)}\n\n`);
+      this.emitFile({ type: 'asset', fileName: 'assets/licences.txt', source });
+    },
+  };
+}
+
+export default defineConfig({
+  plugins: [licences()],
+  // Stable names: the server embeds the files by name and validates caches by their content.
+  build: {
+    target: ['chrome123', 'firefox121', 'safari17.5'],
+    modulePreload: false,
+    assetsInlineLimit: 0,
+    emptyOutDir: true,
+    reportCompressedSize: false,
+    rolldownOptions: {
+      output: {
+        entryFileNames: 'assets/page.js',
+        chunkFileNames: 'assets/[name].js',
+        assetFileNames: 'assets/[name][extname]',
+      },
+    },
+  },
+  server: { proxy: { '/v1': process.env.GAIA_URL ?? 'http://127.0.0.1:8090' } },
+});
