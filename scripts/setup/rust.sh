@@ -17,7 +17,7 @@ complete() {
     cd "$project"
     [ "$(rustc --version 2>/dev/null | cut -d' ' -f2)" = "$version" ] &&
         cargo clippy --version >/dev/null 2>&1 && cargo fmt --version >/dev/null 2>&1 &&
-        ls "$(rustc --print sysroot)"/lib/rustlib/wasm32-wasip1/lib/libstd-*.rlib >/dev/null 2>&1
+        ls "$(rustc --print sysroot)"/lib/rustlib/wasm32-wasip1/lib/libcore-*.rlib >/dev/null 2>&1
 }
 
 by_rustup() {
@@ -78,7 +78,7 @@ build_wasm_std() {
         CARGO_TARGET_DIR="$work/target" CARGO_BUILD_BUILD_DIR="$work/target" \
         "$usr/bin/cargo" build --quiet --offline --profile dist --target wasm32-wasip1 \
         --manifest-path sysroot/Cargo.toml --features "panic-unwind backtrace" \
-        --config 'source.crates-io.replace-with="vendored"' --config 'source.vendored.directory="vendor"'
+        --config 'source.crates-io.replace-with="vendored"' --config 'source.vendored.directory="vendor"' >"$GAIA_CACHE/wasm-std.log" 2>&1
     lib="$usr/lib/rustlib/wasm32-wasip1/lib"
     mkdir -p "$lib/self-contained" "$usr/lib/rustlib/x86_64-unknown-linux-gnu/bin"
     cp "$work"/target/wasm32-wasip1/dist/deps/*.rlib "$lib/"
@@ -88,22 +88,24 @@ build_wasm_std() {
     rm -rf "$work"
 }
 
-by_debian() {
+unpack_debian() {
+    [ ! -d "$prefix/usr" ] || return 0
     command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null ||
         fail "Rust $version is missing, rustup could not fetch it (see $GAIA_CACHE/rustup.log) and this is no Debian. Install rustup, run 'rustup toolchain install $version', start again"
-    if [ ! -d "$prefix/usr" ]; then
-        step "Rust $version: fetching Debian's packages (200 MB)"
-        rm -rf "$prefix" && mkdir -p "$prefix"
-        fetch_packages
-        apt_extract "$prefix/unpacked" "$prefix"/debs/*.deb
-        set_run_paths "$prefix/unpacked"
-        [ "$("$prefix/unpacked/usr/bin/rustc" --version | cut -d' ' -f2)" = "$version" ] ||
-            fail "Debian's mirror has $("$prefix/unpacked/usr/bin/rustc" --version), Gaia needs $version"
-        step "Rust $version: building std for wasm32-wasip1 (about a minute)"
-        build_wasm_std "$prefix/unpacked"
-        rm -rf "$prefix/debs"
-        mv "$prefix/unpacked/usr" "$prefix/usr"
-    fi
+    step "Rust $version: fetching Debian's packages (200 MB)"
+    rm -rf "$prefix" && mkdir -p "$prefix"
+    fetch_packages
+    apt_extract "$prefix/unpacked" "$prefix"/debs/*.deb
+    set_run_paths "$prefix/unpacked"
+    [ "$("$prefix/unpacked/usr/bin/rustc" --version | cut -d' ' -f2)" = "$version" ] ||
+        fail "Debian's mirror has $("$prefix/unpacked/usr/bin/rustc" --version), Gaia needs $version"
+    step "Rust $version: building std for wasm32-wasip1 (about a minute)"
+    build_wasm_std "$prefix/unpacked"
+    rm -rf "$prefix/debs"
+    mv "$prefix/unpacked/usr" "$prefix/usr"
+}
+
+link_debian() {
     if command -v rustup >/dev/null; then
         rustup toolchain link "$linked" "$prefix/usr" 2>/dev/null
         (cd "$project" && rustup override set "$linked" 2>/dev/null)
@@ -116,10 +118,15 @@ by_debian() {
     fi
 }
 
-if [ "${GAIA_RUST:-}" != debian ] && complete; then
+# No function that must stop at its first failure is called in a condition: bash would ignore `set -e` in it.
+if complete && { [ "${GAIA_RUST:-}" != debian ] || [ "$(rustc --print sysroot)" = "$prefix/usr" ]; }; then
     quiet "Rust $version"
-elif [ -d "$prefix/usr" ] && [ "${GAIA_RUST:-}" != debian ] && by_debian; then
-    quiet "Rust $version from Debian"
-elif by_rustup || by_debian; then
-    done_ "Rust $version"
+    exit 0
 fi
+if [ ! -d "$prefix/usr" ] && by_rustup; then
+    done_ "Rust $version"
+    exit 0
+fi
+unpack_debian
+link_debian
+done_ "Rust $version"

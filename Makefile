@@ -1,0 +1,41 @@
+# Gaia. `make` lists what there is to type.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+# cuda, vulkan or metal: `make build FEATURES=cuda`
+FEATURES ?=
+
+.PHONY: help setup build run stop test test-fast bench fuzz page clean
+
+help: ## this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## install what is missing, into the cache folder; quiet when nothing is
+	@scripts/setup.sh
+
+build: setup ## compile target/release/gaia, its WasmEdge plugin and api-server.wasm
+	@scripts/build.sh "$(FEATURES)"
+
+run: build ## start a node with the handbook as its knowledge and print its address
+	@scripts/run.sh
+
+stop: ## stop that node
+	@target/release/gaia stop
+
+test: ## everything CI checks: format, lints, licences, unit, end-to-end, browser, chaos
+	@scripts/test.sh
+
+test-fast: build ## unit tests of the crates only
+	@scripts/cargo.sh test --release
+
+bench: build ## measure this machine: first token, tokens a second, ingestion, memory
+	@scripts/bench.sh
+
+fuzz: ## fuzz the GGUF reader for ten minutes (needs a nightly compiler and cargo-fuzz)
+	@scripts/fuzz.sh 600
+
+page: ## build the chat page from web/ into web/dist (needs Node)
+	@cd web && npm ci --silent && npm run --silent build
+
+clean: ## forget compiled programs; the cache of downloads stays
+	@rm -rf target

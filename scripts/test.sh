@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Everything that must hold before a change lands. Each stage says how long it took.
+#
+# usage: scripts/test.sh [STAGE...]     all of them by default; see the list at the end
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/setup/report.sh
+. scripts/setup/path.sh
+
+native=(--release --workspace --exclude api-server --exclude gaia-wasi-rt)
+
+stage_setup() { scripts/setup.sh test; }
+stage_format() { cargo fmt --all --check; }
+stage_build() { scripts/build.sh; }
+stage_lint() {
+    cargo clippy "${native[@]}" --all-targets -- -D warnings
+    cargo clippy --release --target wasm32-wasip1 -p api-server -p gaia-wasi-rt -- -D warnings
+}
+stage_deny() {
+    local deny="$GAIA_CACHE/cargo-deny/bin/cargo-deny"
+    "$deny" --offline check bans licenses sources
+    # The advisory database is on the internet; where it cannot be reached, that is said and not fatal.
+    if timeout 60 "$deny" fetch db >/dev/null 2>&1; then "$deny" check advisories; else echo "advisories: database out of reach, not checked"; fi
+}
+stage_wasm() { cargo build --release --target wasm32-wasip1; }
+stage_rust_from_debian() { bash tests/setup/rust-from-debian.sh; }
+stage_unit() { cargo test "${native[@]}" --exclude e2e; }
+stage_native_shells() { cargo test --release -p api-server -p gaia-wasi-rt; }
+stage_models() { target/release/gaia model pull smollm2-135m-instruct && target/release/gaia model pull all-minilm-l6-v2; }
+stage_e2e() {
+    local version
+    for version in 0.17.1 0.14.1; do
+        echo "WasmEdge $version"
+        GAIA_WASMEDGE="$GAIA_CACHE/wasmedge/$version/bin/wasmedge" cargo test --release -p e2e -- --test-threads 1
+    done
+}
+stage_page() { bash tests/page/run.sh; }
+
+stages=("$@")
+if [ ${#stages[@]} -eq 0 ]; then
+    stages=(setup format build lint deny wasm rust_from_debian models unit native_shells e2e page)
+fi
+total=$(date +%s)
+for stage in "${stages[@]}"; do
+    printf '\n== %s\n' "$stage"
+    started=$(date +%s)
+    "stage_$stage"
+    printf '== %s: %s s\n' "$stage" "$(($(date +%s) - started))"
+done
+printf '\n== all green in %s s\n' "$(($(date +%s) - total))"
