@@ -51,6 +51,9 @@ pub struct Payload {
     /// End of the passage, in characters, exclusive.
     #[serde(default)]
     pub end: usize,
+    /// A mark of where the document was read from, so that another one of the same name is noticed.
+    #[serde(default)]
+    pub origin: String,
 }
 
 /// One answer of the store.

@@ -1,0 +1,275 @@
+//! One collection of the vector store, by Qdrant's REST API.
+//!
+//! Every write waits until the store has it on disk.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use gaia_rag::{Hit, Payload};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::http::{Client, Endpoint, HttpError, KeyHeader};
+
+/// Points read in one call while looking at what is there.
+const SCROLL_POINTS_MAX: usize = 1_000;
+
+/// A chunk as the store holds it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Point {
+    /// See [`gaia_rag::point_id`].
+    pub id: String,
+    /// The embedding.
+    pub vector: Vec<f32>,
+    /// The passage and where it comes from.
+    pub payload: Payload,
+}
+
+/// What the store holds of a document.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Chunks by document hash. More than one hash: a change was not finished.
+    pub versions: BTreeMap<String, Version>,
+    /// Where it was read from.
+    pub origin: String,
+}
+
+/// One version of a document.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Version {
+    /// Chunks that are there.
+    pub present: BTreeSet<u32>,
+    /// Chunks it has.
+    pub chunks: u32,
+}
+
+impl Held {
+    /// Whether exactly this version is there, with all its chunks.
+    pub fn is_exactly(&self, hash: &str) -> bool {
+        self.versions.len() == 1 && self.versions.get(hash).is_some_and(Version::is_complete)
+    }
+
+    /// Whether one version is there, with all its chunks.
+    pub fn is_complete(&self) -> bool {
+        self.versions.len() == 1 && self.versions.values().all(Version::is_complete)
+    }
+
+    /// The number of points.
+    pub fn points(&self) -> usize {
+        self.versions
+            .values()
+            .map(|version| version.present.len())
+            .sum()
+    }
+}
+
+impl Version {
+    fn is_complete(&self) -> bool {
+        self.present.len() == self.chunks as usize
+    }
+}
+
+/// A collection.
+pub struct Store {
+    client: Client,
+    collection: String,
+}
+
+impl Store {
+    /// Calls nothing yet. The key goes as `api-key`.
+    pub fn new(endpoint: Endpoint, collection: impl Into<String>) -> Self {
+        Self {
+            client: Client::new(endpoint, KeyHeader::ApiKey),
+            collection: collection.into(),
+        }
+    }
+
+    /// The collection's name.
+    pub fn collection(&self) -> &str {
+        &self.collection
+    }
+
+    /// The size of the collection's vectors; `None` where there is no such collection.
+    ///
+    /// # Errors
+    /// When the store does not answer as it should.
+    pub fn dimensions(&self) -> Result<Option<usize>, HttpError> {
+        let path = self.path("");
+        let Some(reply) = found(self.client.get(&path))? else {
+            return Ok(None);
+        };
+        let size = reply
+            .pointer("/result/config/params/vectors/size")
+            .and_then(Value::as_u64);
+        match size.and_then(|size| usize::try_from(size).ok()) {
+            Some(size) => Ok(Some(size)),
+            None => Err(self
+                .client
+                .reply_error(&path, "the collection has no unnamed vector")),
+        }
+    }
+
+    /// Makes the collection, with an index on the names of documents.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub fn create(&self, dimensions: usize) -> Result<(), HttpError> {
+        self.client.put(
+            &self.path(""),
+            &json!({"vectors": {"size": dimensions, "distance": "Cosine"}}),
+        )?;
+        let index = json!({"field_name": "document", "field_schema": "keyword"});
+        self.client.put(&self.path("/index?wait=true"), &index)?;
+        Ok(())
+    }
+
+    /// What is there, by document name. Points without a name (those of a GaiaNet snapshot) are left out.
+    ///
+    /// # Errors
+    /// When the store does not answer as it should.
+    pub fn documents(&self) -> Result<BTreeMap<String, Held>, HttpError> {
+        let path = self.path("/points/scroll");
+        let mut documents = BTreeMap::new();
+        let mut offset = Value::Null;
+        loop {
+            let body = json!({
+                "limit": SCROLL_POINTS_MAX, "offset": offset, "with_vector": false,
+                "with_payload": ["document", "document_hash", "chunk", "chunks", "origin"],
+            });
+            let Some(mut reply) = found(self.client.post(&path, &body))? else {
+                return Ok(documents);
+            };
+            for point in reply
+                .pointer("/result/points")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+            {
+                hold(&mut documents, point);
+            }
+            offset = reply
+                .pointer_mut("/result/next_page_offset")
+                .map(Value::take)
+                .unwrap_or_default();
+            if offset.is_null() {
+                return Ok(documents);
+            }
+        }
+    }
+
+    /// Adds points or replaces those with the same ids.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub fn upsert(&self, points: &[Point]) -> Result<(), HttpError> {
+        self.client
+            .put(&self.path("/points?wait=true"), &json!({"points": points}))?;
+        Ok(())
+    }
+
+    /// Removes all points of a document, but for those of version `keep`.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub fn remove(&self, document: &str, keep: Option<&str>) -> Result<(), HttpError> {
+        let matching = |key: &str, value: &str| json!({"key": key, "match": {"value": value}});
+        let mut filter = json!({"must": [matching("document", document)]});
+        if let Some(hash) = keep {
+            filter["must_not"] = json!([matching("document_hash", hash)]);
+        }
+        self.client.post(
+            &self.path("/points/delete?wait=true"),
+            &json!({"filter": filter}),
+        )?;
+        Ok(())
+    }
+
+    /// The nearest points, best first.
+    ///
+    /// # Errors
+    /// When the store does not answer as it should, or there is no such collection.
+    pub fn query(&self, vector: &[f32], limit: usize) -> Result<Vec<Hit>, HttpError> {
+        let body = json!({"query": vector, "limit": limit, "with_payload": true});
+        let reply = self.client.post(&self.path("/points/query"), &body)?;
+        Ok(Hit::from_reply(&reply))
+    }
+
+    fn path(&self, rest: &str) -> String {
+        format!("/collections/{}{rest}", self.collection)
+    }
+}
+
+/// A missing collection is no error where we only look.
+fn found(reply: Result<Value, HttpError>) -> Result<Option<Value>, HttpError> {
+    match reply {
+        Err(HttpError::Refused { status: 404, .. }) => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+fn hold(documents: &mut BTreeMap<String, Held>, point: &Value) {
+    let text = |key: &str| {
+        point
+            .pointer(&format!("/payload/{key}"))
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    let number = |key: &str| {
+        point
+            .pointer(&format!("/payload/{key}"))
+            .and_then(Value::as_u64)
+    };
+    let number = |key: &str| {
+        number(key)
+            .and_then(|number| u32::try_from(number).ok())
+            .unwrap_or_default()
+    };
+    if text("document").is_empty() {
+        return;
+    }
+    let held: &mut Held = documents.entry(text("document").to_owned()).or_default();
+    text("origin").clone_into(&mut held.origin);
+    let version = held
+        .versions
+        .entry(text("document_hash").to_owned())
+        .or_default();
+    version.present.insert(number("chunk"));
+    version.chunks = number("chunks");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held(points: &[(&str, u32, u32)]) -> Held {
+        let mut documents = BTreeMap::new();
+        for (hash, chunk, chunks) in points {
+            let payload =
+                json!({"document": "d", "document_hash": hash, "chunk": chunk, "chunks": chunks});
+            hold(&mut documents, &json!({"id": 1, "payload": payload}));
+        }
+        hold(
+            &mut documents,
+            &json!({"id": 2, "payload": {"source": "GaiaNet's"}}),
+        );
+        assert!(documents.len() <= 1);
+        documents.remove("d").unwrap_or_default()
+    }
+
+    #[test]
+    fn only_a_whole_version_is_complete() {
+        let check = |points: &[(&str, u32, u32)], exactly: bool, complete: bool| {
+            let held = held(points);
+            assert_eq!(
+                (held.is_exactly("a"), held.is_complete()),
+                (exactly, complete),
+                "{points:?}"
+            );
+        };
+        check(&[], false, false);
+        check(&[("a", 0, 1)], true, true);
+        check(&[("a", 0, 2)], false, false);
+        check(&[("a", 0, 2), ("a", 1, 2)], true, true);
+        check(&[("a", 0, 1), ("b", 1, 2)], false, false);
+        check(&[("b", 0, 1)], false, true);
+    }
+}
