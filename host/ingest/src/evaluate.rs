@@ -85,6 +85,29 @@ pub fn read_questions(text: &str) -> Result<Vec<Question>, EvaluateError> {
     }
 }
 
+/// The passages nearest to a question, best first, however far they are.
+///
+/// # Errors
+/// When the worker or the store fails.
+pub fn search(
+    worker: &Worker,
+    store: &Store,
+    question: &str,
+    limit: usize,
+) -> Result<Vec<Citation>, EvaluateError> {
+    let vectors = worker.embed(&worker.embedding_model()?, &[question])?;
+    let vector = vectors.first().map(Vec::as_slice).unwrap_or_default();
+    nearest(store, vector, limit)
+}
+
+fn nearest(store: &Store, vector: &[f32], limit: usize) -> Result<Vec<Citation>, EvaluateError> {
+    let limits = SelectLimits {
+        score_threshold: f32::MIN,
+        limit,
+    };
+    Ok(select(store.query(vector, limit)?, limits))
+}
+
 /// Asks every question. Calls `on_answer` after each.
 ///
 /// # Errors
@@ -103,11 +126,7 @@ pub fn evaluate(
     let vectors = worker.embed(&model, &texts)?;
     let mut answers = Vec::with_capacity(questions.len());
     for (question, vector) in questions.into_iter().zip(vectors) {
-        let limits = SelectLimits {
-            score_threshold: f32::MIN,
-            limit: DEPTH,
-        };
-        let citations = select(store.query(&vector, DEPTH)?, limits);
+        let citations = nearest(store, &vector, DEPTH)?;
         let rank = question.rank(&citations);
         answers.push(Answer {
             question,

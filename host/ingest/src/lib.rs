@@ -14,7 +14,7 @@ mod store;
 mod walk;
 mod worker;
 
-pub use evaluate::{Answer, EvaluateError, Evaluation, evaluate, read_questions};
+pub use evaluate::{Answer, EvaluateError, Evaluation, evaluate, read_questions, search};
 pub use http::{Endpoint, HttpError};
 pub use ingest::{Event, IngestError, Options, Report, ingest};
 pub use read::{ReadError, Skipped};
