@@ -15,25 +15,26 @@ function licences(): Plugin {
     name: 'licences',
     generateBundle() {
       const source = SHIPPED.map(notice).join(`\n${'-'.repeat(80)}\n\n`);
-      this.emitFile({ type: 'asset', fileName: 'assets/licences.txt', source });
+      this.emitFile({ type: 'asset', fileName: 'licences.txt', source });
     },
   };
 }
 
 export default defineConfig({
   plugins: [licences()],
-  // Stable names: the server embeds the files by name and validates caches by their content.
+  // Names carry a hash of the content, and the server lets browsers keep what lies under assets/ for good.
   build: {
     target: ['chrome123', 'firefox121', 'safari17.5'],
     modulePreload: false,
     assetsInlineLimit: 0,
+    copyPublicDir: false,
     emptyOutDir: true,
     reportCompressedSize: false,
     rolldownOptions: {
       output: {
-        entryFileNames: 'assets/page.js',
-        chunkFileNames: 'assets/[name].js',
-        assetFileNames: 'assets/[name][extname]',
+        entryFileNames: 'assets/page-[hash].js',
+        chunkFileNames: 'assets/[name]-[hash].js',
+        assetFileNames: 'assets/[name]-[hash][extname]',
       },
     },
   },

@@ -46,6 +46,8 @@ export const kept = signal(true);
 
 export const current = computed(() => conversations.value.find(({ id }) => id === currentId.value) ?? null);
 export const answering = computed(() => currentId.value !== null && currentId.value in running.value);
+/** Whether the node said no to the key it has been given. */
+export const keyRefused = computed(() => keyAsked.value !== null && key.value !== null);
 export const info = computed(() => (node.value.kind === 'there' ? node.value.info : null));
 
 export function open(id: string | null) {
@@ -119,29 +121,44 @@ export function clearAll() {
   store.clear();
 }
 
+export function askForKey(then: () => void = () => undefined) {
+  keyAsked.value = then;
+}
+
 export function enterKey(entered: string) {
   const then = keyAsked.value;
   key.value = entered.trim() || null;
   if (key.value === null) sessionStorage.removeItem(KEY_NAME);
   else sessionStorage.setItem(KEY_NAME, key.value);
   keyAsked.value = null;
+  void meetNode();
   then?.();
 }
 
+let askNodeAgain: ReturnType<typeof setTimeout> | undefined;
+
 /** Asks the node what it is, and again for as long as it does not answer. */
 export async function meetNode() {
+  clearTimeout(askNodeAgain);
   const reply = await fetchInfo(key.value);
   if (reply.ok) {
     node.value = { kind: 'there', info: reply.value };
     return;
   }
   node.value = { kind: 'failed', failure: reply.failure };
-  if (reply.failure.kind === 'key-needed') keyAsked.value = () => void meetNode();
-  else setTimeout(() => void meetNode(), ASK_NODE_AGAIN_MS);
+  if (reply.failure.kind === 'key-needed') {
+    askForKey();
+    return;
+  }
+  clearTimeout(askNodeAgain);
+  askNodeAgain = setTimeout(() => void meetNode(), ASK_NODE_AGAIN_MS);
 }
 
-/** Follows the address bar and other tabs. */
+/** Follows the address bar and other tabs, and asks the node anew when the page comes back to the front. */
 export function listen() {
+  document.addEventListener('visibilitychange', () => {
+    if (!document.hidden && keyAsked.value === null) void meetNode();
+  });
   addEventListener('popstate', () => (currentId.value = idFromAddress()));
   addEventListener('storage', ({ key: changed }) => {
     if (ConversationStore.concerns(changed)) mergeStored();
@@ -173,7 +190,7 @@ function finish(id: string, answer: talk.Answer) {
   running.value = others;
   saveById(id);
   announcement.value = announced(answer);
-  if (answer.failure?.kind === 'key-needed') keyAsked.value = askAgain;
+  if (answer.failure?.kind === 'key-needed') askForKey(askAgain);
   if (answer.failure?.kind === 'unreachable' && node.value.kind === 'there') void meetNode();
 }
 

@@ -1,6 +1,6 @@
 /** Asks for the node's API key. It is kept until this tab closes. */
 import { useRef } from 'preact/hooks';
-import { enterKey, keyAsked } from '../chat/session.ts';
+import { enterKey, keyAsked, keyRefused } from '../chat/session.ts';
 import { Dialog } from './Dialog.tsx';
 
 export function KeyDialog() {
@@ -13,6 +13,11 @@ export function KeyDialog() {
           enterKey(field.current?.value ?? '');
         }}
       >
+        {keyRefused.value && (
+          <p class="hint" role="alert">
+            The node did not accept the last key.
+          </p>
+        )}
         <label class="field">
           <span>API key</span>
           <input ref={field} type="password" autoComplete="off" spellcheck={false} required />

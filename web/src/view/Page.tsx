@@ -5,6 +5,8 @@ import { theme, type Theme } from '../chat/preferences.ts';
 import {
   announcement,
   answering,
+  askForKey,
+  conversations,
   current,
   currentId,
   info,
@@ -42,6 +44,10 @@ export function Page() {
     setMenu(false);
     if (!narrow) area.current?.focus();
   }, [currentId.value]);
+  // What was pressed may be gone now; the composer is where to go on.
+  useEffect(() => {
+    if (!narrow && document.activeElement === document.body) area.current?.focus();
+  }, [answering.value, conversations.value.length]);
   useEscape(() => (menu ? setMenu(false) : stopAnswering()));
 
   const begin = () => {
@@ -99,6 +105,11 @@ function Trouble() {
         <span>
           {title}. {hint}
         </span>
+        {state.failure.kind === 'key-needed' && (
+          <button type="button" class="outlined" onClick={() => askForKey()}>
+            Enter the key
+          </button>
+        )}
       </p>
     );
   }

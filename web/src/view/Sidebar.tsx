@@ -60,7 +60,13 @@ export function Sidebar({ onClose, onClearAll, onNew }: Props) {
 
 function Entry({ conversation, onOpened }: { conversation: Conversation; onOpened: () => void }) {
   const [renaming, setRenaming] = useState(false);
+  const button = useRef<HTMLButtonElement>(null);
+  const renamed = useRef(false);
   const { id, title } = conversation;
+  useEffect(() => {
+    if (!renaming && renamed.current) button.current?.focus();
+    renamed.current = renaming;
+  }, [renaming]);
   const here = currentId.value === id;
   if (renaming) {
     return (
@@ -72,6 +78,7 @@ function Entry({ conversation, onOpened }: { conversation: Conversation; onOpene
   return (
     <li class={here ? 'entry here' : 'entry'}>
       <button
+        ref={button}
         type="button"
         class="title"
         title={title}

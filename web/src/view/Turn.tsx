@@ -47,8 +47,8 @@ function AnswerView({ answer, last, onEdit }: { answer: Answer; last: boolean; o
       {spoken.answer === '' && streaming && thoughts === '' && <Waiting passages={answer.citations.length} />}
       {spoken.answer !== '' && <Markdown source={spoken.answer} />}
       {answer.failure !== null && <FailureNote answer={answer} retry={last} />}
-      {!streaming && <SmallPrint answer={answer} text={spoken.answer} last={last} onEdit={onEdit} />}
       {answer.citations.length > 0 && <Sources citations={answer.citations} />}
+      {!streaming && <SmallPrint answer={answer} text={spoken.answer} last={last} onEdit={onEdit} />}
     </article>
   );
 }

@@ -1,0 +1,103 @@
+// A stand-in node for working on the page: `npm run dev` starts it. No test of the product uses it.
+// Ask for "error", "busy", "toolong", "slow", "warning", "cut" or "key" to see those.
+import { createServer } from 'node:http';
+import { readFile } from 'node:fs/promises';
+import { extname } from 'node:path';
+
+const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.woff2': 'font/woff2', '.txt': 'text/plain' };
+const CSP = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+const CITATIONS = [
+  { document: 'knowledge.md', chunk: 2, heading: ['Knowledge', 'Adding documents'], score: 0.742, start: 1210, end: 1689, text: 'Give the command a file, a folder or a dash for standard input:\n\n```sh\ngaia knowledge add docs/\n```\n\nMarkdown, plain text and HTML are read. Each document is cut into **chunks** along its headings, measured in the embedding model’s own tokens.' },
+  { document: 'knowledge.md', chunk: 3, heading: ['Knowledge', 'What happens on a second run'], score: 0.611, start: 1690, end: 2104, text: 'Unchanged documents are skipped by their hash, changed ones are replaced and removed ones dropped. An interrupted run goes on where it stopped.' },
+  { document: 'commands.md', chunk: 9, heading: ['Commands', 'gaia knowledge'], score: 0.548, start: 5200, end: 5544, text: '| Command | Does |\n|---|---|\n| `gaia knowledge list` | Documents with their chunks |\n| `gaia knowledge search "…"` | What a question would find |\n| `gaia knowledge remove NAME` | Takes a document out |' },
+];
+const ANSWER = `Use \`gaia knowledge add\` with a file or a folder:
+
+\`\`\`sh
+gaia knowledge add docs/
+gaia knowledge list
+\`\`\`
+
+The node then:
+
+1. cuts each document into **chunks** along its headings,
+2. embeds them in batches, with a progress bar,
+3. skips what has not changed since the last time.
+
+> Binary files are skipped with a line each.
+
+| Format | Read |
+|---|:-:|
+| Markdown | yes |
+| PDF | no |
+
+More in [the handbook](https://example.org/handbook). <script>alert(1)</script> ![x](https://example.org/x.png)`;
+
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const json = (response, status, body, headers = {}) =>
+  response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body));
+
+async function chat(request, response) {
+  let body = '';
+  for await (const part of request) body += part;
+  const { messages } = JSON.parse(body);
+  const question = messages.at(-1).content;
+  const has = (word) => new RegExp(`\\b${word}\\b`, 'i').test(question);
+  if (has('busy')) return json(response, 429, { error: { message: 'queue full', type: 'server_error', param: null, code: null } }, { 'retry-after': '7' });
+  if (has('toolong')) return json(response, 400, { error: { message: 'The prompt has 9120 tokens, the context 8192.', type: 'invalid_request_error', param: 'messages', code: 'context_length_exceeded' } });
+  if (has('key') && request.headers.authorization !== 'Bearer secret') return json(response, 401, { error: { message: 'invalid key', type: 'invalid_request_error', param: null, code: 'invalid_api_key' } });
+  response.writeHead(200, { 'content-type': 'text/event-stream' });
+  let gone = false;
+  response.on('close', () => (gone = true));
+  const send = (chunk) => response.write(`data: ${JSON.stringify(chunk)}\n\n`);
+  const choice = (delta, finish_reason = null) => ({ id: 'c', object: 'chat.completion.chunk', choices: [{ index: 0, delta, finish_reason }] });
+  await pause(200);
+  send({ ...choice({ role: 'assistant', content: '', citations: has('warning') ? [] : CITATIONS }), warning: has('warning') ? 'the store does not answer' : null });
+  await pause(has('slow') ? 3000 : 500);
+  const tokens = ANSWER.match(/\s*\S+/g);
+  for (const [at, token] of tokens.entries()) {
+    if (gone) return;
+    if (has('error') && at === 20) {
+      send({ error: { message: 'The worker was restarted.', type: 'server_error', param: null, code: null } });
+      return response.end();
+    }
+    if (has('cut') && at === 20) return response.destroy();
+    send(choice({ content: token }));
+    await pause(has('slow') ? 120 : 25);
+  }
+  send(choice({}, 'stop'));
+  send({ ...choice({}), choices: [], usage: { prompt_tokens: 812, completion_tokens: tokens.length, total_tokens: 900 } });
+  response.end('data: [DONE]\n\n');
+}
+
+async function file(path, response) {
+  const name = path === '/' ? '/index.html' : path;
+  try {
+    const content = await readFile(new URL(`../dist${name}`, import.meta.url));
+    response.writeHead(200, { 'content-type': TYPES[extname(name)] ?? 'application/octet-stream', 'content-security-policy': CSP }).end(content);
+  } catch {
+    json(response, 404, { error: { message: 'no such page', type: 'invalid_request_error', param: null, code: null } });
+  }
+}
+
+export function mock(port) {
+  const server = createServer((request, response) => {
+    const { pathname } = new URL(request.url, 'http://localhost');
+    if (pathname === '/v1/info') {
+      return json(response, 200, {
+        node_id: '0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf', node_name: 'Handbook node', version: '0.1.0', engine: 'gaia',
+        models: { chat: { id: 'SmolLM2-135M-Instruct', context: 8192 }, embedding: { id: 'all-MiniLM-L6-v2' } },
+        knowledge: { collection: 'default', points: 118 },
+      });
+    }
+    if (pathname === '/v1/chat/completions') return void chat(request, response);
+    return void file(decodeURIComponent(pathname), response);
+  });
+  return new Promise((resolve) => server.listen(port, '127.0.0.1', () => resolve(server)));
+}
+
+if (import.meta.filename === process.argv[1] || process.argv[1]?.endsWith('dev/mock.mjs')) {
+  const server = await mock(Number(process.env.PORT ?? 0));
+  console.log(`listening on http://127.0.0.1:${server.address().port}`);
+}
