@@ -21,7 +21,9 @@ fn conversation() -> Vec<Message> {
 #[track_caller]
 fn render(source: &str) -> String {
     let template = ChatTemplate::new(source, tokens()).unwrap();
-    template.render(&conversation(), 1_709_164_800).unwrap()
+    let text = template.render(&conversation(), 1_709_164_800).unwrap();
+    // The mark shows line breaks at the end, which a snapshot would not keep.
+    text + "∎"
 }
 
 #[track_caller]
