@@ -8,6 +8,8 @@ import { batch, computed, signal } from '@preact/signals';
 import { fetchInfo, streamChat } from '../api/client.ts';
 import { explain, type Failure } from '../api/failure.ts';
 import type { NodeInfo } from '../api/wire.ts';
+import { plainText } from '../markdown/plain.ts';
+import { splitThoughts } from '../markdown/thoughts.ts';
 import { grow, stop } from './answering.ts';
 import * as talk from './conversation.ts';
 import { ConversationStore } from './store.ts';
@@ -196,7 +198,7 @@ function finish(id: string, answer: talk.Answer) {
 
 function announced(answer: talk.Answer): string {
   if (answer.failure !== null) return explain(answer.failure).title;
-  return answer.state === 'stopped' ? 'Answer stopped' : `Answer: ${answer.text}`;
+  return answer.state === 'stopped' ? 'Answer stopped' : `Answer: ${plainText(splitThoughts(answer.text).answer)}`;
 }
 
 function update(id: string, answer: talk.Answer) {

@@ -6,10 +6,12 @@ import { Close } from './icons.tsx';
 interface Props {
   title: string;
   onClose: () => void;
+  /** Whether something inside asks for the focus; else the dialog itself takes it. */
+  focusInside?: boolean;
   children: ComponentChildren;
 }
 
-export function Dialog({ title, onClose, children }: Props) {
+export function Dialog({ title, onClose, focusInside = false, children }: Props) {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
   useEffect(() => dialog.current?.showModal(), []);
@@ -17,7 +19,7 @@ export function Dialog({ title, onClose, children }: Props) {
     if (event.target === dialog.current) dialog.current?.close();
   };
   return (
-    <dialog ref={dialog} aria-labelledby={id} onClose={onClose} onClick={onBackdrop}>
+    <dialog ref={dialog} autofocus={!focusInside} aria-labelledby={id} onClose={onClose} onClick={onBackdrop}>
       <div class="dialog">
         <header>
           <h2 id={id}>{title}</h2>

@@ -6,22 +6,20 @@ import { Dialog } from './Dialog.tsx';
 export function KeyDialog() {
   const field = useRef<HTMLInputElement>(null);
   return (
-    <Dialog title="This node asks for a key" onClose={() => (keyAsked.value = null)}>
+    <Dialog title="This node asks for a key" focusInside onClose={() => (keyAsked.value = null)}>
       <form
         onSubmit={(event) => {
           event.preventDefault();
           enterKey(field.current?.value ?? '');
         }}
       >
-        {keyRefused.value && (
-          <p class="hint" role="alert">
-            The node did not accept the last key.
-          </p>
-        )}
+        <p class="hint" role={keyRefused.value ? 'alert' : undefined}>
+          {keyRefused.value ? 'It did not accept the last one.' : 'Its owner has it.'}
+        </p>
         <label class="field">
           <span>API key</span>
-          <input ref={field} type="password" autoComplete="off" spellcheck={false} required />
-          <small>The node’s owner has it. It is kept until you close this tab, and goes to this node only.</small>
+          <input ref={field} autofocus type="password" autoComplete="off" spellcheck={false} required />
+          <small>Kept until you close this tab, and sent to this node only.</small>
         </label>
         <footer>
           <button type="submit" class="filled">

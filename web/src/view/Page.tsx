@@ -79,9 +79,9 @@ export function Page() {
           </button>
         </header>
         <Trouble />
-        {talking ? <ConversationView conversation={conversation} onEdit={edit} /> : <Welcome />}
+        {talking ? <ConversationView key={conversation.id} conversation={conversation} onEdit={edit} /> : <Welcome />}
         <Composer draft={draft} onDraft={setDraft} onSettings={() => setAsks('settings')} area={area} />
-        <p class="caution column">Models make mistakes. Check what matters against the sources.</p>
+        <p class="caution column">Models make mistakes. Check the sources.</p>
       </main>
       <div class="unseen" role="status" aria-live="polite">
         {announcement.value}
@@ -94,10 +94,12 @@ export function Page() {
   );
 }
 
-/** What keeps the page from working, said once at the top. */
+/** What keeps the page from working, said once: at the top, unless the last answer says it. */
 function Trouble() {
   const state = node.value;
-  if (state.kind === 'failed' && !answering.value) {
+  const last = current.value?.messages.at(-1);
+  const said = last?.role === 'assistant' && last.failure !== null;
+  if (state.kind === 'failed' && !answering.value && !said) {
     const { title, hint } = explain(state.failure);
     return (
       <p class="note column" role="status">

@@ -51,10 +51,13 @@ function Source({ citation, place }: { citation: Citation; place: number }) {
 
 /** How close the passage is to the question, as the store scored it. */
 function Match({ score }: { score: number }) {
-  const percent = Math.round(Math.min(1, Math.max(0, score)) * 100);
+  const width = `${Math.round(Math.min(1, Math.max(0, score)) * 100)}%`;
   return (
     <span class="match" title="How close this passage is to the question (cosine similarity)">
-      <meter min={0} max={100} value={percent} aria-label="Match" />
+      <span class="gauge" aria-hidden="true">
+        <i style={{ width }} />
+      </span>
+      <span class="unseen">match</span>
       {score.toFixed(2)}
     </span>
   );

@@ -1,4 +1,5 @@
 /** A question or an answer in the conversation. */
+import { Component } from 'preact';
 import { explain } from '../api/failure.ts';
 import { type Answer, type Message, tokensPerSecond } from '../chat/conversation.ts';
 import { askAgain } from '../chat/session.ts';
@@ -15,15 +16,21 @@ interface Props {
   onEdit: () => void;
 }
 
-export function Turn({ message, last, onEdit }: Props) {
-  if (message.role === 'user') {
+/** Drawn again only when its message changed: while an answer streams, the others stay as they are. */
+export class Turn extends Component<Props> {
+  override shouldComponentUpdate(next: Props) {
+    return next.message !== this.props.message || next.last !== this.props.last;
+  }
+
+  override render() {
+    const { message, last, onEdit } = this.props;
+    if (message.role === 'assistant') return <AnswerView answer={message} last={last} onEdit={onEdit} />;
     return (
       <article class="question" aria-label="Your question">
         <p>{message.text}</p>
       </article>
     );
   }
-  return <AnswerView answer={message} last={last} onEdit={onEdit} />;
 }
 
 function AnswerView({ answer, last, onEdit }: { answer: Answer; last: boolean; onEdit: () => void }) {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decodeEntities } from '../../src/markdown/entities.ts';
+import { plainText } from '../../src/markdown/plain.ts';
 import { splitThoughts } from '../../src/markdown/thoughts.ts';
 import { type Block, type Inline, MARKDOWN_CHARS_MAX, parseMarkdown, safeHref } from '../../src/markdown/tree.ts';
 
@@ -118,4 +119,11 @@ test('thinking aloud is told from the answer', () => {
   check('<think>hm', 'hm', '');
   check('<thi', '', '');
   check('a <think>b</think>', '', 'a <think>b</think>');
+});
+
+test('read aloud, only the words are left', () => {
+  const check = (source: string, expected: string) => assert.equal(plainText(source), expected);
+  check('## Use `gaia`\n\n- **one**\n- [two](https://example.org)\n\n---\n\n> three', 'Use gaia\none\ntwo\nthree');
+  check('| A | B |\n|---|---|\n| 1 | 2 |', 'A, B\n1, 2');
+  check('```sh\nls\n```', 'ls');
 });
