@@ -1,1 +1,44 @@
-//! Continuous batching over llama.cpp
+//! Runs language models with llama.cpp: many requests at once on one context, and embeddings.
+//!
+//! Knows nothing of WebAssembly, HTTP or prompts: text and tokens go in, text and tokens come out.
+//!
+//! A [`Model`] owns its weights and one thread. The thread decodes every running request in one
+//! batch and feeds prompts in chunks between those steps (see `scheduler`), so a long prompt never
+//! silences the others. Callers hold handles that they poll or wait on; dropping a handle cancels.
+//!
+//! llama.cpp ends the process when it is asked for something it does not expect. Invariant: nothing
+//! reaches it that has not been checked here first — file, sizes, token numbers, sampling values,
+//! grammars.
+
+mod backend;
+mod context;
+mod embedding;
+mod facts;
+mod grammar;
+mod load;
+mod memory;
+mod model;
+mod outbox;
+mod request;
+mod sampler;
+mod scheduler;
+mod sequence;
+mod text;
+mod threads;
+
+pub use backend::{EngineBuild, engine_build, llama_backend};
+pub use embedding::{EmbedError, Embedding, EmbeddingOutcome, Embeddings, Input, Limits};
+pub use facts::{ModelFacts, ModelKind};
+pub use grammar::{
+    GRAMMAR_BYTES_MAX, GRAMMAR_DEPTH_MAX, Grammar, GrammarError, SCHEMA_BYTES_MAX,
+};
+pub use load::{LoadError, LoadOptions, QUEUE_LEN_MAX, SEQUENCES_MAX, Split};
+pub use model::{Model, TEXT_BYTES_MAX, TokenizeError, check};
+pub use outbox::{Finish, FinishReason, Generation, Piece, Progress, TokenEvent, TopToken, Usage};
+pub use request::{
+    GenerateError, LOGIT_BIAS_MAX, LOGPROBS_MAX, Prompt, Request, STOP_BYTES_MAX, STOP_COUNT_MAX,
+    Sampling,
+};
+
+/// A token's number in its model's vocabulary.
+pub type TokenId = i32;

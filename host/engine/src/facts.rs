@@ -1,0 +1,57 @@
+//! What a loaded model says about itself.
+
+use serde::Serialize;
+
+use crate::TokenId;
+
+/// What a model is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ModelKind {
+    /// It continues text.
+    Chat,
+    /// It turns text into vectors.
+    Embedding,
+}
+
+/// Facts of a loaded model and of the context it runs in.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ModelFacts {
+    /// What the model is for; reports write the flag `embedding` instead.
+    #[serde(skip)]
+    pub kind: ModelKind,
+    /// Whether `kind` is [`ModelKind::Embedding`].
+    pub embedding: bool,
+    /// llama.cpp's name of the architecture.
+    pub architecture: String,
+    /// The model's own name.
+    pub name: Option<String>,
+    /// The context it was trained for, in tokens.
+    pub n_ctx_train: u32,
+    /// The context one request can use, in tokens. For an embedding model the longest input.
+    pub n_ctx: u32,
+    /// How many requests run at the same time.
+    pub n_seq_max: u32,
+    /// Tokens in the vocabulary.
+    pub n_vocab: u32,
+    /// Numbers in an embedding.
+    pub n_embd: u32,
+    /// The Jinja template from the file.
+    pub chat_template: Option<String>,
+    /// The text of the token that starts a text.
+    pub bos_token: Option<String>,
+    /// Its number.
+    pub bos_id: Option<TokenId>,
+    /// The text of the token that ends a text.
+    pub eos_token: Option<String>,
+    /// Its number.
+    pub eos_id: Option<TokenId>,
+    /// Whether the starting token belongs before every text.
+    pub add_bos: bool,
+    /// How an embedding model makes one vector of many.
+    pub pooling: Option<&'static str>,
+    /// The size of the weights in bytes.
+    pub size_bytes: u64,
+    /// The number of weights.
+    pub params: u64,
+}

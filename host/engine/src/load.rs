@@ -1,0 +1,390 @@
+//! Loads a model file: looks at it first, decides sizes, then hands it to llama.cpp.
+
+use std::fs::File;
+use std::io::{self, BufReader};
+use std::path::{Path, PathBuf};
+
+use gaia_gguf::{Facts, Header, Pooling, ReadHeaderError};
+use llama_cpp_2::model::LlamaModel;
+use llama_cpp_2::model::params::{LlamaModelParams, LlamaSplitMode};
+use llama_cpp_sys_2 as sys;
+
+use crate::backend;
+use crate::context::ContextOptions;
+use crate::facts::ModelKind;
+use crate::memory;
+use crate::threads::physical_cores;
+
+/// The most requests that can run at the same time.
+pub const SEQUENCES_MAX: u32 = 64;
+
+/// The most requests that can wait, whatever the options say.
+pub const QUEUE_LEN_MAX: usize = 4096;
+
+const CONTEXT_DEFAULT: u32 = 4096;
+const SEQUENCES_DEFAULT: u32 = 8;
+/// Without other orders the KV cache is no larger than this or one request's context.
+const CELLS_DEFAULT: u32 = 16384;
+const BATCH_DEFAULT: u32 = 512;
+const PROMPT_CHUNK_DEFAULT: u32 = 128;
+const QUEUE_LEN_DEFAULT: usize = 256;
+const CONTEXT_MAX: u32 = 1 << 24;
+const BATCH_MAX: u32 = 1 << 16;
+const THREADS_MAX: u32 = 512;
+const TEXT_CONTEXT_MIN: u32 = 16;
+/// llama.cpp allots the cache in such units.
+const CELLS_UNIT: u32 = 256;
+
+/// How a model is spread over several GPUs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Split {
+    /// One GPU only.
+    None,
+    /// By layers.
+    Layer,
+    /// By rows.
+    Row,
+}
+
+/// How to load a model. `None` stands for a default that fits the model and the machine.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct LoadOptions {
+    /// Context of one request, in tokens; 4096 or what the model was trained for if that is less.
+    pub context_size: Option<u32>,
+    /// Requests that run at the same time; 8.
+    pub sequences_max: Option<u32>,
+    /// Room for the contexts of all requests together, in tokens. As much as all can need, but no
+    /// more than 16,384 or one context.
+    pub cells: Option<u32>,
+    /// Tokens in a step; 512. For an embedding model the longest input.
+    pub batch_size: Option<u32>,
+    /// Tokens computed at once; the batch size.
+    pub ubatch_size: Option<u32>,
+    /// The longest piece of a prompt in a step while another request writes, in tokens; 128.
+    pub prompt_chunk: Option<u32>,
+    /// Threads for writing; the physical cores.
+    pub threads: Option<u32>,
+    /// Threads for reading prompts; as `threads`.
+    pub threads_batch: Option<u32>,
+    /// Layers on the GPU; all where the build has one.
+    pub gpu_layers: Option<u32>,
+    /// The GPU to use where only one is used.
+    pub main_gpu: Option<i32>,
+    /// How to use several GPUs.
+    pub split: Option<Split>,
+    /// Whether to map the file instead of reading it; yes.
+    pub mmap: Option<bool>,
+    /// Whether to keep the weights from being swapped out; no.
+    pub mlock: Option<bool>,
+    /// Whether to use flash attention; where llama.cpp finds it useful.
+    pub flash_attention: Option<bool>,
+    /// Whether to use the model for embeddings; what its file says.
+    pub embedding: Option<bool>,
+    /// Requests that may wait; 256.
+    pub queue_len_max: Option<usize>,
+    /// The memory it may take, in bytes; what the system has to give.
+    pub memory_bytes_max: Option<u64>,
+}
+
+/// Why a model was not loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file cannot be opened.
+    #[error("failed to open model file `{path}`")]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// It is a folder or a device.
+    #[error("`{path}` is not a file")]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The file is damaged or no GGUF.
+    #[error("model file `{path}` is damaged or not a GGUF file")]
+    Header {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: ReadHeaderError,
+    },
+    /// The file is well-formed and cannot be a model that runs here.
+    #[error("model file `{path}` cannot be used: {reason}")]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// An option is out of its range.
+    #[error("{option} is {found}, it must be {range}")]
+    Option {
+        /// Its name.
+        option: &'static str,
+        /// The value.
+        found: u64,
+        /// What it may be.
+        range: &'static str,
+    },
+    /// It would not fit the memory.
+    #[error(
+        "model file `{path}` needs about {needed_mib} MiB with a cache of {cells} tokens, \
+         {available_mib} MiB are available"
+    )]
+    Memory {
+        /// The file.
+        path: PathBuf,
+        /// The cache that was tried.
+        cells: u32,
+        /// An estimate.
+        needed_mib: u64,
+        /// What there is.
+        available_mib: u64,
+    },
+    /// The processor is too old for the compiled code.
+    #[error("this processor lacks {missing}, which the engine was compiled for")]
+    Processor {
+        /// The missing features.
+        missing: String,
+    },
+    /// llama.cpp refused it.
+    #[error("llama.cpp refused model file `{path}`: {reason}")]
+    Llama {
+        /// The file.
+        path: PathBuf,
+        /// In its words.
+        reason: String,
+    },
+}
+
+/// A file that has been found fit to be loaded, and the sizes it will have.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub path: PathBuf,
+    pub facts: Facts,
+    pub kind: ModelKind,
+    pub context_size: u32,
+    pub prompt_chunk: u32,
+    pub queue_len_max: usize,
+    pub context: ContextOptions,
+}
+
+/// Decides how to load `path`, or why not to.
+pub(crate) fn plan(path: &Path, options: &LoadOptions) -> Result<Plan, LoadError> {
+    let missing = backend::missing_cpu_features();
+    if !missing.is_empty() {
+        let missing = missing.join(", ");
+        return Err(LoadError::Processor { missing });
+    }
+    let header = read_header(path)?;
+    let facts = header.facts();
+    let kind = kind(&facts, options);
+    let sizes = match kind {
+        ModelKind::Chat => text_sizes(&facts, options)?,
+        ModelKind::Embedding => embedding_sizes(&facts, options)?,
+    };
+    let mut plan = Plan {
+        path: path.to_owned(),
+        kind,
+        context_size: sizes.context_size,
+        prompt_chunk: in_range("prompt-chunk", options.prompt_chunk, PROMPT_CHUNK_DEFAULT, 1, BATCH_MAX)?,
+        queue_len_max: options.queue_len_max.unwrap_or(QUEUE_LEN_DEFAULT).clamp(1, QUEUE_LEN_MAX),
+        context: context_options(&facts, kind, &sizes, options)?,
+        facts,
+    };
+    fit_memory(&mut plan, options)?;
+    Ok(plan)
+}
+
+/// Hands the planned file to llama.cpp.
+pub(crate) fn weights(plan: &Plan, options: &LoadOptions) -> Result<LlamaModel, LoadError> {
+    backend::llama_backend();
+    backend::clear_reason();
+    let parameters = model_parameters(options);
+    LlamaModel::load_from_file(backend::llama_backend(), &plan.path, &parameters).map_err(|_| {
+        LoadError::Llama {
+            path: plan.path.clone(),
+            reason: backend::reason(),
+        }
+    })
+}
+
+fn read_header(path: &Path) -> Result<Header, LoadError> {
+    let open = |source| LoadError::Open {
+        path: path.to_owned(),
+        source,
+    };
+    let file = File::open(path).map_err(open)?;
+    if !file.metadata().map_err(open)?.is_file() {
+        let path = path.to_owned();
+        return Err(LoadError::NotAFile { path });
+    }
+    Header::read(&mut BufReader::new(file)).map_err(|source| LoadError::Header {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn kind(facts: &Facts, options: &LoadOptions) -> ModelKind {
+    match options.embedding == Some(true) || facts.is_embedding() {
+        true => ModelKind::Embedding,
+        false => ModelKind::Chat,
+    }
+}
+
+struct Sizes {
+    context_size: u32,
+    cells: u32,
+    sequences: u32,
+    batch: u32,
+    ubatch: u32,
+}
+
+fn text_sizes(facts: &Facts, options: &LoadOptions) -> Result<Sizes, LoadError> {
+    let trained = trained_context(facts);
+    let context_size = in_range(
+        "ctx-size",
+        options.context_size.filter(|size| *size > 0),
+        trained.min(CONTEXT_DEFAULT),
+        TEXT_CONTEXT_MIN,
+        CONTEXT_MAX,
+    )?;
+    let sequences = in_range("n-seq-max", options.sequences_max, SEQUENCES_DEFAULT, 1, SEQUENCES_MAX)?;
+    let all = context_size.saturating_mul(sequences);
+    let cells = in_range(
+        "n-cells",
+        options.cells,
+        all.min(CELLS_DEFAULT.max(context_size)),
+        context_size,
+        CONTEXT_MAX,
+    )?;
+    let cells = cells.next_multiple_of(CELLS_UNIT);
+    // Each request that writes has one token in a step.
+    let batch = in_range("batch-size", options.batch_size, BATCH_DEFAULT, 1, BATCH_MAX)?.max(sequences);
+    let ubatch = in_range("ubatch-size", options.ubatch_size, batch, 1, BATCH_MAX)?.min(batch);
+    Ok(Sizes {
+        context_size,
+        cells,
+        sequences,
+        batch,
+        ubatch,
+    })
+}
+
+/// An embedding is computed in one piece: context, batch and ubatch are the same.
+fn embedding_sizes(facts: &Facts, options: &LoadOptions) -> Result<Sizes, LoadError> {
+    let trained = trained_context(facts);
+    let wanted = options.context_size.filter(|size| *size > 0);
+    // Beyond the trained length a model of this kind has no positions, and llama.cpp would abort.
+    let context_size = in_range("ctx-size", wanted, trained.min(CONTEXT_DEFAULT), 1, CONTEXT_MAX)?.min(trained);
+    let batch = in_range("batch-size", options.batch_size, context_size.max(BATCH_DEFAULT), 1, BATCH_MAX)?;
+    let context_size = context_size.min(batch);
+    let sequences = in_range("n-seq-max", options.sequences_max, SEQUENCES_MAX, 1, SEQUENCES_MAX)?;
+    Ok(Sizes {
+        context_size,
+        cells: batch.next_multiple_of(CELLS_UNIT),
+        sequences,
+        batch,
+        ubatch: batch,
+    })
+}
+
+fn trained_context(facts: &Facts) -> u32 {
+    let trained = facts.context_length.unwrap_or(u64::from(CONTEXT_DEFAULT));
+    u32::try_from(trained).unwrap_or(CONTEXT_MAX).clamp(1, CONTEXT_MAX)
+}
+
+fn context_options(
+    facts: &Facts,
+    kind: ModelKind,
+    sizes: &Sizes,
+    options: &LoadOptions,
+) -> Result<ContextOptions, LoadError> {
+    let cores = u32::try_from(physical_cores()).unwrap_or(1);
+    let threads = in_range("threads", options.threads, cores, 1, THREADS_MAX)?;
+    let threads_batch = in_range("threads-batch", options.threads_batch, threads, 1, THREADS_MAX)?;
+    let named = facts.pooling.is_some_and(|pooling| pooling != Pooling::None);
+    Ok(ContextOptions {
+        cells: sizes.cells,
+        sequences: sizes.sequences,
+        batch: sizes.batch,
+        ubatch: sizes.ubatch,
+        threads: threads.cast_signed(),
+        threads_batch: threads_batch.cast_signed(),
+        flash_attention: options.flash_attention,
+        embeddings: kind == ModelKind::Embedding,
+        pooling: match (kind, named) {
+            (ModelKind::Embedding, false) => sys::LLAMA_POOLING_TYPE_MEAN,
+            _ => sys::LLAMA_POOLING_TYPE_UNSPECIFIED,
+        },
+    })
+}
+
+/// Refuses what would not fit. A cache nobody asked for shrinks to one request's context first.
+fn fit_memory(plan: &mut Plan, options: &LoadOptions) -> Result<(), LoadError> {
+    let on_gpu = cfg!(any(feature = "cuda", feature = "vulkan", feature = "metal"))
+        && options.gpu_layers != Some(0);
+    let available = options.memory_bytes_max.or_else(memory::available_bytes);
+    let Some(available) = available.filter(|_| !on_gpu) else {
+        return Ok(());
+    };
+    let fits = |cells: u32| plan.facts.memory_bytes(u64::from(cells)) <= available;
+    if !fits(plan.context.cells) && options.cells.is_none() && plan.kind == ModelKind::Chat {
+        plan.context.cells = plan.context_size.next_multiple_of(CELLS_UNIT);
+    }
+    let cells = plan.context.cells;
+    match plan.facts.memory_bytes(u64::from(cells)) {
+        needed if needed > available => Err(LoadError::Memory {
+            path: plan.path.clone(),
+            cells,
+            needed_mib: needed >> 20,
+            available_mib: available >> 20,
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn model_parameters(options: &LoadOptions) -> LlamaModelParams {
+    let mut parameters = LlamaModelParams::default()
+        .with_use_mmap(options.mmap.unwrap_or(true))
+        .with_use_mlock(options.mlock.unwrap_or(false));
+    if let Some(layers) = options.gpu_layers {
+        parameters = parameters.with_n_gpu_layers(layers);
+    }
+    if let Some(gpu) = options.main_gpu {
+        parameters = parameters.with_main_gpu(gpu);
+    }
+    match options.split {
+        Some(Split::None) => parameters.with_split_mode(LlamaSplitMode::None),
+        Some(Split::Layer) => parameters.with_split_mode(LlamaSplitMode::Layer),
+        Some(Split::Row) => parameters.with_split_mode(LlamaSplitMode::Row),
+        None => parameters,
+    }
+}
+
+fn in_range(
+    option: &'static str,
+    value: Option<u32>,
+    default: u32,
+    min: u32,
+    max: u32,
+) -> Result<u32, LoadError> {
+    let value = value.unwrap_or(default);
+    match (min..=max).contains(&value) {
+        true => Ok(value),
+        false => Err(LoadError::Option {
+            option,
+            found: u64::from(value),
+            range: match min {
+                0 | 1 => "above 0 and not absurdly large",
+                _ => "at least the smallest useful size and not absurdly large",
+            },
+        }),
+    }
+}
+

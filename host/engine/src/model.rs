@@ -1,0 +1,410 @@
+//! A loaded model: its facts, its vocabulary, and the way to its thread.
+
+use std::path::Path;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use llama_cpp_2::model::LlamaModel;
+use llama_cpp_2::token::LlamaToken;
+use llama_cpp_sys_2 as sys;
+
+use crate::TokenId;
+use crate::context::{Context, Interrupt};
+use crate::embedding::{
+    EmbedError, Embedder, Embedding, EmbeddingJob, INPUTS_MAX, Input, Limits,
+};
+use crate::facts::{ModelFacts, ModelKind};
+use crate::grammar;
+use crate::load::{self, LoadError, LoadOptions, Plan};
+use crate::outbox::{Generation, Outbox};
+use crate::request::{self, GenerateError, Prompt, Request};
+use crate::sampler::Sampler;
+use crate::scheduler::{Queue, Scheduler, SchedulerLimits};
+use crate::sequence::Job;
+use crate::text::Assembler;
+
+/// The longest text that is tokenised, in bytes.
+pub const TEXT_BYTES_MAX: usize = 16 << 20;
+
+/// llama.cpp compiles grammars and schemas by recursion on the thread that asks; this is for its own
+/// work, which is flat.
+const THREAD_STACK_BYTES: usize = 8 << 20;
+
+/// Why a text was not tokenised, or tokens were not turned into text.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenizeError {
+    /// Longer than [`TEXT_BYTES_MAX`].
+    #[error("the text has {found} bytes, the maximum is {TEXT_BYTES_MAX}")]
+    TooLong {
+        /// Its length.
+        found: usize,
+    },
+    /// A token number is not in the vocabulary.
+    #[error("token {token} is not in the vocabulary")]
+    Token {
+        /// The number.
+        token: TokenId,
+    },
+}
+
+/// Whether the file at `path` could be loaded with `options`, without loading it.
+pub fn check(path: &Path, options: &LoadOptions) -> Result<(), LoadError> {
+    load::plan(path, options).map(drop)
+}
+
+/// A loaded model. Cheap to clone; the last clone that is dropped ends the running requests, waits
+/// for the current step and frees the memory.
+#[derive(Debug, Clone)]
+pub struct Model {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    weights: Arc<LlamaModel>,
+    facts: ModelFacts,
+    end_tokens: Vec<LlamaToken>,
+    queue: Arc<Queue>,
+    queue_len_max: usize,
+    worker: Worker,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the model's thread takes. `None` only while the model is being dropped.
+#[derive(Debug)]
+enum Worker {
+    Text {
+        jobs: Option<Sender<Job>>,
+        interrupt: Arc<Interrupt>,
+    },
+    Embedding {
+        jobs: Option<Sender<EmbeddingJob>>,
+    },
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        match &mut self.worker {
+            Worker::Text { jobs, interrupt } => {
+                *jobs = None;
+                interrupt.request();
+            }
+            Worker::Embedding { jobs } => *jobs = None,
+        }
+        let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(thread) = thread.take() {
+            // Its panic has been reported by the panic hook.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Model {
+    /// Loads the GGUF file at `path`.
+    pub fn load(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Self, LoadError> {
+        let plan = load::plan(path.as_ref(), options)?;
+        let weights = Arc::new(load::weights(&plan, options)?);
+        let context = Context::new(Arc::clone(&weights), &plan.context).map_err(|error| {
+            LoadError::Llama {
+                path: plan.path.clone(),
+                reason: error.to_string(),
+            }
+        })?;
+        let facts = facts(&plan, &weights);
+        let queue = Arc::new(Queue::default());
+        let (worker, thread) = start(&plan, context, &weights, &queue);
+        Ok(Self {
+            shared: Arc::new(Shared {
+                end_tokens: end_tokens(&weights),
+                weights,
+                facts,
+                queue,
+                queue_len_max: plan.queue_len_max,
+                worker,
+                thread: Mutex::new(Some(thread)),
+            }),
+        })
+    }
+
+    /// What the model says about itself.
+    pub fn facts(&self) -> &ModelFacts {
+        &self.shared.facts
+    }
+
+    /// The most that one embedding call may ask for.
+    pub fn embedding_limits(&self) -> Limits {
+        Limits {
+            inputs_max: INPUTS_MAX,
+            tokens_max: self.shared.facts.n_ctx as usize,
+        }
+    }
+
+    /// The tokens of `text`. `add_special` puts the tokens around it that the model wants around a
+    /// whole text; names of special tokens in the text become those tokens.
+    pub fn tokenize(&self, text: &str, add_special: bool) -> Result<Vec<TokenId>, TokenizeError> {
+        let tokens = self.tokens(text, add_special)?;
+        Ok(tokens.into_iter().map(|token| token.0).collect())
+    }
+
+    /// The tokens of a prompt: as [`Self::tokenize`] with the special tokens, but without a second
+    /// starting token when the text brings its own, as chat templates do.
+    pub fn tokenize_prompt(&self, text: &str) -> Result<Vec<TokenId>, TokenizeError> {
+        let tokens = self.prompt_tokens(text)?;
+        Ok(tokens.into_iter().map(|token| token.0).collect())
+    }
+
+    /// The text of `tokens`, with special tokens spelled out. What is no UTF-8 becomes U+FFFD.
+    pub fn detokenize(&self, tokens: &[TokenId]) -> Result<String, TokenizeError> {
+        let mut bytes = Vec::new();
+        for token in tokens {
+            self.check_token(*token)?;
+            let vocab = self.shared.weights.vocab();
+            bytes.extend(vocab.token_to_piece(LlamaToken::new(*token), true, None));
+        }
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Starts to answer `request`. Never waits.
+    pub fn generate(&self, request: Request) -> Result<Generation, GenerateError> {
+        let Worker::Text { jobs, interrupt } = &self.shared.worker else {
+            let model = self.display_name();
+            return Err(GenerateError::WrongKind { model });
+        };
+        let outbox_for = |len| Arc::new(Outbox::new(len, Arc::clone(interrupt)));
+        let job = self.job(request, outbox_for)?;
+        let generation = Generation::new(Arc::clone(&job.outbox));
+        let max = self.shared.queue_len_max;
+        if !self.shared.queue.enter(max) {
+            return Err(GenerateError::QueueFull { max });
+        }
+        let jobs = jobs.as_ref().ok_or(GenerateError::Unloaded)?;
+        jobs.send(job).map_err(|_| GenerateError::Unloaded)?;
+        Ok(generation)
+    }
+
+    /// Starts to embed `inputs`. Never waits.
+    pub fn embed(&self, inputs: Vec<Input>) -> Result<Embedding, EmbedError> {
+        let Worker::Embedding { jobs } = &self.shared.worker else {
+            let model = self.display_name();
+            return Err(EmbedError::WrongKind { model });
+        };
+        let inputs = self.embedding_inputs(inputs)?;
+        let max = self.shared.queue_len_max;
+        if !self.shared.queue.enter(max) {
+            return Err(EmbedError::QueueFull { max });
+        }
+        let (job, handle) = EmbeddingJob::new(inputs, self.shared.facts.n_embd as usize);
+        let jobs = jobs.as_ref().ok_or(EmbedError::Unloaded)?;
+        jobs.send(job).map_err(|_| EmbedError::Unloaded)?;
+        Ok(handle)
+    }
+
+    /// The tokens of each text as [`Self::embed`] would count them.
+    pub fn tokenize_input(&self, text: &str) -> Result<Vec<TokenId>, TokenizeError> {
+        self.tokenize(text, true)
+    }
+
+    fn job(
+        &self,
+        request: Request,
+        outbox: impl FnOnce(usize) -> Arc<Outbox>,
+    ) -> Result<Job, GenerateError> {
+        let facts = &self.shared.facts;
+        request::check(&request, facts.n_vocab)?;
+        let prompt = self.prompt(&request.prompt)?;
+        let grammar = request
+            .grammar
+            .as_ref()
+            .map(|grammar| grammar::compile(&self.shared.weights, grammar))
+            .transpose()
+            .map_err(GenerateError::Grammar)?;
+        let banned: &[LlamaToken] = match request.ignore_eos {
+            true => &self.shared.end_tokens,
+            false => &[],
+        };
+        Ok(Job {
+            sampler: Sampler::new(&self.shared.weights, &request.sampling, banned, grammar, facts.n_ctx),
+            text: Assembler::new(request.stop),
+            tokens_max: request.tokens_max.map_or(usize::MAX, |max| max.max(1) as usize),
+            logprobs: request.logprobs,
+            outbox: outbox(prompt.len()),
+            prompt,
+        })
+    }
+
+    fn prompt(&self, prompt: &Prompt) -> Result<Vec<LlamaToken>, GenerateError> {
+        let facts = &self.shared.facts;
+        let tokens = match prompt {
+            Prompt::Text(text) => self.prompt_tokens(text).map_err(GenerateError::Tokenize)?,
+            Prompt::Tokens(ids) => {
+                for id in ids {
+                    request::check_token(*id, facts.n_vocab)?;
+                }
+                ids.iter().copied().map(LlamaToken::new).collect()
+            }
+        };
+        // One place is left for what is generated.
+        let max = facts.n_ctx as usize - 1;
+        match tokens.len() {
+            0 => Err(GenerateError::PromptEmpty),
+            len if len > max => Err(GenerateError::PromptTooLong { tokens: len, max }),
+            _ => Ok(tokens),
+        }
+    }
+
+    fn prompt_tokens(&self, text: &str) -> Result<Vec<LlamaToken>, TokenizeError> {
+        let facts = &self.shared.facts;
+        let brings_bos = match &facts.bos_token {
+            Some(bos) => !bos.is_empty() && text.starts_with(bos.as_str()),
+            None => false,
+        };
+        self.tokens(text, facts.add_bos && !brings_bos)
+    }
+
+    fn embedding_inputs(&self, inputs: Vec<Input>) -> Result<Vec<Vec<LlamaToken>>, EmbedError> {
+        let limits = self.embedding_limits();
+        if inputs.is_empty() || inputs.len() > limits.inputs_max {
+            let (found, max) = (inputs.len(), limits.inputs_max);
+            return Err(EmbedError::InputCount { found, max });
+        }
+        let numbered = inputs.into_iter().enumerate();
+        numbered
+            .map(|(index, input)| self.embedding_input(index, input, limits.tokens_max))
+            .collect()
+    }
+
+    fn embedding_input(
+        &self,
+        index: usize,
+        input: Input,
+        max: usize,
+    ) -> Result<Vec<LlamaToken>, EmbedError> {
+        let input = match input {
+            Input::Text(text) => self
+                .tokens(&text, true)
+                .map_err(|source| EmbedError::Tokenize { index, source })?,
+            Input::Tokens(ids) => {
+                if let Some(token) = ids.iter().find(|id| self.check_token(**id).is_err()) {
+                    let token = *token;
+                    return Err(EmbedError::Token { index, token });
+                }
+                ids.into_iter().map(LlamaToken::new).collect()
+            }
+        };
+        match input.len() {
+            tokens if tokens == 0 || tokens > max => {
+                Err(EmbedError::InputLength { index, tokens, max })
+            }
+            _ => Ok(input),
+        }
+    }
+
+    fn tokens(&self, text: &str, add_special: bool) -> Result<Vec<LlamaToken>, TokenizeError> {
+        let found = text.len();
+        match found > TEXT_BYTES_MAX {
+            true => Err(TokenizeError::TooLong { found }),
+            false => Ok(self.shared.weights.vocab().tokenize(text.as_bytes(), add_special, true)),
+        }
+    }
+
+    fn check_token(&self, token: TokenId) -> Result<(), TokenizeError> {
+        request::check_token(token, self.shared.facts.n_vocab)
+            .map_err(|_| TokenizeError::Token { token })
+    }
+
+    fn display_name(&self) -> String {
+        let facts = &self.shared.facts;
+        facts.name.clone().unwrap_or_else(|| facts.architecture.clone())
+    }
+}
+
+/// Starts the model's thread.
+fn start(
+    plan: &Plan,
+    context: Context,
+    weights: &Arc<LlamaModel>,
+    queue: &Arc<Queue>,
+) -> (Worker, JoinHandle<()>) {
+    let queue = Arc::clone(queue);
+    match plan.kind {
+        ModelKind::Chat => {
+            let (jobs, receiver) = channel();
+            let interrupt = context.interrupt();
+            let limits = SchedulerLimits {
+                context_len: plan.context_size as usize,
+                cells: plan.context.cells as usize,
+                sequences: plan.context.sequences,
+                prompt_chunk: plan.prompt_chunk as usize,
+            };
+            let scheduler = Scheduler::new(context, Arc::clone(weights), limits, receiver, queue);
+            let thread = spawn("gaia-decode", || scheduler.run());
+            let jobs = Some(jobs);
+            (Worker::Text { jobs, interrupt }, thread)
+        }
+        ModelKind::Embedding => {
+            let (jobs, receiver) = channel();
+            let embedder = Embedder::new(context, plan.context.sequences, receiver, queue);
+            let thread = spawn("gaia-embed", || embedder.run());
+            (Worker::Embedding { jobs: Some(jobs) }, thread)
+        }
+    }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+    thread::Builder::new()
+        .name(name.to_owned())
+        .stack_size(THREAD_STACK_BYTES)
+        .spawn(run)
+        .expect("the system has room for one more thread")
+}
+
+fn facts(plan: &Plan, weights: &LlamaModel) -> ModelFacts {
+    let vocab = weights.vocab();
+    let named = |token: LlamaToken| {
+        (token.0 >= 0).then(|| {
+            let bytes = vocab.token_to_piece(token, true, None);
+            (token.0, String::from_utf8_lossy(&bytes).into_owned())
+        })
+    };
+    let (bos_id, bos_token) = named(vocab.bos()).unzip();
+    let (eos_id, eos_token) = named(vocab.eos()).unzip();
+    let embedding = plan.kind == ModelKind::Embedding;
+    let dimensions = if embedding { weights.n_embd_out() } else { weights.n_embd() };
+    ModelFacts {
+        kind: plan.kind,
+        embedding,
+        architecture: plan.facts.architecture.clone().unwrap_or_default(),
+        name: plan.facts.name.clone(),
+        n_ctx_train: weights.n_ctx_train(),
+        n_ctx: plan.context_size,
+        n_seq_max: plan.context.sequences,
+        n_vocab: weights.n_vocab().cast_unsigned(),
+        n_embd: dimensions.cast_unsigned(),
+        chat_template: plan.facts.chat_template.clone(),
+        bos_token,
+        bos_id,
+        eos_token,
+        eos_id,
+        add_bos: vocab.should_add_bos(),
+        pooling: embedding.then(|| pooling_name(plan)),
+        size_bytes: weights.size(),
+        params: weights.n_params(),
+    }
+}
+
+fn pooling_name(plan: &Plan) -> &'static str {
+    use gaia_gguf::Pooling;
+    match (plan.context.pooling, plan.facts.pooling) {
+        (sys::LLAMA_POOLING_TYPE_MEAN, _) | (_, Some(Pooling::Mean)) => "mean",
+        (_, Some(Pooling::Cls)) => "cls",
+        (_, Some(Pooling::Last)) => "last",
+        (_, Some(Pooling::Rank)) => "rank",
+        (_, Some(Pooling::None) | None) => "none",
+    }
+}
+
+fn end_tokens(weights: &LlamaModel) -> Vec<LlamaToken> {
+    let vocab = weights.vocab();
+    vocab.tokens().filter(|token| vocab.is_eog(*token)).collect()
+}

@@ -1,0 +1,410 @@
+//! One execution context: an input, what is computed from it, and the outputs.
+//!
+//! A context is one sequence of the engine. Its sequence is free again as soon as the context gets a
+//! new input, is reset or closed.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use gaia_engine::{
+    EmbedError, Embedding, Embeddings, FinishReason, GenerateError, Generation, Input, Model,
+    ModelKind, Piece, Progress, Prompt, Request, TokenEvent, TokenId, Usage,
+};
+use serde_json::Value;
+
+use crate::config::Config;
+use crate::errno::Errno;
+use crate::graph::{self, Graph};
+use crate::guest::Tensor;
+use crate::output;
+
+/// WASI-NN's number for 32-bit integers in a tensor.
+const KIND_I32: u8 = 4;
+
+/// What `set_input` takes.
+const INPUT_TEXT: u32 = 0;
+const INPUT_METADATA: u32 = 1;
+const INPUT_TOKENS: u32 = 2;
+const INPUT_MANY: u32 = 3;
+
+/// The state of one context.
+#[derive(Debug)]
+pub(crate) struct Execution {
+    graph: Arc<Graph>,
+    config: Config,
+    inputs: Option<Inputs>,
+    run: Run,
+    text: String,
+    unread: String,
+    events: Vec<TokenEvent>,
+    usage: Usage,
+    embeddings: Option<Embeddings>,
+}
+
+#[derive(Debug)]
+enum Inputs {
+    One(Input),
+    Many(Vec<Input>),
+}
+
+#[derive(Debug)]
+enum Run {
+    Idle,
+    Generating(Generation),
+    Embedding(Embedding),
+    Done(Option<FinishReason>),
+}
+
+impl Execution {
+    pub fn new(graph: Arc<Graph>) -> Self {
+        Self {
+            config: graph.config().clone(),
+            graph,
+            inputs: None,
+            run: Run::Idle,
+            text: String::new(),
+            unread: String::new(),
+            events: Vec::new(),
+            usage: Usage::default(),
+            embeddings: None,
+        }
+    }
+
+    /// Takes an input; one that is not metadata ends what was being computed.
+    pub fn set_input(&mut self, index: u32, tensor: Tensor) -> Result<(), Errno> {
+        let inputs = match index {
+            INPUT_METADATA => {
+                let metadata = graph::parse(&text(tensor.data)?)?;
+                return graph::apply(&mut self.config, &metadata);
+            }
+            INPUT_TEXT => Inputs::One(Input::Text(text(tensor.data)?)),
+            INPUT_TOKENS if tensor.kind == KIND_I32 => {
+                Inputs::One(Input::Tokens(token_ids(&tensor.data)?))
+            }
+            INPUT_MANY => Inputs::Many(many(&graph::parse(&text(tensor.data)?)?)?),
+            _ => return Err(Errno::InvalidArgument),
+        };
+        self.reset();
+        self.inputs = Some(inputs);
+        Ok(())
+    }
+
+    /// Ends what is being computed and forgets the outputs; the input stays.
+    pub fn reset(&mut self) {
+        self.run = Run::Idle;
+        self.text.clear();
+        self.unread.clear();
+        self.events.clear();
+        self.usage = Usage::default();
+        self.embeddings = None;
+    }
+
+    /// Computes to the end.
+    pub fn compute(&mut self) -> Result<(), Errno> {
+        self.reset();
+        self.start()?;
+        loop {
+            match self.advance(true) {
+                Ok(()) if matches!(self.run, Run::Generating(_)) => {}
+                Ok(()) | Err(Errno::EndOfSequence) => return Ok(()),
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+
+    /// Computes until there is something to read; when told to be non-blocking, only looks.
+    pub fn compute_single(&mut self) -> Result<(), Errno> {
+        if matches!(self.run, Run::Idle) {
+            self.start()?;
+        }
+        self.advance(!self.config.request.non_blocking)
+    }
+
+    /// Gives the output `index` to `sink`. Output 0 of a `single` step is what has not been read.
+    pub fn get_output(
+        &mut self,
+        index: u32,
+        single: bool,
+        sink: &mut dyn FnMut(&[u8]) -> Result<(), Errno>,
+    ) -> Result<(), Errno> {
+        match index {
+            0 => self.output_text(single, sink),
+            1 => sink(&output::metadata(self.current_usage(), self.finish())),
+            2 => sink(&output::facts(self.model()?.facts())),
+            3 => sink(&output::numbers(&self.input_tokens()?)),
+            4 => sink(&output::floats(&self.computed_embeddings()?.values)),
+            5 => {
+                sink(&output::events(&self.events))?;
+                self.events.clear();
+                Ok(())
+            }
+            6 => sink(&output::counts(&self.computed_embeddings()?.tokens)),
+            7 => sink(&output::json(&self.token_counts()?)),
+            8 => sink(self.detokenized()?.as_bytes()),
+            _ => Err(Errno::InvalidArgument),
+        }
+    }
+
+    fn start(&mut self) -> Result<(), Errno> {
+        let model = self.model()?;
+        self.run = match model.facts().kind {
+            ModelKind::Chat => {
+                let generation = model.generate(self.request()?).map_err(|error| refuse(&error))?;
+                Run::Generating(generation)
+            }
+            ModelKind::Embedding => {
+                let inputs = match self.inputs.as_ref().ok_or(Errno::InvalidArgument)? {
+                    Inputs::One(input) => vec![input.clone()],
+                    Inputs::Many(inputs) => inputs.clone(),
+                };
+                let embedding = model.embed(inputs).map_err(|error| refuse_inputs(&error))?;
+                Run::Embedding(embedding)
+            }
+        };
+        Ok(())
+    }
+
+    fn advance(&mut self, wait: bool) -> Result<(), Errno> {
+        match &mut self.run {
+            Run::Idle => Err(Errno::InvalidArgument),
+            Run::Done(Some(reason)) => Err(end(reason)),
+            Run::Done(None) => Ok(()),
+            Run::Generating(generation) => {
+                let progress = if wait { generation.next() } else { generation.poll() };
+                self.usage = generation.usage();
+                self.take(progress)
+            }
+            Run::Embedding(embedding) => {
+                let outcome = if wait { Some(embedding.wait()) } else { embedding.poll() };
+                let outcome = outcome.ok_or(Errno::Busy)?;
+                self.run = Run::Done(None);
+                self.embeddings = Some(outcome.map_err(|reason| {
+                    tracing::error!("failed to embed: {reason}");
+                    Errno::RuntimeError
+                })?);
+                Ok(())
+            }
+        }
+    }
+
+    fn take(&mut self, progress: Progress) -> Result<(), Errno> {
+        match progress {
+            Progress::Busy => Err(Errno::Busy),
+            Progress::Piece(piece) => {
+                self.append(piece);
+                Ok(())
+            }
+            Progress::Finished(finish) => {
+                self.usage = finish.usage;
+                let errno = end(&finish.reason);
+                if let FinishReason::Failed(reason) = &finish.reason {
+                    tracing::error!("failed to generate: {reason}");
+                }
+                self.run = Run::Done(Some(finish.reason));
+                Err(errno)
+            }
+        }
+    }
+
+    fn append(&mut self, piece: Piece) {
+        if self.config.request.stream_stdout {
+            // Where nobody listens there is nobody to tell.
+            let _ = io::stdout().write_all(piece.text.as_bytes());
+            let _ = io::stdout().flush();
+        }
+        self.text.push_str(&piece.text);
+        self.unread.push_str(&piece.text);
+        self.events.extend(piece.events);
+    }
+
+    fn request(&self) -> Result<Request, Errno> {
+        let prompt = match &self.inputs {
+            Some(Inputs::One(Input::Text(text))) => Prompt::Text(text.clone()),
+            Some(Inputs::One(Input::Tokens(ids))) => Prompt::Tokens(ids.clone()),
+            Some(Inputs::Many(_)) | None => return Err(Errno::InvalidArgument),
+        };
+        let options = self.config.request.clone();
+        Ok(Request {
+            prompt,
+            sampling: options.sampling,
+            grammar: options.grammar,
+            stop: options.stop,
+            tokens_max: options.tokens_max,
+            ignore_eos: options.ignore_eos,
+            logprobs: options.logprobs,
+        })
+    }
+
+    fn model(&self) -> Result<Model, Errno> {
+        self.graph.model(&self.config)
+    }
+
+    fn finish(&self) -> Option<&FinishReason> {
+        match &self.run {
+            Run::Done(reason) => reason.as_ref(),
+            Run::Idle | Run::Generating(_) | Run::Embedding(_) => None,
+        }
+    }
+
+    /// Before anything has been computed, the input's tokens are counted as the stock plugin does.
+    fn current_usage(&self) -> Usage {
+        match (&self.run, &self.embeddings) {
+            (_, Some(embeddings)) => Usage {
+                prompt: embeddings.tokens.iter().sum(),
+                ..Usage::default()
+            },
+            (Run::Idle, None) => Usage {
+                prompt: self.input_tokens().map_or(0, |tokens| tokens.len()),
+                ..Usage::default()
+            },
+            _ => self.usage,
+        }
+    }
+
+    fn output_text(
+        &mut self,
+        single: bool,
+        sink: &mut dyn FnMut(&[u8]) -> Result<(), Errno>,
+    ) -> Result<(), Errno> {
+        if let Some(embeddings) = &self.embeddings {
+            return sink(&output::first_embedding(embeddings));
+        }
+        if !single {
+            return sink(self.text.as_bytes());
+        }
+        sink(self.unread.as_bytes())?;
+        self.unread.clear();
+        Ok(())
+    }
+
+    fn computed_embeddings(&self) -> Result<&Embeddings, Errno> {
+        self.embeddings.as_ref().ok_or(Errno::InvalidArgument)
+    }
+
+    fn input_tokens(&self) -> Result<Vec<TokenId>, Errno> {
+        match &self.inputs {
+            Some(Inputs::One(input)) => tokens_of(&self.model()?, input),
+            Some(Inputs::Many(_)) | None => Err(Errno::InvalidArgument),
+        }
+    }
+
+    fn token_counts(&self) -> Result<Vec<usize>, Errno> {
+        let model = self.model()?;
+        let inputs = match &self.inputs {
+            Some(Inputs::Many(inputs)) => inputs,
+            Some(Inputs::One(_)) | None => return Err(Errno::InvalidArgument),
+        };
+        let lengths = inputs.iter().map(|input| Ok(tokens_of(&model, input)?.len()));
+        lengths.collect()
+    }
+
+    fn detokenized(&self) -> Result<String, Errno> {
+        match &self.inputs {
+            Some(Inputs::One(Input::Tokens(ids))) => {
+                let text = self.model()?.detokenize(ids);
+                text.map_err(|_| Errno::InvalidArgument)
+            }
+            _ => Err(Errno::InvalidArgument),
+        }
+    }
+}
+
+fn tokens_of(model: &Model, input: &Input) -> Result<Vec<TokenId>, Errno> {
+    let tokens = match (input, model.facts().kind) {
+        (Input::Tokens(ids), _) => return Ok(ids.clone()),
+        (Input::Text(text), ModelKind::Chat) => model.tokenize_prompt(text),
+        (Input::Text(text), ModelKind::Embedding) => model.tokenize_input(text),
+    };
+    tokens.map_err(|_| Errno::TooLarge)
+}
+
+fn text(bytes: Vec<u8>) -> Result<String, Errno> {
+    String::from_utf8(bytes).map_err(|_| Errno::InvalidEncoding)
+}
+
+fn token_ids(bytes: &[u8]) -> Result<Vec<TokenId>, Errno> {
+    if !bytes.len().is_multiple_of(4) {
+        return Err(Errno::InvalidArgument);
+    }
+    let numbers = bytes.chunks_exact(4);
+    Ok(numbers.map(|one| TokenId::from_le_bytes([one[0], one[1], one[2], one[3]])).collect())
+}
+
+/// A list of texts and of lists of token numbers.
+fn many(value: &Value) -> Result<Vec<Input>, Errno> {
+    let list = value.as_array().ok_or(Errno::InvalidArgument)?;
+    list.iter()
+        .map(|item| match item {
+            Value::String(text) => Some(Input::Text(text.clone())),
+            Value::Array(ids) => ids
+                .iter()
+                .map(|id| id.as_i64().and_then(|id| TokenId::try_from(id).ok()))
+                .collect::<Option<_>>()
+                .map(Input::Tokens),
+            _ => None,
+        })
+        .collect::<Option<_>>()
+        .ok_or(Errno::InvalidArgument)
+}
+
+fn end(reason: &FinishReason) -> Errno {
+    match reason {
+        FinishReason::Stop | FinishReason::StopString(_) | FinishReason::Length => {
+            Errno::EndOfSequence
+        }
+        FinishReason::ContextFull => Errno::ContextFull,
+        FinishReason::Aborted | FinishReason::Failed(_) => Errno::RuntimeError,
+    }
+}
+
+fn refuse(error: &GenerateError) -> Errno {
+    let errno = match error {
+        // Worth another try, as with any other wait.
+        GenerateError::QueueFull { .. } => return Errno::Busy,
+        GenerateError::PromptTooLong { .. } => Errno::PromptTooLong,
+        GenerateError::WrongKind { .. } => Errno::UnsupportedOperation,
+        GenerateError::Unloaded => Errno::RuntimeError,
+        GenerateError::Tokenize(_) => Errno::TooLarge,
+        GenerateError::PromptEmpty
+        | GenerateError::Token { .. }
+        | GenerateError::Setting { .. }
+        | GenerateError::Grammar(_) => Errno::InvalidArgument,
+    };
+    tracing::error!("{}", graph::chain(error));
+    errno
+}
+
+fn refuse_inputs(error: &EmbedError) -> Errno {
+    let errno = match error {
+        EmbedError::QueueFull { .. } => return Errno::Busy,
+        EmbedError::InputLength { tokens: 0, .. } => Errno::InvalidArgument,
+        EmbedError::InputLength { .. } => Errno::PromptTooLong,
+        EmbedError::WrongKind { .. } => Errno::UnsupportedOperation,
+        EmbedError::Unloaded => Errno::RuntimeError,
+        EmbedError::Tokenize { .. } => Errno::TooLarge,
+        EmbedError::InputCount { .. } | EmbedError::Token { .. } => Errno::InvalidArgument,
+    };
+    tracing::error!("{}", graph::chain(error));
+    errno
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn lists_hold_texts_and_tokens() {
+        let inputs = many(&json!(["a", [1, 2]])).unwrap();
+        assert_eq!(inputs, [Input::Text("a".to_owned()), Input::Tokens(vec![1, 2])]);
+        for bad in [json!({}), json!([1]), json!([["x"]]), json!([[1.5]]), json!([[1u64 << 40]])] {
+            assert_eq!(many(&bad), Err(Errno::InvalidArgument));
+        }
+    }
+
+    #[test]
+    fn tokens_come_in_fours() {
+        assert_eq!(token_ids(&[1, 0, 0, 0, 255, 255, 255, 255]), Ok(vec![1, -1]));
+        assert_eq!(token_ids(&[1, 0, 0]), Err(Errno::InvalidArgument));
+    }
+}

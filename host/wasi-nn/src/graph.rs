@@ -1,0 +1,218 @@
+//! One opened model file. It is checked when it is opened and loaded when it is first used, because
+//! the stock plugin's guests send what belongs to loading with the first context's metadata.
+
+use std::env;
+use std::error::Error;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use gaia_engine::{LoadError, Model};
+use serde_json::Value;
+
+use crate::config::Config;
+use crate::errno::Errno;
+use crate::preload::Preload;
+
+/// A model the guest has opened.
+#[derive(Debug)]
+pub(crate) struct Graph {
+    name: Option<String>,
+    file: ModelFile,
+    config: Config,
+    model: Mutex<Option<Model>>,
+}
+
+/// A file, removed with the graph if the guest's bytes were written to it.
+#[derive(Debug)]
+struct ModelFile {
+    path: PathBuf,
+    temporary: bool,
+}
+
+impl Drop for ModelFile {
+    fn drop(&mut self) {
+        if self.temporary {
+            // It lies in the system's folder for such files, which is cleaned otherwise.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+impl Graph {
+    /// Opens what the command line offers.
+    pub fn offered(preload: &Preload, config: Option<&str>) -> Result<Self, Errno> {
+        let file = ModelFile {
+            path: preload.path.clone(),
+            temporary: false,
+        };
+        Self::open(Some(preload.name.clone()), file, preload.config.as_ref(), config)
+    }
+
+    /// Opens a model that came through the guest's memory.
+    pub fn from_bytes(bytes: &[u8], config: Option<&str>) -> Result<Self, Errno> {
+        let file = write_temporary(bytes).map_err(|error| {
+            tracing::error!("failed to keep a model of {} bytes: {error}", bytes.len());
+            Errno::RuntimeError
+        })?;
+        Self::open(None, file, None, config)
+    }
+
+    fn open(
+        name: Option<String>,
+        file: ModelFile,
+        offered: Option<&Value>,
+        asked: Option<&str>,
+    ) -> Result<Self, Errno> {
+        let mut config = Config::default();
+        let asked = asked.map(parse).transpose()?;
+        for layer in offered.into_iter().chain(&asked) {
+            apply(&mut config, layer)?;
+        }
+        let graph = Self {
+            name,
+            file,
+            config,
+            model: Mutex::default(),
+        };
+        let options = graph.with_orders(&graph.config)?.load;
+        gaia_engine::check(&graph.file.path, &options).map_err(|error| refuse(&error))?;
+        Ok(graph)
+    }
+
+    /// Whether it was opened by this name, without a configuration of its own.
+    pub fn is_named(&self, name: &str) -> bool {
+        self.name.as_deref() == Some(name)
+    }
+
+    /// What contexts start from.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The model; loaded with `config` if nobody has yet.
+    pub fn model(&self, config: &Config) -> Result<Model, Errno> {
+        let mut model = self.model.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(model) = &*model {
+            return Ok(model.clone());
+        }
+        let options = self.with_orders(config)?.load;
+        let loaded = load(&self.file.path, &options)?;
+        Ok(model.insert(loaded).clone())
+    }
+
+    /// `config` with what `GAIA_NN_<NAME>` says, which outranks the guest.
+    fn with_orders(&self, config: &Config) -> Result<Config, Errno> {
+        let mut config = config.clone();
+        let name = self.name.as_deref().unwrap_or_default();
+        if let Ok(orders) = env::var(variable(name)) {
+            apply(&mut config, &parse(&orders)?)?;
+        }
+        Ok(config)
+    }
+}
+
+/// The environment variable with the orders for the graph `name`.
+fn variable(name: &str) -> String {
+    let upper = name.chars().map(|letter| match letter {
+        letter if letter.is_ascii_alphanumeric() => letter.to_ascii_uppercase(),
+        _ => '_',
+    });
+    format!("GAIA_NN_{}", upper.collect::<String>())
+}
+
+fn load(path: &Path, options: &gaia_engine::LoadOptions) -> Result<Model, Errno> {
+    let model = Model::load(path, options).map_err(|error| refuse(&error))?;
+    let facts = model.facts();
+    tracing::info!(
+        path = %path.display(),
+        architecture = facts.architecture,
+        context = facts.n_ctx,
+        requests = facts.n_seq_max,
+        "model loaded"
+    );
+    Ok(model)
+}
+
+/// Reads a configuration.
+pub(crate) fn parse(text: &str) -> Result<Value, Errno> {
+    serde_json::from_str(text).map_err(|error| {
+        tracing::error!("the metadata is not JSON: {error}");
+        Errno::InvalidArgument
+    })
+}
+
+/// Takes `metadata` over into `config`.
+pub(crate) fn apply(config: &mut Config, metadata: &Value) -> Result<(), Errno> {
+    config.apply(metadata).map_err(|error| {
+        tracing::error!("{error}");
+        match error {
+            crate::config::ConfigError::Unsupported { .. } => Errno::UnsupportedOperation,
+            _ => Errno::InvalidArgument,
+        }
+    })
+}
+
+fn refuse(error: &LoadError) -> Errno {
+    tracing::error!("{}", chain(error));
+    match error {
+        LoadError::Open { .. } | LoadError::NotAFile { .. } => Errno::ModelNotFound,
+        LoadError::Header { .. } | LoadError::Unusable { .. } | LoadError::Llama { .. } => {
+            Errno::InvalidEncoding
+        }
+        LoadError::Option { .. } => Errno::InvalidArgument,
+        LoadError::Memory { .. } => Errno::TooLarge,
+        LoadError::Processor { .. } => Errno::UnsupportedOperation,
+    }
+}
+
+/// An error with all its causes, for the log.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
+fn write_temporary(bytes: &[u8]) -> io::Result<ModelFile> {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("gaia-model-{}-{count}.gguf", std::process::id());
+    let file = ModelFile {
+        path: env::temp_dir().join(name),
+        temporary: true,
+    };
+    // A new file only: nobody else's, and no link that somebody put there.
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    options.open(&file.path)?.write_all(bytes)?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_have_a_variable_per_name() {
+        assert_eq!(variable("default"), "GAIA_NN_DEFAULT");
+        assert_eq!(variable("my-model.2"), "GAIA_NN_MY_MODEL_2");
+    }
+
+    #[test]
+    fn a_missing_file_is_told_apart_from_a_broken_one() {
+        let preload = Preload {
+            name: "x".to_owned(),
+            path: PathBuf::from("/nonexistent/model.gguf"),
+            config: None,
+        };
+        let missing = Graph::offered(&preload, None);
+        assert_eq!(missing.err(), Some(Errno::ModelNotFound));
+        assert_eq!(Graph::from_bytes(b"not a model", None).err(), Some(Errno::InvalidEncoding));
+    }
+}
