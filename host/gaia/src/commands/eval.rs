@@ -34,7 +34,8 @@ pub struct Arguments {
 pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(&arguments.file)
         .with_context(|| format!("cannot read `{}`", arguments.file.display()))?;
-    let questions = read_questions(&text).with_context(|| format!("`{}`", arguments.file.display()))?;
+    let questions =
+        read_questions(&text).with_context(|| format!("`{}`", arguments.file.display()))?;
     let node = Node::running(context)?;
     let evaluation = evaluate(&node.worker, &node.store, questions, &mut || {})?;
     context.terminal.answer(
@@ -59,12 +60,29 @@ fn table(terminal: &Terminal, evaluation: &Evaluation) -> String {
 }
 
 fn misses(terminal: &Terminal, evaluation: &Evaluation, wanted: bool) -> String {
-    let missed = evaluation.answers.iter().filter(|answer| wanted && answer.rank != Some(1));
+    let missed = evaluation
+        .answers
+        .iter()
+        .filter(|answer| wanted && answer.rank != Some(1));
     let lines = missed.map(|answer| {
-        let rank = answer.rank.map_or("not found".to_owned(), |rank| format!("rank {rank}"));
-        let first = answer.first.as_ref().map(|first| format!("{} > {}", first.document, first.heading.join(" > ")));
-        let first = terminal.out(Tint::Dim, &format!("first was {}", first.unwrap_or_else(|| "nothing".to_owned())));
-        format!("\n{rank:>9}  {}\n           {first}", answer.question.question)
+        let rank = answer
+            .rank
+            .map_or("not found".to_owned(), |rank| format!("rank {rank}"));
+        let first = answer
+            .first
+            .as_ref()
+            .map(|first| format!("{} > {}", first.document, first.heading.join(" > ")));
+        let first = terminal.out(
+            Tint::Dim,
+            &format!(
+                "first was {}",
+                first.unwrap_or_else(|| "nothing".to_owned())
+            ),
+        );
+        format!(
+            "\n{rank:>9}  {}\n           {first}",
+            answer.question.question
+        )
     });
     lines.collect()
 }
@@ -77,13 +95,27 @@ mod tests {
 
     #[test]
     fn the_table_and_the_misses() {
-        let question = serde_json::from_value(json!({"question": "Why?", "document": "a.md", "heading": "B"})).unwrap();
-        let score = serde_json::from_value(json!({"questions": 1, "hit_1": 0.0, "hit_3": 1.0, "hit_5": 1.0, "mrr": 0.5}));
-        let answers = vec![Answer { question, rank: Some(2), first: None }];
-        let evaluation = Evaluation { score: score.unwrap(), answers };
+        let question =
+            serde_json::from_value(json!({"question": "Why?", "document": "a.md", "heading": "B"}))
+                .unwrap();
+        let score = serde_json::from_value(
+            json!({"questions": 1, "hit_1": 0.0, "hit_3": 1.0, "hit_5": 1.0, "mrr": 0.5}),
+        );
+        let answers = vec![Answer {
+            question,
+            rank: Some(2),
+            first: None,
+        }];
+        let evaluation = Evaluation {
+            score: score.unwrap(),
+            answers,
+        };
         let terminal = Terminal::new(false, true);
         let table = table(&terminal, &evaluation);
-        assert!(table.contains("        1   0.0 % 100.0 % 100.0 %   0.500"), "{table}");
+        assert!(
+            table.contains("        1   0.0 % 100.0 % 100.0 %   0.500"),
+            "{table}"
+        );
         assert!(misses(&terminal, &evaluation, true).contains("rank 2  Why?"));
         assert_eq!(misses(&terminal, &evaluation, false), "");
     }

@@ -89,10 +89,16 @@ impl Node {
     pub fn running(context: &Context) -> anyhow::Result<Self> {
         let config = context.config()?;
         let Some(state) = state::running(&context.home) else {
-            return Err(failure(Exit::NotRunning, "no node is running in this home; `gaia start` starts it"));
+            return Err(failure(
+                Exit::NotRunning,
+                "no node is running in this home; `gaia start` starts it",
+            ));
         };
         let Some(worker) = state.worker else {
-            return Err(failure(Exit::Unhealthy, "the node's worker is not up right now; `gaia status` tells more"));
+            return Err(failure(
+                Exit::Unhealthy,
+                "the node's worker is not up right now; `gaia status` tells more",
+            ));
         };
         Ok(Self {
             worker: Worker::new(endpoint("worker", worker.service)),
@@ -103,10 +109,19 @@ impl Node {
 
 fn endpoint(name: &'static str, service: state::Service) -> Endpoint {
     let key = Some(service.key).filter(|key| !key.is_empty());
-    Endpoint { name, url: service.url, key }
+    Endpoint {
+        name,
+        url: service.url,
+        key,
+    }
 }
 
-fn add(context: &Context, node: &Node, paths: &[PathBuf], name: Option<&str>) -> anyhow::Result<()> {
+fn add(
+    context: &Context,
+    node: &Node,
+    paths: &[PathBuf],
+    name: Option<&str>,
+) -> anyhow::Result<()> {
     if name.is_some() && paths.len() > 1 {
         return Err(failure(Exit::Usage, "--name goes with one file or folder"));
     }
@@ -114,11 +129,19 @@ fn add(context: &Context, node: &Node, paths: &[PathBuf], name: Option<&str>) ->
     for path in paths {
         reports.push(add_one(context, node, path, name)?);
     }
-    context.terminal.answer(|| reports_json(&reports), |terminal| reports_text(terminal, &reports));
+    context.terminal.answer(
+        || reports_json(&reports),
+        |terminal| reports_text(terminal, &reports),
+    );
     Ok(())
 }
 
-fn add_one(context: &Context, node: &Node, path: &Path, name: Option<&str>) -> anyhow::Result<Report> {
+fn add_one(
+    context: &Context,
+    node: &Node,
+    path: &Path,
+    name: Option<&str>,
+) -> anyhow::Result<Report> {
     let sources = find(path, name)?;
     let mut progress = Progress::new(context.terminal);
     let report = ingest(
@@ -130,7 +153,12 @@ fn add_one(context: &Context, node: &Node, path: &Path, name: Option<&str>) -> a
         &mut |event| progress.show(&event),
     );
     progress.finish();
-    report.with_context(|| format!("`{}` is not added completely; running the same again goes on from here", path.display()))
+    report.with_context(|| {
+        format!(
+            "`{}` is not added completely; running the same again goes on from here",
+            path.display()
+        )
+    })
 }
 
 fn reports_json(reports: &[Report]) -> Value {
@@ -156,9 +184,16 @@ fn reports_text(terminal: &Terminal, reports: &[Report]) -> String {
         (sum(|r| r.dropped), "dropped"),
         (sum(|r| r.skipped.len()), "skipped"),
     ];
-    let parts = counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}"));
+    let parts = counts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{count} {word}"));
     let parts: Vec<String> = parts.collect();
-    let documents = if parts.is_empty() { "no documents".to_owned() } else { parts.join(", ") };
+    let documents = if parts.is_empty() {
+        "no documents".to_owned()
+    } else {
+        parts.join(", ")
+    };
     let passages = format!("({} new passages)", sum(|r| r.passages));
     format!("{documents} {}", terminal.out(Tint::Dim, &passages))
 }
@@ -166,19 +201,29 @@ fn reports_text(terminal: &Terminal, reports: &[Report]) -> String {
 fn list(context: &Context, node: &Node) -> anyhow::Result<()> {
     let documents = node.store.documents()?;
     let json = || {
-        let line = |(name, held): (&String, &gaia_ingest::Held)| {
-            json!({"document": name, "passages": held.points(), "complete": held.is_complete()})
-        };
+        let line = |(name, held): (&String, &gaia_ingest::Held)| json!({"document": name, "passages": held.points(), "complete": held.is_complete()});
         json!({"collection": node.store.collection(), "documents": documents.iter().map(line).collect::<Vec<_>>()})
     };
     context.terminal.answer(json, |terminal| {
         let mut text = String::new();
         for (name, held) in &documents {
-            let state = if held.is_complete() { "" } else { "  (not complete: add it again)" };
-            text.push_str(&format!("{:>7}  {name}{}\n", held.points(), terminal.out(Tint::Yellow, state)));
+            let state = if held.is_complete() {
+                ""
+            } else {
+                "  (not complete: add it again)"
+            };
+            text.push_str(&format!(
+                "{:>7}  {name}{}\n",
+                held.points(),
+                terminal.out(Tint::Yellow, state)
+            ));
         }
         let passages: usize = documents.values().map(gaia_ingest::Held::points).sum();
-        let total = format!("{} documents, {passages} passages in `{}`", documents.len(), node.store.collection());
+        let total = format!(
+            "{} documents, {passages} passages in `{}`",
+            documents.len(),
+            node.store.collection()
+        );
         text + &terminal.out(Tint::Dim, &total)
     });
     Ok(())
@@ -191,18 +236,31 @@ fn search(context: &Context, node: &Node, question: &str, limit: usize) -> anyho
         |terminal| {
             let mut text = String::new();
             for citation in &citations {
-                let place = [&[citation.document.clone()], citation.heading.as_slice()].concat().join(" > ");
+                let place = [&[citation.document.clone()], citation.heading.as_slice()]
+                    .concat()
+                    .join(" > ");
                 let head = format!("{:.3}  {place}", citation.score);
-                text.push_str(&format!("{}\n{}\n\n", terminal.out(Tint::Bold, &head), indent(&citation.text)));
+                text.push_str(&format!(
+                    "{}\n{}\n\n",
+                    terminal.out(Tint::Bold, &head),
+                    indent(&citation.text)
+                ));
             }
-            if text.is_empty() { "nothing found".to_owned() } else { text }
+            if text.is_empty() {
+                "nothing found".to_owned()
+            } else {
+                text
+            }
         },
     );
     Ok(())
 }
 
 fn indent(text: &str) -> String {
-    text.lines().map(|line| format!("    {line}")).collect::<Vec<_>>().join("\n")
+    text.lines()
+        .map(|line| format!("    {line}"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn remove(context: &Context, node: &Node, names: &[String]) -> anyhow::Result<()> {
@@ -210,7 +268,11 @@ fn remove(context: &Context, node: &Node, names: &[String]) -> anyhow::Result<()
     let mut chosen: Vec<&String> = Vec::new();
     for name in names {
         let before = chosen.len();
-        chosen.extend(documents.keys().filter(|held| *held == name || (name.ends_with('/') && held.starts_with(name))));
+        chosen.extend(
+            documents
+                .keys()
+                .filter(|held| *held == name || (name.ends_with('/') && held.starts_with(name))),
+        );
         if chosen.len() == before {
             return Err(failure(Exit::Failure, unknown(name, documents.keys())));
         }
@@ -218,7 +280,10 @@ fn remove(context: &Context, node: &Node, names: &[String]) -> anyhow::Result<()
     for name in &chosen {
         node.store.remove(name, None)?;
     }
-    context.terminal.answer(|| json!({"removed": chosen}), |_| format!("{} removed", chosen.len()));
+    context.terminal.answer(
+        || json!({"removed": chosen}),
+        |_| format!("{} removed", chosen.len()),
+    );
     Ok(())
 }
 
@@ -228,8 +293,12 @@ fn unknown<'a>(name: &str, held: impl Iterator<Item = &'a String>) -> String {
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .filter(|(similarity, _)| *similarity >= SUGGEST_SIMILARITY_MIN);
     match nearest {
-        Some((_, nearest)) => format!("no document `{name}`; did you mean `{nearest}`? Nothing is removed"),
-        None => format!("no document `{name}`; `gaia knowledge list` shows them. Nothing is removed"),
+        Some((_, nearest)) => {
+            format!("no document `{name}`; did you mean `{nearest}`? Nothing is removed")
+        }
+        None => {
+            format!("no document `{name}`; `gaia knowledge list` shows them. Nothing is removed")
+        }
     }
 }
 
@@ -239,19 +308,37 @@ mod tests {
 
     #[test]
     fn reports_add_up() {
-        let report = || Report { added: 2, passages: 7, ..Report::default() };
+        let report = || Report {
+            added: 2,
+            passages: 7,
+            ..Report::default()
+        };
         let terminal = Terminal::new(false, true);
-        let check = |reports: &[Report], expected: &str| assert_eq!(reports_text(&terminal, reports), expected);
+        let check = |reports: &[Report], expected: &str| {
+            assert_eq!(reports_text(&terminal, reports), expected)
+        };
         check(&[], "no documents (0 new passages)");
         check(&[report()], "2 added (7 new passages)");
-        check(&[report(), Report { unchanged: 1, ..report() }], "4 added, 1 unchanged (14 new passages)");
+        check(
+            &[
+                report(),
+                Report {
+                    unchanged: 1,
+                    ..report()
+                },
+            ],
+            "4 added, 1 unchanged (14 new passages)",
+        );
         assert_eq!(reports_json(&[report(), report()])["passages"], 14);
     }
 
     #[test]
     fn a_wrong_name_is_suggested() {
         let held = ["handbook/install.md".to_owned()];
-        assert!(unknown("handbook/instal.md", held.iter()).contains("did you mean `handbook/install.md`"));
+        assert!(
+            unknown("handbook/instal.md", held.iter())
+                .contains("did you mean `handbook/install.md`")
+        );
         assert!(unknown("x", held.iter()).contains("gaia knowledge list"));
     }
 }

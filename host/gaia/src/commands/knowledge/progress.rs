@@ -5,7 +5,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::terminal::{Terminal, Tint};
 
-const TEMPLATE: &str = "{bar:32} {percent:>3}%  {bytes} of {total_bytes}  {bytes_per_sec}  {eta} left";
+const TEMPLATE: &str =
+    "{bar:32} {percent:>3}%  {bytes} of {total_bytes}  {bytes_per_sec}  {eta} left";
 
 /// A bar on standard error; none where that is not a terminal, or for machines.
 pub struct Progress {
@@ -16,7 +17,10 @@ pub struct Progress {
 impl Progress {
     /// An empty bar that is not shown yet.
     pub fn new(terminal: Terminal) -> Self {
-        Self { terminal, bar: ProgressBar::hidden() }
+        Self {
+            terminal,
+            bar: ProgressBar::hidden(),
+        }
     }
 
     /// Shows what happened.
@@ -32,7 +36,8 @@ impl Progress {
             Event::Advanced { bytes } => self.bar.inc(*bytes),
             Event::Skipped(skipped) => {
                 let line = format!("skipped {}: {}", skipped.name, skipped.reason);
-                self.bar.suspend(|| self.terminal.note(&self.terminal.err(Tint::Yellow, &line)));
+                self.bar
+                    .suspend(|| self.terminal.note(&self.terminal.err(Tint::Yellow, &line)));
             }
         }
     }

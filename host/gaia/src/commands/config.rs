@@ -1,0 +1,171 @@
+//! `gaia config`: reads and changes `config.toml`, imports GaiaNet's `config.json`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::{Context, config_failure};
+use crate::config::{Config, ConfigFile, KEYS, SetKeyError, find_key};
+use crate::exit::{Exit, failure};
+use crate::import::{Outcome, read_gaianet};
+use crate::supervisor::lock;
+use crate::terminal::Tint;
+
+const EXAMPLES: &str = "\
+Examples:
+  gaia config set port 9000
+  gaia config set api_keys key-one,key-two
+  gaia config get chat_model
+  gaia config list
+  gaia config import ~/gaianet/config.json";
+
+/// Arguments of `gaia config`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Print one value
+    Get {
+        /// The key's name
+        key: String,
+    },
+    /// Change one value
+    Set {
+        /// The key's name
+        key: String,
+        /// Its new value; lists are a,b,c
+        #[arg(allow_hyphen_values = true)]
+        value: String,
+    },
+    /// Print all keys and values
+    List,
+    /// Take over a GaiaNet node's config.json
+    Import {
+        /// The file
+        file: PathBuf,
+    },
+}
+
+/// Runs `gaia config`.
+pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
+    match &arguments.action {
+        Action::Get { key } => get(context, key),
+        Action::Set { key, value } => set(context, key, value),
+        Action::List => list(context),
+        Action::Import { file } => import(context, file),
+    }
+}
+
+fn get(context: &Context, name: &str) -> anyhow::Result<()> {
+    let key = find_key(name).map_err(usage)?;
+    let value = (key.get)(&context.config()?);
+    context.terminal.answer(
+        || json!({name: to_json(&value)}),
+        |_| match &value {
+            toml_edit::Value::String(text) => text.value().clone(),
+            other => other.to_string().trim().to_owned(),
+        },
+    );
+    Ok(())
+}
+
+fn set(context: &Context, name: &str, text: &str) -> anyhow::Result<()> {
+    let mut file = read(context)?;
+    file.set(name, text).map_err(usage)?;
+    context.home.make_folders()?;
+    file.write()?;
+    let config = file.config().map_err(|error| config_failure(&error))?;
+    let shown = (find_key(name).map_err(usage)?.shown)(&config);
+    context.terminal.answer(
+        || json!({"key": name, "value": shown}),
+        |_| format!("{name} = {shown}"),
+    );
+    hint_restart(context);
+    Ok(())
+}
+
+fn list(context: &Context) -> anyhow::Result<()> {
+    let config = context.config()?;
+    let defaults = Config::default();
+    context.terminal.answer(
+        || {
+            let entries = KEYS
+                .iter()
+                .map(|key| (key.name.to_owned(), json!((key.shown)(&config))));
+            serde_json::Value::Object(entries.collect())
+        },
+        |terminal| {
+            let lines = KEYS.iter().map(|key| {
+                let line = format!("{} = {}", key.name, (key.shown)(&config));
+                let is_default = (key.get)(&config).to_string() == (key.get)(&defaults).to_string();
+                if is_default {
+                    terminal.out(Tint::Dim, &line)
+                } else {
+                    line
+                }
+            });
+            lines.collect::<Vec<_>>().join("\n")
+        },
+    );
+    Ok(())
+}
+
+fn import(context: &Context, path: &std::path::Path) -> anyhow::Result<()> {
+    let import = read_gaianet(path)?;
+    let mut file = read(context)?;
+    let entries: Vec<_> = import.entries().collect();
+    file.set_all(&entries).map_err(usage)?;
+    context.home.make_folders()?;
+    file.write()?;
+    context.terminal.answer(
+        || json!({"imported": import.lines}),
+        |terminal| {
+            let lines = import.lines.iter().map(|line| {
+                let tint = match line.outcome {
+                    Outcome::Set { .. } => Tint::Green,
+                    Outcome::Same { .. } => Tint::Dim,
+                    Outcome::NotNeeded { .. } => Tint::Dim,
+                    Outcome::ToDo { .. } => Tint::Yellow,
+                };
+                terminal.out(tint, &line.to_string())
+            });
+            lines.collect::<Vec<_>>().join("\n")
+        },
+    );
+    hint_restart(context);
+    Ok(())
+}
+
+fn read(context: &Context) -> anyhow::Result<ConfigFile> {
+    ConfigFile::read(&context.home.config()).map_err(|error| config_failure(&error))
+}
+
+fn usage(error: SetKeyError) -> anyhow::Error {
+    failure(Exit::Usage, error.to_string())
+}
+
+fn hint_restart(context: &Context) {
+    if lock::holder(&context.home.lock()).is_some() {
+        context
+            .terminal
+            .note("The node is running: `gaia restart` makes it count.");
+    }
+}
+
+fn to_json(value: &toml_edit::Value) -> serde_json::Value {
+    use toml_edit::Value;
+    match value {
+        Value::String(text) => json!(text.value()),
+        Value::Integer(number) => json!(number.value()),
+        Value::Float(number) => json!(number.value()),
+        Value::Boolean(flag) => json!(flag.value()),
+        Value::Array(array) => array.iter().map(to_json).collect(),
+        other => json!(other.to_string()),
+    }
+}

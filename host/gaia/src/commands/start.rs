@@ -1,0 +1,186 @@
+//! `gaia start`: prepares what is missing, then runs the node, in the background or here.
+
+use std::io::{self, IsTerminal};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use tracing_subscriber::EnvFilter;
+
+use super::{Context, init, runtime};
+use crate::config::Config;
+use crate::exit::{Exit, failure};
+use crate::supervisor::daemon::{self, DaemonError};
+use crate::supervisor::front::ListenError;
+use crate::supervisor::lock::{self, LockError};
+use crate::supervisor::node::{self, NodeError, NodePlan};
+use crate::supervisor::prepare::{PrepareError, Prepared, prepare};
+use crate::supervisor::state::{self, State};
+use crate::terminal::{Terminal, Tint};
+
+const EXAMPLES: &str = "\
+Examples:
+  gaia start                  in the background; prints the address when it answers
+  gaia start --foreground     here, until ctrl-C";
+
+/// Arguments of `gaia start`.
+#[derive(Debug, Default, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// Stay in this terminal (or under this service manager) until told to stop
+    #[arg(long)]
+    foreground: bool,
+}
+
+/// Runs `gaia start`.
+pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
+    refuse_second(context)?;
+    let done = init::initialise(context, &init::Arguments::default(), false)?;
+    if done.is_new {
+        let home = context.home.root().display();
+        context.terminal.note(&format!(
+            "A new node in {home}, with the address {}",
+            done.address
+        ));
+    }
+    let config = context.config()?;
+    let prepared = prepare_parts(context, &config)?;
+    if arguments.foreground {
+        foreground(context, &config, &prepared, &done.address)
+    } else {
+        background(context, &prepared)
+    }
+}
+
+fn refuse_second(context: &Context) -> anyhow::Result<()> {
+    let Some(pid) = lock::holder(&context.home.lock()) else {
+        return Ok(());
+    };
+    let place = match state::running(&context.home) {
+        Some(state) => format!(" at {}", state.url),
+        None => String::new(),
+    };
+    let message = format!("a node is running in this home already{place} (process {pid})");
+    Err(failure(Exit::AlreadyRunning, message))
+}
+
+fn prepare_parts(context: &Context, config: &Config) -> anyhow::Result<Prepared> {
+    let terminal = context.terminal;
+    prepare(config, &context.environment, &|line| terminal.note(line)).map_err(|error| {
+        let message = chain(&error);
+        match error {
+            PrepareError::Compile(_) => failure(Exit::Failure, message),
+            PrepareError::Part(_) | PrepareError::Model(_) => failure(Exit::Missing, message),
+        }
+    })
+}
+
+fn foreground(
+    context: &Context,
+    config: &Config,
+    prepared: &Prepared,
+    node_id: &str,
+) -> anyhow::Result<()> {
+    write_log_to_stderr();
+    let plan = NodePlan {
+        home: &context.home,
+        config,
+        environment: &context.environment,
+        prepared,
+        node_id,
+    };
+    let terminal = context.terminal;
+    let on_ready = |state: &State| show_ready(&terminal, state);
+    // On the main thread: the worker dies with the thread that started it.
+    runtime()?
+        .block_on(node::run(&plan, on_ready))
+        .map_err(node_failure)
+}
+
+fn background(context: &Context, prepared: &Prepared) -> anyhow::Result<()> {
+    let spinner = spinner(&context.terminal);
+    spinner.set_message(format!("loading {}", prepared.models.chat.name));
+    let started = Instant::now();
+    let outcome = daemon::start(&context.home, &mut |_| spinner.tick());
+    spinner.finish_and_clear();
+    let state = outcome.map_err(|error| match error {
+        DaemonError::Ended { reason, status } => {
+            let exit = Exit::from_status(status.code());
+            failure(exit, reason)
+        }
+        other => failure(Exit::Failure, chain(&other)),
+    })?;
+    context.terminal.note(&format!(
+        "Ready after {:.1} s.",
+        started.elapsed().as_secs_f32()
+    ));
+    show_ready(&context.terminal, &state);
+    Ok(())
+}
+
+/// A spinner on a terminal, nothing elsewhere.
+fn spinner(terminal: &Terminal) -> ProgressBar {
+    if terminal.json || !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}");
+    let spinner = ProgressBar::new_spinner();
+    spinner.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    spinner.enable_steady_tick(Duration::from_millis(100));
+    spinner
+}
+
+fn show_ready(terminal: &Terminal, state: &State) {
+    terminal.answer(
+        || {
+            json!({
+                "url": state.url,
+                "pid": state.pid,
+                "node_id": state.node_id,
+                "chat_model": state.chat,
+                "embedding_model": state.embedding,
+            })
+        },
+        |terminal| {
+            format!(
+                "{} answers with {} ({})\nPage and API: {}\nTry: gaia ask \"How do I add documents?\"",
+                terminal.out(Tint::Green, "The node"),
+                state.chat.name,
+                state.chat.reason,
+                terminal.out(Tint::Bold, &state.url),
+            )
+        },
+    );
+}
+
+fn write_log_to_stderr() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+}
+
+fn node_failure(error: NodeError) -> anyhow::Error {
+    let exit = match &error {
+        NodeError::Lock(LockError::Held { .. }) => Exit::AlreadyRunning,
+        NodeError::Listen(ListenError::Taken { .. }) => Exit::PortTaken,
+        NodeError::NeverReady { .. } => Exit::Unhealthy,
+        _ => Exit::Failure,
+    };
+    failure(exit, chain(&error))
+}
+
+/// An error with all its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
+}

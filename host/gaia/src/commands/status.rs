@@ -1,0 +1,112 @@
+//! `gaia status`: what the node is and does.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::Args;
+use serde_json::json;
+
+use super::Context;
+use crate::exit::{Exit, failure};
+use crate::supervisor::lock;
+use crate::supervisor::state::{self, Phase, State};
+use crate::terminal::{Terminal, Tint, span};
+
+/// Arguments of `gaia status`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  gaia status\n  gaia --json status | jq .phase\n\nExits with 3 when no node is running, 8 when its worker keeps failing."
+)]
+pub struct Arguments {}
+
+/// Runs `gaia status`.
+pub fn run(context: &Context, _arguments: &Arguments) -> anyhow::Result<()> {
+    let Some(state) = state::running(&context.home) else {
+        return match lock::holder(&context.home.lock()) {
+            Some(pid) => {
+                context.terminal.answer(
+                    || json!({"phase": "starting", "pid": pid}),
+                    |_| format!("Starting (process {pid})"),
+                );
+                Ok(())
+            }
+            None => Err(failure(Exit::NotRunning, "no node is running in this home")),
+        };
+    };
+    let up_seconds = seconds_since(state.started_at);
+    context.terminal.answer(
+        || to_json(&state, up_seconds),
+        |terminal| to_text(terminal, &state, up_seconds),
+    );
+    match state.phase {
+        Phase::CrashLoop => {
+            let message = format!(
+                "the worker fails again and again; its last lines:\n{}",
+                state.last_failure.unwrap_or_default()
+            );
+            Err(failure(Exit::Unhealthy, message))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn seconds_since(start: u64) -> u64 {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    now.as_secs().saturating_sub(start)
+}
+
+/// Without the keys that the state holds.
+fn to_json(state: &State, up_seconds: u64) -> serde_json::Value {
+    json!({
+        "phase": state.phase,
+        "url": state.url,
+        "pid": state.pid,
+        "version": state.version,
+        "node_id": state.node_id,
+        "up_seconds": up_seconds,
+        "chat_model": state.chat,
+        "embedding_model": state.embedding,
+        "worker": state.worker.as_ref().map(|worker| json!({
+            "pid": worker.pid, "url": worker.service.url,
+        })),
+        "store": state.store.url,
+        "restarts": state.restarts,
+        "last_failure": state.last_failure,
+    })
+}
+
+fn to_text(terminal: &Terminal, state: &State, up_seconds: u64) -> String {
+    let tint = match state.phase {
+        Phase::Ready => Tint::Green,
+        Phase::CrashLoop => Tint::Red,
+        _ => Tint::Yellow,
+    };
+    let mut lines = vec![
+        format!(
+            "{} at {}",
+            terminal.out(tint, state.phase.as_str()),
+            state.url
+        ),
+        format!("node id    {}", state.node_id),
+        format!("chat       {} ({})", state.chat.name, state.chat.reason),
+    ];
+    match &state.embedding {
+        Some(model) => lines.push(format!("embedding  {} ({})", model.name, model.reason)),
+        None => lines.push("embedding  none, so no knowledge".to_owned()),
+    }
+    let worker = match &state.worker {
+        Some(worker) => format!("process {}", worker.pid),
+        None => "none at the moment".to_owned(),
+    };
+    lines.push(format!(
+        "worker     {worker}, started again {} times",
+        state.restarts
+    ));
+    lines.push(format!(
+        "up         {} (process {})",
+        span(up_seconds),
+        state.pid
+    ));
+    lines.join("\n")
+}

@@ -1,0 +1,14 @@
+//! The node's configuration: one typed struct, one table of keys, one file.
+//!
+//! A key is added in one place, the `keys!` list below: from it come the struct, the default
+//! file with its comments, `gaia config get/set/list`, and the check of every value.
+//! Everything that is wrong with a file is reported at once.
+
+mod check;
+mod file;
+mod keys;
+mod value;
+
+pub use file::{ConfigFile, ReadConfigError, SetKeyError, default_text, find_key};
+pub use keys::{Config, KEYS};
+pub use value::Value;

@@ -1,0 +1,328 @@
+//! From a TOML document to a [`Config`], or to the list of everything that is wrong with it.
+
+use std::fmt;
+
+use toml_edit::DocumentMut;
+
+use super::keys::{Config, KEYS};
+
+/// The most a retrieval may ask for; above it a prompt would hold nothing else.
+const RETRIEVAL_LIMIT_MAX: u32 = 100;
+/// The most of a user's messages in one search query.
+const CONTEXT_WINDOW_MAX: u32 = 100;
+/// The largest request body that can be allowed: 1 GiB.
+const BODY_BYTES_MAX_MAX: u64 = 1 << 30;
+/// The longest timeout that can be set: one day.
+const TIMEOUT_SECONDS_MAX: u32 = 86_400;
+/// The most answers at a time that can be allowed.
+const REQUESTS_RUNNING_MAX_MAX: u32 = 256;
+/// The longest queue that can be allowed.
+const QUEUE_LEN_MAX_MAX: u32 = 100_000;
+/// The least similarity a name must have to be suggested (Jaro-Winkler).
+const SUGGEST_SIMILARITY_MIN: f64 = 0.8;
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The key it is about.
+    pub key: String,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.key, self.message)
+    }
+}
+
+/// Everything that is wrong with a configuration.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", join(problems))]
+pub struct ConfigError {
+    /// At least one.
+    pub problems: Vec<Problem>,
+}
+
+fn join(problems: &[Problem]) -> String {
+    let lines: Vec<_> = problems.iter().map(Problem::to_string).collect();
+    lines.join("\n")
+}
+
+/// Reads `document`; keys that are not there keep their defaults.
+pub fn check_config(document: &DocumentMut) -> Result<Config, ConfigError> {
+    let mut config = Config::default();
+    let mut problems = Vec::new();
+    for (name, item) in document.iter() {
+        match KEYS.iter().find(|key| key.name == name) {
+            None => problems.push(problem(name, unknown_key(name))),
+            Some(key) if !(key.read)(&mut config, item) => {
+                problems.push(problem(name, format!("must be {}", key.kind)));
+            }
+            Some(_) => {}
+        }
+    }
+    check_address(&config, &mut problems);
+    check_knowledge(&config, &mut problems);
+    check_limits(&config, &mut problems);
+    if problems.is_empty() {
+        Ok(config)
+    } else {
+        Err(ConfigError { problems })
+    }
+}
+
+/// The message for a key nobody knows, with the nearest one that exists.
+pub fn unknown_key(name: &str) -> String {
+    let nearest = KEYS
+        .iter()
+        .map(|key| (strsim::jaro_winkler(name, key.name), key.name))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(similarity, _)| *similarity >= SUGGEST_SIMILARITY_MIN);
+    match nearest {
+        Some((_, nearest)) => format!("no such key; did you mean `{nearest}`?"),
+        None => "no such key; `gaia config list` shows them all".to_owned(),
+    }
+}
+
+fn problem(key: &str, message: impl Into<String>) -> Problem {
+    Problem {
+        key: key.to_owned(),
+        message: message.into(),
+    }
+}
+
+fn check_address(config: &Config, problems: &mut Vec<Problem>) {
+    if !config.host.is_loopback() && config.api_keys.is_empty() {
+        let message = format!(
+            "{} can be reached by others, so api_keys must hold at least one key",
+            config.host
+        );
+        problems.push(problem("host", message));
+    }
+    if config
+        .api_keys
+        .iter()
+        .any(|key| key.is_empty() || key.reveal().contains(char::is_whitespace))
+    {
+        problems.push(problem(
+            "api_keys",
+            "a key must not be empty or hold spaces",
+        ));
+    }
+    match (config.tls_cert.is_empty(), config.tls_key.is_empty()) {
+        (false, true) => problems.push(problem("tls_key", "missing; tls_cert alone is not enough")),
+        (true, false) => problems.push(problem("tls_cert", "missing; tls_key alone is not enough")),
+        _ => {}
+    }
+    for origin in &config.cors_origins {
+        let is_origin = origin == "*"
+            || ["http://", "https://"].iter().any(|scheme| {
+                origin
+                    .strip_prefix(scheme)
+                    .is_some_and(|rest| !rest.contains('/'))
+            });
+        if !is_origin {
+            let message = format!("`{origin}` is not an origin such as https://chat.example.org");
+            problems.push(problem("cors_origins", message));
+        }
+    }
+}
+
+fn check_knowledge(config: &Config, problems: &mut Vec<Problem>) {
+    if config.chat_model.is_empty() {
+        problems.push(problem("chat_model", "must name a model, or be \"auto\""));
+    }
+    let url = &config.store_url;
+    if !url.is_empty() && !url.starts_with("http://") && !url.starts_with("https://") {
+        problems.push(problem("store_url", "must start with http:// or https://"));
+    }
+    if !(0.0..=1.0).contains(&config.retrieval_threshold) {
+        problems.push(problem("retrieval_threshold", "must be between 0 and 1"));
+    }
+    let name = &config.collection;
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if name.is_empty() || name.starts_with('.') || !name.chars().all(allowed) {
+        problems.push(problem(
+            "collection",
+            "must be made of letters, digits, - and _",
+        ));
+    }
+}
+
+fn check_limits(config: &Config, problems: &mut Vec<Problem>) {
+    let mut range = |key: &str, value: u64, min: u64, max: u64| {
+        if !(min..=max).contains(&value) {
+            problems.push(problem(key, format!("must be between {min} and {max}")));
+        }
+    };
+    range(
+        "context_window",
+        config.context_window.into(),
+        1,
+        CONTEXT_WINDOW_MAX.into(),
+    );
+    range(
+        "retrieval_limit",
+        config.retrieval_limit.into(),
+        1,
+        RETRIEVAL_LIMIT_MAX.into(),
+    );
+    range(
+        "body_bytes_max",
+        config.body_bytes_max,
+        1024,
+        BODY_BYTES_MAX_MAX,
+    );
+    let timeout = u64::from(TIMEOUT_SECONDS_MAX);
+    range(
+        "header_timeout_seconds",
+        config.header_timeout_seconds.into(),
+        1,
+        timeout,
+    );
+    range(
+        "idle_timeout_seconds",
+        config.idle_timeout_seconds.into(),
+        1,
+        timeout,
+    );
+    range(
+        "drain_timeout_seconds",
+        config.drain_timeout_seconds.into(),
+        0,
+        timeout,
+    );
+    let running = u64::from(REQUESTS_RUNNING_MAX_MAX);
+    range(
+        "requests_running_max",
+        config.requests_running_max.into(),
+        1,
+        running,
+    );
+    range(
+        "queue_len_max",
+        config.queue_len_max.into(),
+        0,
+        QUEUE_LEN_MAX_MAX.into(),
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: &[&str]) {
+        let document: DocumentMut = text.parse().unwrap();
+        let got = match check_config(&document) {
+            Ok(_) => Vec::new(),
+            Err(error) => error.problems.iter().map(Problem::to_string).collect(),
+        };
+        assert_eq!(got, expected, "{text}");
+    }
+
+    #[test]
+    fn good_files_pass() {
+        check("", &[]);
+        check("port = 0\nctx_size = 4096\nretrieval_threshold = 1", &[]);
+        check("host = '0.0.0.0'\napi_keys = ['k']", &[]);
+        check("cors_origins = ['*', 'https://a.example']", &[]);
+    }
+
+    #[test]
+    fn every_problem_is_reported_at_once() {
+        check(
+            "prot = 1\nport = 'x'\nretrieval_threshold = 2.0\nhost = '0.0.0.0'",
+            &[
+                "prot: no such key; did you mean `port`?",
+                "port: must be a whole number",
+                "host: 0.0.0.0 can be reached by others, so api_keys must hold at least one key",
+                "retrieval_threshold: must be between 0 and 1",
+            ],
+        );
+    }
+
+    #[test]
+    fn single_problems() {
+        check(
+            "xyzzy = 1",
+            &["xyzzy: no such key; `gaia config list` shows them all"],
+        );
+        check(
+            "systemprompt = ''",
+            &["systemprompt: no such key; did you mean `system_prompt`?"],
+        );
+        check("[port]\nx = 1", &["port: must be a whole number"]);
+        check("port = 70000", &["port: must be a whole number"]);
+        check(
+            "host = 'example.org'",
+            &["host: must be an IP address such as 127.0.0.1"],
+        );
+        check(
+            "api_keys = ['a b']",
+            &["api_keys: a key must not be empty or hold spaces"],
+        );
+        check(
+            "tls_cert = 'c.pem'",
+            &["tls_key: missing; tls_cert alone is not enough"],
+        );
+        check(
+            "tls_key = 'k.pem'",
+            &["tls_cert: missing; tls_key alone is not enough"],
+        );
+        check(
+            "cors_origins = ['https://a/b']",
+            &["cors_origins: `https://a/b` is not an origin such as https://chat.example.org"],
+        );
+        check(
+            "store_url = 'qdrant:6333'",
+            &["store_url: must start with http:// or https://"],
+        );
+        check(
+            "collection = '../x'",
+            &["collection: must be made of letters, digits, - and _"],
+        );
+        check(
+            "chat_model = ''",
+            &["chat_model: must name a model, or be \"auto\""],
+        );
+        check(
+            "rag_policy = 'nowhere'",
+            &["rag_policy: must be system-message or last-user-message"],
+        );
+    }
+
+    #[test]
+    fn limits_are_reached() {
+        check("context_window = 100", &[]);
+        check(
+            "context_window = 101",
+            &["context_window: must be between 1 and 100"],
+        );
+        check(
+            "context_window = 0",
+            &["context_window: must be between 1 and 100"],
+        );
+        check(
+            "retrieval_limit = 101",
+            &["retrieval_limit: must be between 1 and 100"],
+        );
+        check(
+            "body_bytes_max = 1",
+            &["body_bytes_max: must be between 1024 and 1073741824"],
+        );
+        check(
+            "requests_running_max = 257",
+            &["requests_running_max: must be between 1 and 256"],
+        );
+        check(
+            "queue_len_max = 100001",
+            &["queue_len_max: must be between 0 and 100000"],
+        );
+        check("queue_len_max = 0\ndrain_timeout_seconds = 0", &[]);
+        check(
+            "idle_timeout_seconds = 86401",
+            &["idle_timeout_seconds: must be between 1 and 86400"],
+        );
+    }
+}

@@ -1,0 +1,145 @@
+//! Every key, with its type, default and comment.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use toml_edit::{Item, Value as Toml};
+
+use super::value::{RagPolicy, Secret, Value};
+
+/// What `gaia config` knows of one key.
+pub struct Key {
+    /// Its name in the file.
+    pub name: &'static str,
+    /// The heading it stands under in the default file.
+    pub section: &'static str,
+    /// Its comment, one line each.
+    pub doc: &'static [&'static str],
+    /// What its value should look like.
+    pub kind: &'static str,
+    /// Reads a command-line argument; `None` if it is not of that kind.
+    pub parse: fn(&str) -> Option<Toml>,
+    /// Puts the value of a TOML item into `config`; false if it is not of that kind.
+    pub read: fn(&mut Config, &Item) -> bool,
+    /// The value as TOML.
+    pub get: fn(&Config) -> Toml,
+    /// The value as shown in listings.
+    pub shown: fn(&Config) -> String,
+}
+
+macro_rules! keys {
+    ($($section:literal { $($(#[doc = $doc:literal])+ $name:ident : $kind:ty = $default:expr,)+ })+) => {
+        /// The configuration of a node, checked. No behaviour.
+        #[derive(Debug, Clone)]
+        pub struct Config {
+            $($($(#[doc = $doc])+ pub $name: $kind,)+)+
+        }
+
+        impl Default for Config {
+            fn default() -> Self {
+                Self { $($($name: $default,)+)+ }
+            }
+        }
+
+        /// All keys, in the order of the default file.
+        pub const KEYS: &[Key] = &[$($(Key {
+            name: stringify!($name),
+            section: $section,
+            doc: &[$($doc),+],
+            kind: <$kind as Value>::KIND,
+            parse: |text| <$kind as Value>::from_text(text).map(|value| value.to_toml()),
+            read: |config, item| match <$kind as Value>::from_item(item) {
+                Some(value) => {
+                    config.$name = value;
+                    true
+                }
+                None => false,
+            },
+            get: |config| config.$name.to_toml(),
+            shown: |config| config.$name.shown(),
+        },)+)+];
+    };
+}
+
+keys! {
+    "The address" {
+        /// The port the node answers on. 0: any free one.
+        port: u16 = 8080,
+        /// The address it listens on. Another one than loopback needs api_keys.
+        host: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST),
+        /// Keys that clients send as `Authorization: Bearer KEY`. None: no key is asked for.
+        api_keys: Vec<Secret> = Vec::new(),
+        /// PEM files of a certificate chain and its key. Both empty: plain HTTP.
+        tls_cert: String = String::new(),
+        /// See tls_cert.
+        tls_key: String = String::new(),
+        /// Host names clients may use beside the address itself, such as "node.example.org".
+        hosts_allowed: Vec<String> = Vec::new(),
+        /// Web pages elsewhere that may call the node, such as "https://chat.example.org".
+        cors_origins: Vec<String> = Vec::new(),
+        /// What the node calls itself. Empty: "gaia".
+        node_name: String = String::new(),
+    }
+    "The models" {
+        /// "auto" (the best one that fits this machine and can be had now), a name from
+        /// `gaia model list`, or the path of a .gguf file.
+        chat_model: String = "auto".to_owned(),
+        /// The model's name in the API. Empty: the name of the manifest or file.
+        chat_name: String = String::new(),
+        /// A name from `gaia model list`, or the path of a .gguf file. Empty: no embeddings, and
+        /// so no knowledge. Changing it means adding the knowledge again.
+        embedding_model: String = "all-minilm-l6-v2".to_owned(),
+        /// The model's name in the API. Empty: the name of the manifest or file.
+        embedding_name: String = String::new(),
+        /// Tokens that one conversation may have, question and answer together. 0: what the
+        /// model was trained for, as far as memory allows.
+        ctx_size: u32 = 0,
+        /// Prompt tokens read in one go. 0: the engine's choice.
+        batch_size: u32 = 0,
+        /// Threads that compute. 0: one for each physical core.
+        threads: u32 = 0,
+        /// Layers computed on the GPU, where the plugin was built for one. 0: none; 999: all.
+        gpu_layers: u32 = 999,
+        /// The most tokens in one answer. 0: as many as fit.
+        n_predict_max: u32 = 0,
+        /// What the model is told first, unless the client tells it something.
+        system_prompt: String = String::new(),
+        /// A file with a chat template (Jinja) instead of the model's own. Empty: the model's own.
+        chat_template: String = String::new(),
+    }
+    "Knowledge" {
+        /// How passages are put to the model; "{context}" stands for them. Empty: built in.
+        rag_prompt: String = String::new(),
+        /// Where passages go: "system-message" or "last-user-message".
+        rag_policy: RagPolicy = RagPolicy::SystemMessage,
+        /// How many of the user's last messages make the search query.
+        context_window: u32 = 1,
+        /// The most passages for one answer.
+        retrieval_limit: u32 = 4,
+        /// Passages less similar than this (0 to 1) are left out.
+        retrieval_threshold: f32 = 0.3,
+        /// The most tokens of passages for one answer.
+        retrieval_tokens_max: u32 = 800,
+        /// The collection that holds the knowledge.
+        collection: String = "default".to_owned(),
+        /// A Qdrant server, such as "http://127.0.0.1:6333". Empty: the node's own store.
+        store_url: String = String::new(),
+        /// The key of that server. Empty: none.
+        store_key: Secret = Secret::default(),
+        /// true: no answer while the store is down. false: an answer without knowledge.
+        store_required: bool = false,
+    }
+    "Limits" {
+        /// Bytes in one request.
+        body_bytes_max: u64 = 10 * 1024 * 1024,
+        /// Seconds a client may take to send a request's head.
+        header_timeout_seconds: u32 = 10,
+        /// Seconds a connection may idle between requests.
+        idle_timeout_seconds: u32 = 75,
+        /// Answers computed at the same time.
+        requests_running_max: u32 = 8,
+        /// Requests that wait; more are told to come back later.
+        queue_len_max: u32 = 64,
+        /// Seconds that running answers may take to finish when the node stops.
+        drain_timeout_seconds: u32 = 30,
+    }
+}

@@ -1,0 +1,20 @@
+//! The running node: what is started, watched and stopped.
+//!
+//! One process, `gaia`, owns everything: the lock, the vector store, the ingress and one child,
+//! the worker (`wasmedge`). Invariants: it only ever signals processes it started itself; the
+//! worker dies with it, also when it is killed; a home has at most one running node.
+
+pub mod aot;
+pub mod backoff;
+pub mod daemon;
+pub mod front;
+pub mod lock;
+pub mod models;
+pub mod node;
+pub mod port_owner;
+pub mod prepare;
+pub mod probe;
+pub mod state;
+pub mod store;
+pub mod wasmedge;
+pub mod worker;

@@ -1,0 +1,83 @@
+//! Gets everything a node needs before anything is started: parts found, application compiled,
+//! models there. Slow the first time, quick and offline afterwards.
+
+use std::path::PathBuf;
+
+use super::aot::{self, CompileError};
+use super::models::{self, ChooseModelError, Models};
+use super::wasmedge::{self, FindPartError, WasmEdge};
+use crate::config::Config;
+use crate::environment::Environment;
+
+/// What a node is started from.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    /// The runtime.
+    pub wasmedge: WasmEdge,
+    /// The WASI-NN plugin.
+    pub plugin: PathBuf,
+    /// The application, compiled where that is possible.
+    pub module: PathBuf,
+    /// True if `module` is compiled.
+    pub is_compiled: bool,
+    /// The model files.
+    pub models: Models,
+}
+
+/// Why a node cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// A part is missing.
+    #[error(transparent)]
+    Part(#[from] FindPartError),
+    /// The application was not compiled.
+    #[error("failed to compile the application")]
+    Compile(#[from] CompileError),
+    /// A model is missing.
+    #[error(transparent)]
+    Model(#[from] ChooseModelError),
+}
+
+/// Prepares; `say` gets a line for each slow step.
+pub fn prepare(
+    config: &Config,
+    environment: &Environment,
+    say: &dyn Fn(&str),
+) -> Result<Prepared, PrepareError> {
+    let wasmedge = wasmedge::find_wasmedge(environment)?;
+    let plugin = wasmedge::find_plugin(environment)?;
+    let api_server = wasmedge::find_api_server(environment)?;
+    let models = models::ensure(config, environment, say)?;
+    let (module, is_compiled) = compiled(&wasmedge, api_server, environment, say)?;
+    Ok(Prepared {
+        wasmedge,
+        plugin,
+        module,
+        is_compiled,
+        models,
+    })
+}
+
+/// The compiled application; the plain one, with a word about it, where WasmEdge cannot compile.
+fn compiled(
+    wasmedge: &WasmEdge,
+    api_server: PathBuf,
+    environment: &Environment,
+    say: &dyn Fn(&str),
+) -> Result<(PathBuf, bool), CompileError> {
+    let target = aot::compiled_path(&environment.cache.join("aot"), &api_server, wasmedge)?;
+    if target.is_file() {
+        return Ok((target, true));
+    }
+    say("Compiling the application to machine code (about 20 s, once) ...");
+    match aot::compile(wasmedge, &api_server, &target) {
+        Ok(()) => Ok((target, true)),
+        Err(CompileError::Refused { output }) => {
+            say(&format!(
+                "WasmEdge cannot compile it ({output}); it is interpreted, and slower"
+            ));
+            Ok((api_server, false))
+        }
+        Err(error) => Err(error),
+    }
+}

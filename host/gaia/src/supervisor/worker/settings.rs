@@ -1,0 +1,187 @@
+//! What the worker is told: its settings file, and how to load each model.
+
+use std::net::Ipv4Addr;
+
+use serde_json::{Map, json};
+use toml_edit::{DocumentMut, value};
+
+use crate::config::{Config, Value as _};
+use crate::supervisor::state::Service;
+
+/// `gpu_layers` from here on means "all", which is the engine's own choice where it has a GPU.
+const GPU_LAYERS_ALL: u32 = 999;
+
+/// How to load one model. 0 or none: the engine's choice.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GraphOptions {
+    /// Tokens of one conversation.
+    pub ctx_size: u32,
+    /// Prompt tokens in one go.
+    pub batch_size: u32,
+    /// Threads that compute.
+    pub threads: u32,
+    /// Layers on the GPU.
+    pub gpu_layers: Option<u32>,
+    /// Requests at the same time.
+    pub sequences_max: u32,
+}
+
+impl GraphOptions {
+    /// For the chat model.
+    pub fn chat(config: &Config) -> Self {
+        Self {
+            ctx_size: config.ctx_size,
+            batch_size: config.batch_size,
+            sequences_max: config.requests_running_max,
+            ..Self::embedding(config)
+        }
+    }
+
+    /// For the embedding model.
+    pub fn embedding(config: &Config) -> Self {
+        Self {
+            threads: config.threads,
+            gpu_layers: (config.gpu_layers < GPU_LAYERS_ALL).then_some(config.gpu_layers),
+            ..Self::default()
+        }
+    }
+
+    /// As the plugin reads it.
+    pub fn to_json(&self) -> String {
+        let mut object = Map::new();
+        let mut put = |name: &str, number: u32| {
+            if number > 0 {
+                object.insert(name.to_owned(), json!(number));
+            }
+        };
+        put("ctx-size", self.ctx_size);
+        put("batch-size", self.batch_size);
+        put("threads", self.threads);
+        put("n-seq-max", self.sequences_max);
+        if let Some(layers) = self.gpu_layers {
+            object.insert("n-gpu-layers".to_owned(), json!(layers));
+        }
+        serde_json::Value::Object(object).to_string()
+    }
+}
+
+/// What only the supervisor knows.
+#[derive(Debug)]
+pub struct Surroundings<'a> {
+    /// The vector store.
+    pub store: &'a Service,
+    /// The key that the worker asks for.
+    pub worker_key: &'a str,
+    /// The node's address.
+    pub node_id: &'a str,
+    /// The chat model's name in the API.
+    pub chat_name: &'a str,
+    /// The embedding model's name in the API; none without one.
+    pub embedding_name: Option<&'a str>,
+    /// The chat template's file as the worker sees it.
+    pub chat_template: Option<&'a str>,
+}
+
+/// The worker's settings file. Empty and zero values are left out: the worker's defaults hold.
+pub fn worker_settings(config: &Config, around: &Surroundings) -> String {
+    let mut file = DocumentMut::new();
+    let mut text = |key: &str, text: &str| {
+        if !text.is_empty() {
+            file[key] = value(text);
+        }
+    };
+    text("host", &Ipv4Addr::LOCALHOST.to_string());
+    text("chat_name", around.chat_name);
+    text("embedding_name", around.embedding_name.unwrap_or_default());
+    text("chat_template", around.chat_template.unwrap_or_default());
+    text("system_prompt", &config.system_prompt);
+    text("rag_prompt", &config.rag_prompt);
+    text("rag_policy", config.rag_policy.as_str());
+    text("store_url", &around.store.url);
+    text("store_key", &around.store.key);
+    text("collection", &config.collection);
+    text("worker_key", around.worker_key);
+    text("node_id", around.node_id);
+    text("node_name", &config.node_name);
+    let mut number = |key: &str, number: u64| {
+        if number > 0 {
+            file[key] = value(i64::try_from(number).unwrap_or(i64::MAX));
+        }
+    };
+    number("ctx_size", config.ctx_size.into());
+    number("n_predict_max", config.n_predict_max.into());
+    number("context_window", config.context_window.into());
+    number("limit", config.retrieval_limit.into());
+    number("retrieval_tokens_max", config.retrieval_tokens_max.into());
+    number("body_bytes_max", config.body_bytes_max);
+    number(
+        "header_timeout_seconds",
+        config.header_timeout_seconds.into(),
+    );
+    number("idle_timeout_seconds", config.idle_timeout_seconds.into());
+    number("requests_running_max", config.requests_running_max.into());
+    file["port"] = value(0);
+    file["queue_len_max"] = value(i64::from(config.queue_len_max));
+    file["score_threshold"] = config.retrieval_threshold.to_toml().into();
+    file["store_required"] = value(config.store_required);
+    file["cors_origins"] = config.cors_origins.to_toml().into();
+    file.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn graph_options() {
+        let check = |options: GraphOptions, expected| assert_eq!(options.to_json(), expected);
+        check(GraphOptions::default(), "{}");
+        check(GraphOptions::embedding(&Config::default()), "{}");
+        check(GraphOptions::chat(&Config::default()), "{\"n-seq-max\":8}");
+        let config = Config {
+            ctx_size: 512,
+            threads: 2,
+            gpu_layers: 0,
+            ..Config::default()
+        };
+        check(
+            GraphOptions::embedding(&config),
+            "{\"n-gpu-layers\":0,\"threads\":2}",
+        );
+        assert!(
+            GraphOptions::chat(&config)
+                .to_json()
+                .contains("\"ctx-size\":512")
+        );
+    }
+
+    #[test]
+    fn settings_hold_the_keys_and_leave_defaults_out() {
+        let store = Service {
+            url: "http://127.0.0.1:5".into(),
+            key: "sk".into(),
+        };
+        let around = Surroundings {
+            store: &store,
+            worker_key: "wk",
+            node_id: "0xabc",
+            chat_name: "m",
+            embedding_name: None,
+            chat_template: None,
+        };
+        let text = worker_settings(&Config::default(), &around);
+        let file: DocumentMut = text.parse().unwrap();
+        assert_eq!(file["port"].as_integer(), Some(0));
+        assert_eq!(file["worker_key"].as_str(), Some("wk"));
+        assert_eq!(file["store_key"].as_str(), Some("sk"));
+        assert_eq!(file["score_threshold"].as_float(), Some(0.3));
+        for absent in [
+            "ctx_size",
+            "embedding_name",
+            "system_prompt",
+            "n_predict_max",
+        ] {
+            assert!(!file.contains_key(absent), "{absent}");
+        }
+    }
+}
