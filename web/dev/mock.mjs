@@ -1,5 +1,5 @@
 // A stand-in node for working on the page: `npm run dev` starts it. No test of the product uses it.
-// Ask for "error", "busy", "toolong", "slow", "warning", "cut" or "key" to see those.
+// Ask for "error", "busy", "toolong", "slow", "warning", "cut" or "key" to see those; with MOCK_KEY set, everything needs that key.
 import { createServer } from 'node:http';
 import { readFile } from 'node:fs/promises';
 import { extname } from 'node:path';
@@ -84,6 +84,10 @@ async function file(path, response) {
 export function mock(port) {
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url, 'http://localhost');
+    const { MOCK_KEY } = process.env;
+    if (MOCK_KEY && pathname.startsWith('/v1/') && request.headers.authorization !== `Bearer ${MOCK_KEY}`) {
+      return json(response, 401, { error: { message: 'invalid key', type: 'invalid_request_error', param: null, code: 'invalid_api_key' } });
+    }
     if (pathname === '/v1/info') {
       return json(response, 200, {
         node_id: '0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf', node_name: 'Handbook node', version: '0.1.0', engine: 'gaia',

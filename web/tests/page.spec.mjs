@@ -119,6 +119,10 @@ step('opens and says what the node is', async () => {
 
 async function enterKey() {
   const field = page.getByLabel('API key');
+  await field.fill('not the key');
+  await field.press('Enter');
+  await page.getByText('It did not accept the last one.').waitFor();
+  await accessible('the question for a key');
   await field.fill(process.env.GAIA_API_KEY);
   await field.press('Enter');
   complaints.length = 0; // The browser reports the 401 that asked for the key.

@@ -14,7 +14,12 @@ interface Props {
 export function Dialog({ title, onClose, focusInside = false, children }: Props) {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
-  useEffect(() => dialog.current?.showModal(), []);
+  useEffect(() => {
+    const before = document.activeElement;
+    dialog.current?.showModal();
+    // The browser gives the focus back on close, but not when the dialog just goes.
+    return () => before instanceof HTMLElement && before.focus();
+  }, []);
   const onBackdrop = (event: MouseEvent) => {
     if (event.target === dialog.current) dialog.current?.close();
   };

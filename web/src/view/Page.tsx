@@ -47,7 +47,7 @@ export function Page() {
   // What was pressed may be gone now; the composer is where to go on.
   useEffect(() => {
     if (!narrow && document.activeElement === document.body) area.current?.focus();
-  }, [answering.value, conversations.value.length]);
+  }, [answering.value, conversations.value.length, keyAsked.value]);
   useEscape(() => (menu ? setMenu(false) : stopAnswering()));
 
   const begin = () => {
