@@ -98,16 +98,3 @@ fn the_readme_names_only_make_targets_that_exist() {
         }
     }
 }
-
-#[test]
-fn decisions_are_numbered_once() {
-    let mut numbers: Vec<String> = files(".md")
-        .iter()
-        .filter_map(|path| path.strip_prefix("docs/decisions/"))
-        .filter_map(|name| name.split('-').next().map(str::to_owned))
-        .collect();
-    numbers.sort();
-    let before = numbers.len();
-    numbers.dedup();
-    assert_eq!(before, numbers.len(), "two decisions share a number");
-}

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# The chat page: its sources give the committed files, and a real browser talks through it with a real node.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+. scripts/setup/report.sh
+
+home=$(mktemp -d)
+gaia() { GAIA_PASSWORD="only for tests" GAIA_WASMEDGE="$GAIA_CACHE/wasmedge/0.17.1/bin/wasmedge" target/release/gaia --home "$home" "$@"; }
+trap 'gaia stop >/dev/null 2>&1 || true; rm -rf "$home"' EXIT
+
+(cd web && npm ci --silent --no-audit --no-fund && npm run --silent check)
+
+gaia init >/dev/null
+gaia config set port 0 >/dev/null
+gaia config set chat_model smollm2-135m-instruct >/dev/null
+gaia start
+gaia knowledge add knowledge/handbook
+url=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["url"])' "$home/run/state.json")
+(cd web && GAIA_URL="$url" npm run --silent test:page)
