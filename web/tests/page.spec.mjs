@@ -9,20 +9,15 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { chromium } from 'playwright-core';
+import { launch, nodeUrl } from './browser.mjs';
 
-const URL_OF_NODE = process.env.GAIA_URL;
+const URL_OF_NODE = nodeUrl();
 const QUESTION = process.env.GAIA_QUESTION ?? 'How do I add knowledge to my node?';
 const LONG_QUESTION = 'Write a long story about a lighthouse, in at least ten paragraphs.';
 const SHOTS = process.env.GAIA_SHOTS ?? new URL('../shots', import.meta.url).pathname;
 const AXE = readFileSync(new URL('../node_modules/axe-core/axe.min.js', import.meta.url), 'utf8');
 /** A small model on a loaded machine takes its time; nothing here waits this long when all is well. */
 const ANSWER_MS_MAX = 180_000;
-
-if (!URL_OF_NODE) {
-  console.error('GAIA_URL names no node');
-  process.exit(2);
-}
 
 let browser;
 let context;
@@ -33,18 +28,7 @@ const bodies = [];
 
 before(async () => {
   mkdirSync(SHOTS, { recursive: true });
-  browser = await chromium.launch({
-    executablePath: process.env.GAIA_CHROMIUM ?? '/usr/bin/chromium',
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  });
+  browser = await launch();
   context = await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme: 'light' });
   page = await context.newPage();
   page.setDefaultTimeout(15_000);

@@ -2,7 +2,7 @@
 import { Component } from 'preact';
 import { explain } from '../api/failure.ts';
 import { type Answer, type Message, tokensPerSecond } from '../chat/conversation.ts';
-import { askAgain } from '../chat/session.ts';
+import { askAgain, open } from '../chat/session.ts';
 import { splitThoughts } from '../markdown/thoughts.ts';
 import { CopyButton } from './CopyButton.tsx';
 import { Again, Pencil, Warning } from './icons.tsx';
@@ -87,6 +87,11 @@ function FailureNote({ answer, retry }: { answer: Answer; retry: boolean }) {
       {retry && canHelp && (
         <button type="button" class="outlined" onClick={askAgain}>
           Try again
+        </button>
+      )}
+      {answer.failure.kind === 'too-long' && (
+        <button type="button" class="outlined" onClick={() => open(null)}>
+          New conversation
         </button>
       )}
     </div>
