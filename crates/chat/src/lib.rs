@@ -1,1 +1,20 @@
-//! One turn of conversation as a state machine
+//! One turn of conversation: retrieve → prompt → infer → reply.
+//!
+//! [`Turn`] decides and never does: it is fed events and names effects, which whoever drives it
+//! carries out and reports back. [`Generation`] is what the engine is asked for, [`StopFilter`] and
+//! [`Utf8Joiner`] mend the output of an engine that does less than ours.
+//!
+//! Invariant: a turn ends exactly once, with [`Effect::Finish`] or [`Effect::Fail`], unless it was
+//! cancelled; after that it asks for nothing.
+
+mod generation;
+mod node;
+mod pieces;
+mod retrieval;
+mod turn;
+
+pub use generation::{Engine, Generation};
+pub use node::{Node, Retrieval};
+pub use pieces::{StopFilter, Utf8Joiner};
+pub use retrieval::{query_of, to_wire};
+pub use turn::{Effect, Event, Turn};

@@ -1,0 +1,200 @@
+//! What the engine is asked for, in the words of its metadata.
+
+use gaia_openai::completion::Prompt;
+use gaia_openai::{ApiError, Constraint, Sampling};
+use serde_json::{Map, Value, json};
+
+/// What generates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// Our own plugin.
+    Gaia,
+    /// WasmEdge's GGML plugin: no stop strings, log-probabilities or biases of its own.
+    Stock,
+}
+
+/// One text to generate.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Generation {
+    /// What to continue.
+    pub prompt: Prompt,
+    /// Most tokens to generate.
+    pub tokens_max: u32,
+    /// How to choose them.
+    pub sampling: Sampling,
+    /// Most likely tokens to report at each position; `None` = none, not even the chosen ones.
+    pub logprobs: Option<u32>,
+}
+
+impl Generation {
+    /// The metadata JSON for the engine.
+    ///
+    /// `fresh_seed` is used where the request names none: the stock plugin makes a new sampler only
+    /// when the seed changes.
+    pub fn metadata(&self, engine: Engine, fresh_seed: u32) -> Value {
+        let mut keys = Map::new();
+        self.common(&mut keys, fresh_seed);
+        match engine {
+            Engine::Gaia => self.extended(&mut keys),
+            Engine::Stock => {}
+        }
+        Value::Object(keys)
+    }
+
+    fn common(&self, keys: &mut Map<String, Value>, fresh_seed: u32) {
+        let sampling = &self.sampling;
+        let mut put = |key: &str, value: Value| keys.insert(key.to_owned(), value);
+        put("n-predict", json!(self.tokens_max));
+        put("seed", json!(sampling.seed.unwrap_or(fresh_seed)));
+        if let Some(top_k) = sampling.top_k {
+            put("top-k", json!(top_k));
+        }
+        for (key, number) in [
+            ("temp", sampling.temperature),
+            ("top-p", sampling.top_p),
+            ("min-p", sampling.min_p),
+            ("repeat-penalty", sampling.repeat_penalty),
+            ("presence-penalty", sampling.presence_penalty),
+            ("frequency-penalty", sampling.frequency_penalty),
+        ] {
+            if let Some(number) = number {
+                put(key, decimal(number));
+            }
+        }
+        match &sampling.constraint {
+            None => {}
+            Some(Constraint::JsonSchema(schema)) => {
+                put("json-schema", json!(schema));
+            }
+            Some(Constraint::Grammar(grammar)) => {
+                put("grammar", json!(grammar));
+            }
+        }
+    }
+
+    fn extended(&self, keys: &mut Map<String, Value>) {
+        let sampling = &self.sampling;
+        let mut put = |key: &str, value: Value| keys.insert(key.to_owned(), value);
+        put("non-blocking", json!(true));
+        put("cache-prompt", json!(sampling.cache_prompt.unwrap_or(true)));
+        if !sampling.stop.is_empty() {
+            put("stop", json!(sampling.stop));
+        }
+        if !sampling.logit_bias.is_empty() {
+            let bias = sampling.logit_bias.iter();
+            let bias: Map<String, Value> = bias
+                .map(|bias| (bias.token.to_string(), decimal(bias.bias)))
+                .collect();
+            put("logit-bias", Value::Object(bias));
+        }
+        if let Some(top) = self.logprobs {
+            // The chosen token's own probability comes with any number above 0.
+            put("logprobs", json!(top.max(1)));
+        }
+        if sampling.ignore_eos {
+            put("ignore-eos", json!(true));
+        }
+    }
+}
+
+/// A 32-bit float as the shortest decimal that means it: 0.1, not 0.10000000149011612.
+fn decimal(number: f32) -> Value {
+    let shortest: f64 = number.to_string().parse().unwrap_or(f64::from(number));
+    json!(shortest)
+}
+
+/// Refuses what only shows with the model and the engine at hand.
+///
+/// # Errors
+/// 400 naming the field.
+pub(crate) fn check(
+    sampling: &Sampling,
+    logprobs: Option<u32>,
+    engine: Engine,
+    vocabulary: Option<u32>,
+) -> Result<(), ApiError> {
+    if let Some(size) = vocabulary
+        && sampling.logit_bias.iter().any(|bias| bias.token >= size)
+    {
+        let message = format!("The model has tokens 0 to {}.", size.saturating_sub(1));
+        return Err(ApiError::invalid_value("logit_bias", message));
+    }
+    match engine {
+        Engine::Gaia => Ok(()),
+        Engine::Stock => check_stock(sampling, logprobs),
+    }
+}
+
+fn check_stock(sampling: &Sampling, logprobs: Option<u32>) -> Result<(), ApiError> {
+    let negative = |number: Option<f32>| number.is_some_and(|number| number < 0.0);
+    let wanted = [
+        ("logprobs", logprobs.is_some()),
+        ("logit_bias", !sampling.logit_bias.is_empty()),
+        ("presence_penalty", negative(sampling.presence_penalty)),
+        ("frequency_penalty", negative(sampling.frequency_penalty)),
+        ("ignore_eos", sampling.ignore_eos),
+    ];
+    match wanted.iter().find(|(_, wanted)| *wanted) {
+        None => Ok(()),
+        Some((param, _)) => {
+            let message = format!(
+                "`{param}` with this value needs Gaia's own plugin; this node runs on WasmEdge's."
+            );
+            Err(ApiError::unsupported(*param, message))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gaia_openai::{ChatRequest, Limits};
+
+    use super::*;
+
+    #[track_caller]
+    fn check_metadata(fields: &str, engine: Engine, expected: Value) {
+        let body = format!(r#"{{"messages":[{{"role":"user","content":"q"}}]{fields}}}"#);
+        let request = ChatRequest::parse(body.as_bytes(), &Limits::default()).unwrap();
+        let generation = Generation {
+            prompt: Prompt::Text("p".to_owned()),
+            tokens_max: 5,
+            sampling: request.sampling,
+            logprobs: request.logprobs,
+        };
+        assert_eq!(generation.metadata(engine, 7), expected);
+    }
+
+    #[test]
+    fn the_engine_gets_its_own_words() {
+        check_metadata("", Engine::Stock, json!({"n-predict": 5, "seed": 7}));
+        check_metadata(
+            r#","temperature":0.1,"top_p":1,"top_k":3,"presence_penalty":0.5,"seed":1,"stop":"x","response_format":{"type":"json_object"}"#,
+            Engine::Stock,
+            json!({"n-predict": 5, "seed": 1, "temp": 0.1, "top-p": 1.0, "top-k": 3, "presence-penalty": 0.5, "json-schema": "{\"type\":\"object\"}"}),
+        );
+        check_metadata(
+            r#","stop":["a","b"],"logit_bias":{"5":-100},"logprobs":true,"grammar":"root ::= \"a\"","ignore_eos":true,"cache_prompt":false"#,
+            Engine::Gaia,
+            json!({"n-predict": 5, "seed": 7, "non-blocking": true, "cache-prompt": false, "stop": ["a", "b"], "logit-bias": {"5": -100.0}, "logprobs": 1, "grammar": "root ::= \"a\"", "ignore-eos": true}),
+        );
+    }
+
+    #[test]
+    fn what_the_stock_plugin_cannot_do_is_refused() {
+        let refused = |sampling: Sampling, logprobs| {
+            check(&sampling, logprobs, Engine::Stock, None)
+                .unwrap_err()
+                .param
+                .unwrap()
+        };
+        let plain = Sampling::default;
+        assert_eq!(check(&plain(), None, Engine::Stock, None), Ok(()));
+        assert_eq!(refused(plain(), Some(0)), "logprobs");
+        let negative = Sampling {
+            presence_penalty: Some(-0.5),
+            ..plain()
+        };
+        assert_eq!(check(&negative, None, Engine::Gaia, None), Ok(()));
+        assert_eq!(refused(negative, None), "presence_penalty");
+    }
+}

@@ -1,0 +1,26 @@
+//! Between the API's types and those of retrieval.
+
+use gaia_openai::{Citation, Message, Role};
+
+/// What to search for: the last `context_window` user turns. `None` where they say nothing.
+pub fn query_of(messages: &[Message], context_window: usize) -> Option<String> {
+    let turns: Vec<&str> = messages
+        .iter()
+        .filter(|message| message.role == Role::User)
+        .map(|message| message.content.as_str())
+        .collect();
+    gaia_rag::query(&turns, context_window)
+}
+
+/// A citation as clients see it.
+pub fn to_wire(citation: &gaia_rag::Citation) -> Citation {
+    Citation {
+        document: citation.document.clone(),
+        chunk: citation.chunk,
+        heading: citation.heading.clone(),
+        score: citation.score,
+        start: citation.start as u64,
+        end: citation.end as u64,
+        text: citation.text.clone(),
+    }
+}
