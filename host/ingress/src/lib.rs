@@ -21,10 +21,19 @@
 //! # }
 //! ```
 
+mod access;
+mod body;
 mod config;
+mod connection;
+mod event;
+mod forward;
+mod gate;
+mod handler;
 mod key;
 mod server;
+mod tls;
 
-pub use config::{Config, ConfigError, Limits, TlsFiles, Worker};
+pub use config::{Config, ConfigError, KEY_BYTES_MIN, Limits, TlsFiles, Worker};
 pub use key::ApiKey;
 pub use server::{Ingress, StartError};
+pub use tls::TlsError;

@@ -2,11 +2,22 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
-use crate::{Config, ConfigError, Worker};
+use crate::handler::Shared;
+use crate::{Config, ConfigError, TlsError, Worker, connection, tls};
+
+/// How long to wait when the system has no file descriptor left for a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long connections may take to say that the node is going.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why the ingress cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +25,9 @@ pub enum StartError {
     /// The configuration must not be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// Certificate or key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The address cannot be listened on.
     #[error("failed to listen on {address}")]
     Bind {
@@ -26,12 +40,19 @@ pub enum StartError {
 }
 
 /// A bound listener.
-#[derive(Debug)]
 pub struct Ingress {
     listener: TcpListener,
-    local_addr: SocketAddr,
-    #[expect(dead_code, reason = "forwarding is the next step")]
-    worker: watch::Receiver<Option<Worker>>,
+    tls: Option<TlsAcceptor>,
+    shared: Arc<Shared>,
+    closing: watch::Sender<bool>,
+}
+
+impl std::fmt::Debug for Ingress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ingress")
+            .field("local_addr", &self.shared.local)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Ingress {
@@ -40,31 +61,100 @@ impl Ingress {
     /// `worker` says where to forward to; `None` while the worker is (re)starting.
     ///
     /// # Errors
-    /// The configuration is refused, or the address cannot be bound.
+    /// The configuration is refused, a file for TLS cannot be used, or the address cannot be bound.
     pub async fn bind(
         config: Config,
         worker: watch::Receiver<Option<Worker>>,
     ) -> Result<Self, StartError> {
         config.check()?;
+        let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
         let address = config.listen;
         let failed = |source| StartError::Bind { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
-        let local_addr = listener.local_addr().map_err(failed)?;
+        let local = listener.local_addr().map_err(failed)?;
+        let (closing, watched) = watch::channel(false);
+        let running = config
+            .limits
+            .requests_running_max
+            .min(Semaphore::MAX_PERMITS);
+        let shared = Arc::new(Shared {
+            config,
+            local,
+            worker,
+            pool: Arc::default(),
+            running: Arc::new(Semaphore::new(running)),
+            closing: watched,
+        });
         Ok(Self {
             listener,
-            local_addr,
-            worker,
+            tls,
+            shared,
+            closing,
         })
     }
 
     /// The address it listens on.
     pub fn local_addr(&self) -> SocketAddr {
-        self.local_addr
+        self.shared.local
     }
 
-    /// Serves until `shutdown` is ready, then lets running requests finish for `drain_timeout`.
+    /// Serves until `shutdown` is ready, then lets running requests finish for `drain_timeout`;
+    /// streams that are still running then end with an error event.
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send) {
-        shutdown.await;
+        let limits = self.shared.config.limits.clone();
+        let places = Arc::new(Semaphore::new(
+            limits.connections_max.min(Semaphore::MAX_PERMITS),
+        ));
+        let (drain, draining) = watch::channel(false);
+        let mut connections = JoinSet::new();
+        let mut shutdown = std::pin::pin!(shutdown);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut shutdown => break,
+                Some(_) = connections.join_next() => {}
+                (stream, peer, place) = accept(&self.listener, &places) => {
+                    let shared = Arc::clone(&self.shared);
+                    let serve = connection::serve(shared, stream, peer, self.tls.clone(), draining.clone());
+                    connections.spawn(async move {
+                        serve.await;
+                        drop(place);
+                    });
+                }
+            }
+        }
         drop(self.listener);
+        drain.send_replace(true);
+        if ended(&mut connections, limits.drain_timeout).await {
+            return;
+        }
+        self.closing.send_replace(true);
+        if !ended(&mut connections, CLOSE_TIMEOUT).await {
+            tracing::warn!(connections = connections.len(), "cutting off connections");
+        }
     }
+}
+
+/// The next connection, once there is a place for it.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
+    let place = Arc::clone(places).acquire_owned().await;
+    let place = place.expect("the semaphore is never closed");
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => return (stream, peer, place),
+            Err(error) => {
+                tracing::warn!(%error, "failed to accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Whether all connections end within `patience`.
+async fn ended(connections: &mut JoinSet<()>, patience: Duration) -> bool {
+    let all = async { while connections.join_next().await.is_some() {} };
+    tokio::time::timeout(patience, all).await.is_ok()
 }

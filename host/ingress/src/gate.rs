@@ -1,0 +1,300 @@
+//! Who may come in: host, origin, key.
+//!
+//! Pure. Every route passes here; without a key come only the page's files and whether the node is
+//! alive.
+
+use std::net::IpAddr;
+
+use gaia_openai::ApiError;
+use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, ORIGIN};
+use hyper::http::request::Parts;
+use hyper::{Method, Version};
+
+use crate::Config;
+
+/// Routes that tell whether the node is alive, and nothing about who uses it.
+const PUBLIC: [&str; 5] = ["/", "/health", "/ready", "/version", "/index.html"];
+
+/// Files of the page.
+const PUBLIC_ENDINGS: [&str; 10] = [
+    ".js",
+    ".mjs",
+    ".css",
+    ".svg",
+    ".png",
+    ".ico",
+    ".woff2",
+    ".webmanifest",
+    ".html",
+    ".map",
+];
+
+/// What the gate found out about a request it lets in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Admitted {
+    /// Needs no key and no free place.
+    pub(crate) public: bool,
+}
+
+/// Lets a request in or says why not.
+pub(crate) fn admit(config: &Config, local: IpAddr, parts: &Parts) -> Result<Admitted, ApiError> {
+    let host = host(parts)?;
+    if !host_allowed(config, local, host) {
+        let message =
+            "This node does not answer to that Host. Its owner can add it to the allowed hosts.";
+        return Err(ApiError::forbidden(message));
+    }
+    if parts.method == Method::CONNECT {
+        return Err(ApiError::method_not_allowed("CONNECT", parts.uri.path()));
+    }
+    if !origin_allowed(config, &parts.headers, host) {
+        let message = "Pages of that Origin may not call this node. Its owner can add it to the allowed origins.";
+        return Err(ApiError::forbidden(message));
+    }
+    let public = is_public(&parts.method, parts.uri.path());
+    if !public && !is_preflight(parts) && !key_matches(config, &parts.headers) {
+        return Err(ApiError::invalid_api_key());
+    }
+    Ok(Admitted { public })
+}
+
+/// A browser asking whether it may ask.
+pub(crate) fn is_preflight(parts: &Parts) -> bool {
+    parts.method == Method::OPTIONS
+        && parts.headers.contains_key(ORIGIN)
+        && parts.headers.contains_key("access-control-request-method")
+}
+
+/// The origin to be told that it may read the answer: a listed one, not the page's own.
+pub(crate) fn listed_origin(config: &Config, headers: &HeaderMap) -> Option<HeaderValue> {
+    let origin = headers.get(ORIGIN)?;
+    let text = origin.to_str().ok()?;
+    let listed = config
+        .origins
+        .iter()
+        .any(|other| other.eq_ignore_ascii_case(text));
+    listed.then(|| origin.clone())
+}
+
+/// The host asked for; `None` from a client so old that it names none.
+fn host(parts: &Parts) -> Result<Option<&str>, ApiError> {
+    let bad = || ApiError::malformed_body("The request must have one Host header.");
+    let mut hosts = parts.headers.get_all(HOST).iter();
+    let first = hosts.next();
+    if hosts.next().is_some() {
+        return Err(bad());
+    }
+    match (parts.uri.authority(), first) {
+        (Some(authority), _) => Ok(Some(authority.as_str())),
+        (None, Some(host)) => host.to_str().map(Some).map_err(|_| bad()),
+        (None, None) if parts.version == Version::HTTP_10 => Ok(None),
+        (None, None) => Err(bad()),
+    }
+}
+
+/// Against DNS rebinding: a page of `evil.example` that resolves to loopback still says
+/// `Host: evil.example`.
+fn host_allowed(config: &Config, local: IpAddr, host: Option<&str>) -> bool {
+    let Some(host) = host else {
+        return true;
+    };
+    if !config.api_keys.is_empty() && config.hosts.is_empty() {
+        return true;
+    }
+    let name = without_port(host);
+    let address: Option<IpAddr> = name.trim_matches(['[', ']']).parse().ok();
+    name.eq_ignore_ascii_case("localhost")
+        || address.is_some_and(|address| address.is_loopback() || address == local)
+        || config
+            .hosts
+            .iter()
+            .any(|other| other.eq_ignore_ascii_case(host) || other.eq_ignore_ascii_case(name))
+}
+
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    }
+}
+
+fn origin_allowed(config: &Config, headers: &HeaderMap, host: Option<&str>) -> bool {
+    let Some(origin) = headers.get(ORIGIN) else {
+        return true;
+    };
+    let same = origin
+        .to_str()
+        .ok()
+        .and_then(|origin| origin.split_once("://"))
+        .zip(host)
+        .is_some_and(|((_, authority), host)| authority.eq_ignore_ascii_case(host));
+    same || listed_origin(config, headers).is_some()
+}
+
+fn is_public(method: &Method, path: &str) -> bool {
+    let reads = method == Method::GET || method == Method::HEAD;
+    let file = PUBLIC_ENDINGS.iter().any(|ending| path.ends_with(ending));
+    reads && (PUBLIC.contains(&path) || (file && !path.starts_with("/v1/")))
+}
+
+fn key_matches(config: &Config, headers: &HeaderMap) -> bool {
+    if config.api_keys.is_empty() {
+        return true;
+    }
+    let shown = headers
+        .get(AUTHORIZATION)
+        .map(HeaderValue::as_bytes)
+        .and_then(bearer);
+    // Every key is compared, whichever matches.
+    let matches = |shown: &[u8]| {
+        let found = config.api_keys.iter().map(|key| key.matches(shown));
+        found.fold(false, |any, this| any | this)
+    };
+    shown.is_some_and(matches)
+}
+
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, key) = value.split_at_checked(7)?;
+    scheme
+        .eq_ignore_ascii_case(b"bearer ")
+        .then(|| key.trim_ascii())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use hyper::Request;
+
+    use super::*;
+    use crate::ApiKey;
+
+    struct Case {
+        config: Config,
+    }
+
+    fn open() -> Case {
+        let config = Config {
+            origins: vec!["https://app.example".to_owned()],
+            ..Config::default()
+        };
+        Case { config }
+    }
+
+    fn keyed() -> Case {
+        let mut case = open();
+        case.config.api_keys = vec![ApiKey::new("first key"), ApiKey::new("second key")];
+        case
+    }
+
+    impl Case {
+        #[track_caller]
+        fn check(&self, line: &str, headers: &[(&str, &str)], expected: u16) {
+            let (method, path) = line.split_once(' ').unwrap();
+            let mut request = Request::builder().method(method).uri(path);
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            let admitted = admit(&self.config, Ipv4Addr::new(10, 0, 0, 7).into(), &parts);
+            let status = admitted.map_or_else(|error| error.status, |_| 200);
+            assert_eq!(status, expected, "{line} {headers:?}");
+        }
+    }
+
+    #[test]
+    fn only_known_hosts() {
+        let mut case = open();
+        case.check("GET /v1/models", &[("host", "localhost:8080")], 200);
+        case.check("GET /v1/models", &[("host", "127.0.0.1")], 200);
+        case.check("GET /v1/models", &[("host", "[::1]:80")], 200);
+        case.check("GET /v1/models", &[("host", "10.0.0.7:80")], 200);
+        case.check("GET /v1/models", &[("host", "evil.example")], 403);
+        case.check("GET /", &[("host", "localhost.evil.example")], 403);
+        case.check("GET http://evil.example/", &[("host", "localhost")], 403);
+        case.check(
+            "GET /",
+            &[("host", "localhost"), ("host", "evil.example")],
+            400,
+        );
+        case.check("GET /", &[], 400);
+        case.config.hosts = vec!["node.example".to_owned()];
+        case.check("GET /", &[("host", "Node.example:443")], 200);
+    }
+
+    #[test]
+    fn only_own_and_listed_origins() {
+        let case = open();
+        let host = ("host", "localhost:8080");
+        case.check(
+            "POST /v1/x",
+            &[host, ("origin", "http://localhost:8080")],
+            200,
+        );
+        case.check(
+            "POST /v1/x",
+            &[host, ("origin", "https://app.example")],
+            200,
+        );
+        case.check("POST /v1/x", &[host, ("origin", "http://localhost:9")], 403);
+        case.check("POST /v1/x", &[host, ("origin", "null")], 403);
+        case.check(
+            "GET /health",
+            &[host, ("origin", "https://evil.example")],
+            403,
+        );
+    }
+
+    #[test]
+    fn a_key_opens_everything_but_the_page() {
+        let case = keyed();
+        let host = ("host", "anything.example");
+        case.check("GET /", &[host], 200);
+        case.check("GET /assets/index-1.js", &[host], 200);
+        case.check("GET /health", &[host], 200);
+        case.check("POST /health", &[host], 401);
+        case.check("GET /v1/models", &[host], 401);
+        case.check("GET /v1/models/a.js", &[host], 401);
+        case.check("GET /metrics", &[host], 401);
+        case.check("GET /%76%31/models", &[host], 401);
+        case.check(
+            "GET /v1/models",
+            &[host, ("authorization", "Bearer second key")],
+            200,
+        );
+        case.check(
+            "GET /v1/models",
+            &[host, ("authorization", "bearer first key")],
+            200,
+        );
+        case.check(
+            "GET /v1/models",
+            &[host, ("authorization", "Bearer first ke")],
+            401,
+        );
+        case.check("GET /v1/models", &[host, ("authorization", "Bearer ")], 401);
+        case.check(
+            "GET /v1/models",
+            &[host, ("authorization", "first key")],
+            401,
+        );
+    }
+
+    #[test]
+    fn browsers_may_ask_whether_they_may_ask() {
+        let case = keyed();
+        let ask = ("access-control-request-method", "POST");
+        let host = ("host", "node.example");
+        case.check(
+            "OPTIONS /v1/x",
+            &[host, ask, ("origin", "https://app.example")],
+            200,
+        );
+        case.check(
+            "OPTIONS /v1/x",
+            &[host, ask, ("origin", "https://evil.example")],
+            403,
+        );
+        case.check("OPTIONS /v1/x", &[host], 401);
+    }
+}
