@@ -21,8 +21,12 @@ pub struct Environment {
     pub plugin: Option<PathBuf>,
     /// `GAIA_API_SERVER`: the `api-server.wasm` to run.
     pub api_server: Option<PathBuf>,
-    /// `GAIA_MODELS`: the folder of model manifests.
+    /// `GAIA_MODELS`: the folder of the owner's model manifests, else `models` in the home.
     pub manifests: Option<PathBuf>,
+    /// `GAIA_HUB` or `HF_ENDPOINT`: stands in for the public model hub.
+    pub hub: Option<String>,
+    /// `GAIA_LOG`: how much the node tells in its log, such as `debug`.
+    pub log: Option<String>,
     /// `GAIA_PASSWORD`: opens and seals the keystore.
     pub password: Option<Password>,
     /// `NO_COLOR` is set, or the terminal is `dumb`.
@@ -66,6 +70,8 @@ impl Environment {
             plugin: path("GAIA_PLUGIN"),
             api_server: path("GAIA_API_SERVER"),
             manifests: path("GAIA_MODELS"),
+            hub: text("GAIA_HUB").or_else(|| text("HF_ENDPOINT")),
+            log: text("GAIA_LOG"),
             password: env::var("GAIA_PASSWORD").ok().map(Password::new),
             plain: env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
                 || env::var_os("TERM").is_some_and(|term| term == "dumb"),
@@ -79,6 +85,10 @@ impl Environment {
             user_home,
         }
     }
+}
+
+fn text(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 fn path(name: &str) -> Option<PathBuf> {

@@ -67,7 +67,7 @@ fn refuse_second(context: &Context) -> anyhow::Result<()> {
 
 fn prepare_parts(context: &Context, config: &Config) -> anyhow::Result<Prepared> {
     let terminal = context.terminal;
-    prepare(config, &context.environment, &|line| terminal.note(line)).map_err(|error| {
+    prepare(config, &context.home, &context.environment, &|line| terminal.note(line)).map_err(|error| {
         let message = chain(&error);
         match error {
             PrepareError::Compile(_) => failure(Exit::Failure, message),
@@ -82,7 +82,7 @@ fn foreground(
     prepared: &Prepared,
     node_id: &str,
 ) -> anyhow::Result<()> {
-    write_log_to_stderr();
+    write_log_to_stderr(context.environment.log.as_deref());
     let plan = NodePlan {
         home: &context.home,
         config,
@@ -154,8 +154,8 @@ fn show_ready(terminal: &Terminal, state: &State) {
     );
 }
 
-fn write_log_to_stderr() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+fn write_log_to_stderr(level: Option<&str>) {
+    let filter = EnvFilter::new(level.unwrap_or("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)

@@ -5,6 +5,10 @@ use std::fmt;
 use toml_edit::DocumentMut;
 
 use super::keys::{Config, KEYS};
+use super::value::Secret;
+
+/// A shorter key could be guessed; the ingress refuses it too.
+const KEY_BYTES_MIN: usize = 8;
 
 /// The most a retrieval may ask for; above it a prompt would hold nothing else.
 const RETRIEVAL_LIMIT_MAX: u32 = 100;
@@ -100,15 +104,12 @@ fn check_address(config: &Config, problems: &mut Vec<Problem>) {
         );
         problems.push(problem("host", message));
     }
-    if config
-        .api_keys
-        .iter()
-        .any(|key| key.is_empty() || key.reveal().contains(char::is_whitespace))
-    {
-        problems.push(problem(
-            "api_keys",
-            "a key must not be empty or hold spaces",
-        ));
+    let is_weak = |key: &Secret| {
+        key.reveal().len() < KEY_BYTES_MIN || key.reveal().contains(char::is_whitespace)
+    };
+    if config.api_keys.iter().any(is_weak) {
+        let message = format!("a key must have at least {KEY_BYTES_MIN} characters and no spaces");
+        problems.push(problem("api_keys", message));
     }
     match (config.tls_cert.is_empty(), config.tls_key.is_empty()) {
         (false, true) => problems.push(problem("tls_key", "missing; tls_cert alone is not enough")),
@@ -225,7 +226,7 @@ mod tests {
     fn good_files_pass() {
         check("", &[]);
         check("port = 0\nctx_size = 4096\nretrieval_threshold = 1", &[]);
-        check("host = '0.0.0.0'\napi_keys = ['k']", &[]);
+        check("host = '0.0.0.0'\napi_keys = ['12345678']", &[]);
         check("cors_origins = ['*', 'https://a.example']", &[]);
     }
 
@@ -259,9 +260,10 @@ mod tests {
             &["host: must be an IP address such as 127.0.0.1"],
         );
         check(
-            "api_keys = ['a b']",
-            &["api_keys: a key must not be empty or hold spaces"],
+            "api_keys = ['a bcdefgh']",
+            &["api_keys: a key must have at least 8 characters and no spaces"],
         );
+        check("api_keys = ['1234567']", &["api_keys: a key must have at least 8 characters and no spaces"]);
         check(
             "tls_cert = 'c.pem'",
             &["tls_key: missing; tls_cert alone is not enough"],

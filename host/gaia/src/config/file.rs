@@ -263,7 +263,7 @@ mod tests {
     fn several_keys_are_checked_together() {
         let mut config = file("");
         config
-            .set_all(&[("host", "0.0.0.0"), ("api_keys", "k")])
+            .set_all(&[("host", "0.0.0.0"), ("api_keys", "12345678")])
             .unwrap();
         assert!(config.config().unwrap().host.is_unspecified());
     }

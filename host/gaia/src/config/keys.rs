@@ -80,13 +80,13 @@ keys! {
         node_name: String = String::new(),
     }
     "The models" {
-        /// "auto" (the best one that fits this machine and can be had now), a name from
-        /// `gaia model list`, or the path of a .gguf file.
+        /// "auto" (the best one that fits this machine and can be had when the node first starts),
+        /// a name from `gaia model list`, or the path or URL of a .gguf file.
         chat_model: String = "auto".to_owned(),
         /// The model's name in the API. Empty: the name of the manifest or file.
         chat_name: String = String::new(),
-        /// A name from `gaia model list`, or the path of a .gguf file. Empty: no embeddings, and
-        /// so no knowledge. Changing it means adding the knowledge again.
+        /// A name from `gaia model list`, or the path or URL of a .gguf file. Empty: no embeddings,
+        /// and so no knowledge. Changing it means adding the knowledge again.
         embedding_model: String = "all-minilm-l6-v2".to_owned(),
         /// The model's name in the API. Empty: the name of the manifest or file.
         embedding_name: String = String::new(),
@@ -131,10 +131,10 @@ keys! {
     "Limits" {
         /// Bytes in one request.
         body_bytes_max: u64 = 10 * 1024 * 1024,
-        /// Seconds a client may take to send a request's head.
-        header_timeout_seconds: u32 = 10,
-        /// Seconds a connection may idle between requests.
-        idle_timeout_seconds: u32 = 75,
+        /// Seconds a client may take to send a request's head, or leave a connection unused.
+        header_timeout_seconds: u32 = 30,
+        /// Seconds a client may stop in the middle of a request.
+        idle_timeout_seconds: u32 = 30,
         /// Answers computed at the same time.
         requests_running_max: u32 = 8,
         /// Requests that wait; more are told to come back later.

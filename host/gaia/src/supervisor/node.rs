@@ -115,12 +115,12 @@ pub struct NodePlan<'a> {
 pub async fn run(plan: &NodePlan<'_>, on_ready: impl FnOnce(&State)) -> Result<(), NodeError> {
     let _lock = lock::take(&plan.home.lock())?;
     let mut stop = StopSignal::new()?;
-    let front = Front::open(plan.config).await?;
+    let mut front = Front::open(plan.config).await?;
     let folder = plan.home.store();
     let store = Store::open(plan.config, &folder)
         .await
         .map_err(|source| NodeError::Store { folder, source })?;
-    let outcome = serve(plan, &front, &store, &mut stop, on_ready).await;
+    let outcome = serve(plan, &mut front, &store, &mut stop, on_ready).await;
     store.close().await;
     drop(front);
     let _gone_already = std::fs::remove_file(plan.home.state());
@@ -129,7 +129,7 @@ pub async fn run(plan: &NodePlan<'_>, on_ready: impl FnOnce(&State)) -> Result<(
 
 async fn serve(
     plan: &NodePlan<'_>,
-    front: &Front,
+    front: &mut Front,
     store: &Store,
     stop: &mut StopSignal,
     on_ready: impl FnOnce(&State),
@@ -176,7 +176,7 @@ enum Ended {
 /// Keeps one worker running after the other.
 struct Keeper<'a> {
     plan: &'a NodePlan<'a>,
-    front: &'a Front,
+    front: &'a mut Front,
     worker_plan: WorkerPlan,
     log: WorkerLog,
     backoff: Backoff,
@@ -262,7 +262,7 @@ impl Keeper<'_> {
 
     /// Watches a ready worker until it ends, hangs, or the node is told to stop.
     async fn until_end(
-        &self,
+        &mut self,
         mut worker: Worker,
         service: &Service,
         state: &mut State,
@@ -293,7 +293,7 @@ impl Keeper<'_> {
     }
 
     /// Lets accepted requests finish; a second signal cuts it short.
-    async fn drain(&self, state: &mut State, stop: &mut StopSignal) {
+    async fn drain(&mut self, state: &mut State, stop: &mut StopSignal) {
         let limit = Duration::from_secs(self.plan.config.drain_timeout_seconds.into());
         info!(
             "stopping; running answers may take {} s to finish",
@@ -304,7 +304,7 @@ impl Keeper<'_> {
             warn!("{}", with_source(&error));
         }
         tokio::select! {
-            () = self.front.drain(limit) => {}
+            () = self.front.drain() => {}
             () = stop.wait() => warn!("told to stop again: not waiting any longer"),
         }
     }

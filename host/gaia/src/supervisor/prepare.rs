@@ -8,6 +8,7 @@ use super::models::{self, ChooseModelError, Models};
 use super::wasmedge::{self, FindPartError, WasmEdge};
 use crate::config::Config;
 use crate::environment::Environment;
+use crate::home::Home;
 
 /// What a node is started from.
 #[derive(Debug, Clone)]
@@ -41,13 +42,14 @@ pub enum PrepareError {
 /// Prepares; `say` gets a line for each slow step.
 pub fn prepare(
     config: &Config,
+    home: &Home,
     environment: &Environment,
     say: &dyn Fn(&str),
 ) -> Result<Prepared, PrepareError> {
     let wasmedge = wasmedge::find_wasmedge(environment)?;
     let plugin = wasmedge::find_plugin(environment)?;
     let api_server = wasmedge::find_api_server(environment)?;
-    let models = models::ensure(config, environment, say)?;
+    let models = models::ensure(config, home, environment, say)?;
     let (module, is_compiled) = compiled(&wasmedge, api_server, environment, say)?;
     Ok(Prepared {
         wasmedge,

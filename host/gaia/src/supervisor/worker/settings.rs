@@ -114,11 +114,6 @@ pub fn worker_settings(config: &Config, around: &Surroundings) -> String {
     number("limit", config.retrieval_limit.into());
     number("retrieval_tokens_max", config.retrieval_tokens_max.into());
     number("body_bytes_max", config.body_bytes_max);
-    number(
-        "header_timeout_seconds",
-        config.header_timeout_seconds.into(),
-    );
-    number("idle_timeout_seconds", config.idle_timeout_seconds.into());
     number("requests_running_max", config.requests_running_max.into());
     file["port"] = value(0);
     file["queue_len_max"] = value(i64::from(config.queue_len_max));
