@@ -61,7 +61,7 @@ impl WorkerBody {
         closing: Closing,
         permit: Option<OwnedSemaphorePermit>,
     ) -> Self {
-        Self {
+        let mut body = Self {
             inner,
             lease: Some(lease),
             events: is_events.then(EventTail::default),
@@ -70,6 +70,17 @@ impl WorkerBody {
             closing,
             ended: false,
             _permit: permit,
+        };
+        body.give_back_if_done();
+        body
+    }
+
+    /// A body of known length is not asked for its end: the connection is free with the last byte.
+    fn give_back_if_done(&mut self) {
+        if self.inner.is_end_stream()
+            && let Some(lease) = self.lease.take()
+        {
+            lease.give_back();
         }
     }
 
@@ -95,6 +106,7 @@ impl WorkerBody {
 
     /// Bytes that can go on now; may be empty.
     fn pass(&mut self, bytes: Bytes) -> Bytes {
+        self.give_back_if_done();
         let deadline = Instant::now() + self.silence_max;
         self.silence.as_mut().reset(deadline);
         match &mut self.events {
@@ -151,7 +163,7 @@ impl Body for WorkerBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended
+        self.ended || (self.events.is_none() && self.inner.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -1,0 +1,130 @@
+//! A worker of a few lines on a real socket, which does what its paths say.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+
+/// The worker and what a test can see and do.
+#[derive(Clone)]
+pub struct Upstream {
+    pub address: SocketAddr,
+    /// Lets `/v1/wait` and `/v1/events` go on.
+    pub go: Arc<Notify>,
+    /// A request has arrived.
+    pub arrived: Arc<Notify>,
+    /// The other side hung up in the middle of `/v1/events`.
+    pub hung_up: Arc<Notify>,
+    /// Connections accepted.
+    pub connections: Arc<AtomicUsize>,
+}
+
+impl Upstream {
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let upstream = Self {
+            address: listener.local_addr().unwrap(),
+            go: Arc::default(),
+            arrived: Arc::default(),
+            hung_up: Arc::default(),
+            connections: Arc::default(),
+        };
+        let this = upstream.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                this.connections.fetch_add(1, Ordering::Relaxed);
+                let this = this.clone();
+                tokio::spawn(async move { this.serve(stream).await });
+            }
+        });
+        upstream
+    }
+
+    async fn serve(&self, mut stream: TcpStream) {
+        while let Some((head, body)) = read_request(&mut stream).await {
+            self.arrived.notify_one();
+            let path = head.split(' ').nth(1).unwrap().to_owned();
+            match path.as_str() {
+                "/v1/events" => {
+                    if !self.events(&mut stream).await {
+                        self.hung_up.notify_one();
+                        return;
+                    }
+                }
+                "/v1/die" => {
+                    begin_events(&mut stream).await;
+                    chunk(&mut stream, "data: {\"n\":1}\n\ndata: {\"n\":").await;
+                    return;
+                }
+                "/v1/refuse" => return,
+                "/v1/wait" => {
+                    self.go.notified().await;
+                    reply(&mut stream, "done").await;
+                }
+                _ => reply(&mut stream, &format!("{head}{body}")).await,
+            }
+        }
+    }
+
+    /// Two events, the second when told to. Gives whether the other side stayed.
+    async fn events(&self, stream: &mut TcpStream) -> bool {
+        begin_events(stream).await;
+        chunk(stream, "data: {\"n\":1}\n\n").await;
+        let mut byte = [0];
+        tokio::select! {
+            () = self.go.notified() => {}
+            _ = stream.read(&mut byte) => return false,
+        }
+        chunk(stream, "data: [DONE]\n\n").await;
+        stream.write_all(b"0\r\n\r\n").await.unwrap();
+        true
+    }
+}
+
+async fn read_request(stream: &mut TcpStream) -> Option<(String, String)> {
+    let mut bytes = Vec::new();
+    let head_len = loop {
+        if let Some(at) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+            break at + 4;
+        }
+        if stream.read_buf(&mut bytes).await.ok()? == 0 {
+            return None;
+        }
+    };
+    let head = String::from_utf8(bytes[..head_len].to_vec()).unwrap();
+    let body_len = header(&head, "content-length").map_or(0, |length| length.parse().unwrap());
+    while bytes.len() < head_len + body_len {
+        if stream.read_buf(&mut bytes).await.ok()? == 0 {
+            return None;
+        }
+    }
+    let body = String::from_utf8(bytes[head_len..].to_vec()).unwrap();
+    Some((head, body))
+}
+
+/// The value of a header in a head as text.
+pub fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.lines().find_map(|line| {
+        let (key, value) = line.split_once(':')?;
+        key.eq_ignore_ascii_case(name).then(|| value.trim())
+    })
+}
+
+async fn reply(stream: &mut TcpStream, body: &str) {
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+    let _ = stream.write_all((head + body).as_bytes()).await;
+}
+
+async fn begin_events(stream: &mut TcpStream) {
+    let head =
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+}
+
+async fn chunk(stream: &mut TcpStream, text: &str) {
+    let chunk = format!("{:x}\r\n{text}\r\n", text.len());
+    stream.write_all(chunk.as_bytes()).await.unwrap();
+}
