@@ -11,6 +11,8 @@ features=()
 for feature in ${1:-}; do features+=(--features "gaia-wasi-nn/$feature"); done
 
 # One selection of packages for every native build, so that dependencies are compiled once.
-cargo build --release --workspace --exclude api-server --exclude gaia-wasi-rt "${features[@]}"
+cargo build --release --workspace --exclude api-server --exclude gaia-wasi-rt --exclude gaia-vector-store "${features[@]}"
+# The store's features are its own: docs/decisions/store-process.md
+cargo build --release -p gaia-vector-store
 cargo build --release --target wasm32-wasip1 -p api-server
 cp -u target/wasm32-wasip1/release/api-server.wasm target/release/api-server.wasm

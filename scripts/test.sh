@@ -7,13 +7,14 @@ cd "$(dirname "$0")/.."
 . scripts/setup/report.sh
 . scripts/setup/path.sh
 
-native=(--release --workspace --exclude api-server --exclude gaia-wasi-rt)
+native=(--release --workspace --exclude api-server --exclude gaia-wasi-rt --exclude gaia-vector-store)
 
 stage_setup() { scripts/setup.sh test; }
 stage_format() { cargo fmt --all --check; }
 stage_build() { scripts/build.sh; }
 stage_lint() {
     cargo clippy "${native[@]}" --all-targets -- -D warnings
+    cargo clippy --release -p gaia-vector-store --all-targets -- -D warnings
     cargo clippy --release --target wasm32-wasip1 -p api-server -p gaia-wasi-rt -- -D warnings
 }
 stage_deny() {
@@ -24,7 +25,10 @@ stage_deny() {
 }
 stage_wasm() { cargo build --release --target wasm32-wasip1; }
 stage_rust_from_debian() { bash tests/setup/rust-from-debian.sh; }
-stage_unit() { cargo test "${native[@]}" --exclude e2e; }
+stage_unit() {
+    cargo test "${native[@]}" --exclude e2e
+    cargo test --release -p gaia-vector-store
+}
 stage_native_shells() { cargo test --release -p api-server -p gaia-wasi-rt; }
 stage_models() { target/release/gaia model pull smollm2-135m-instruct && target/release/gaia model pull all-minilm-l6-v2; }
 stage_e2e() {
