@@ -14,13 +14,15 @@ pub use segment::{Border, Segment, segment};
 use std::ops::Range;
 
 /// How large chunks become, in tokens of the embedding model.
+///
+/// The defaults are measured: `docs/decisions/chunking.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChunkLimits {
     /// No chunk has more. At least 1.
     pub tokens_max: usize,
     /// What a chunk of a long section aims at; sections up to `tokens_max` stay whole.
     pub tokens_target: usize,
-    /// A section with fewer joins the next one.
+    /// A section with fewer joins the next one; with 1, only a heading without text does.
     pub tokens_min: usize,
     /// Whole sentences repeated from the end of the chunk before, in the same section.
     pub tokens_overlap: usize,
@@ -29,9 +31,9 @@ pub struct ChunkLimits {
 impl Default for ChunkLimits {
     fn default() -> Self {
         Self {
-            tokens_max: 160,
-            tokens_target: 128,
-            tokens_min: 8,
+            tokens_max: 128,
+            tokens_target: 96,
+            tokens_min: 1,
             tokens_overlap: 0,
         }
     }

@@ -75,7 +75,12 @@ impl Score {
         let share = |n: usize| {
             ranks.iter().flatten().filter(|&&rank| rank <= n).count() as f64 / questions as f64
         };
-        let reciprocal: f64 = ranks.iter().flatten().map(|&rank| 1.0 / rank as f64).sum();
+        // Not `sum`: of nothing it is -0.
+        let reciprocal = ranks
+            .iter()
+            .flatten()
+            .map(|&rank| 1.0 / rank as f64)
+            .fold(0.0, |sum, share| sum + share);
         Self {
             questions,
             hit_1: share(1),

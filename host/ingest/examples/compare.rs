@@ -40,29 +40,19 @@ fn main() -> Result<(), Box<dyn Error>> {
         &std::fs::read_to_string(questions)?,
     )?;
     println!(
-        "| tokens_max | tokens_target | tokens_min | overlap | heading path | chunks | mean tokens | hit@1 | hit@3 | hit@5 | MRR |"
+        "| tokens_max | tokens_min | heading path | chunks | mean tokens | hit@1 | hit@3 | hit@5 | MRR |"
     );
-    println!("|---:|---:|---:|---:|---|---:|---:|---:|---:|---:|---:|");
-    for (tokens_max, tokens_target) in [
-        (48, 48),
-        (64, 64),
-        (96, 96),
-        (128, 128),
-        (160, 128),
-        (200, 200),
-        (250, 250),
-    ] {
+    println!("|---:|---:|---|---:|---:|---:|---:|---:|---:|");
+    for tokens in [64, 96, 128, 200] {
         for tokens_min in [1, 32] {
-            for tokens_overlap in [0, 24] {
-                for heading_path in [false, true] {
-                    let limits = ChunkLimits {
-                        tokens_max,
-                        tokens_target,
-                        tokens_min,
-                        tokens_overlap,
-                    };
-                    println!("{}", comparison.row(limits, heading_path)?);
-                }
+            for heading_path in [false, true] {
+                let limits = ChunkLimits {
+                    tokens_max: tokens,
+                    tokens_target: tokens,
+                    tokens_min,
+                    tokens_overlap: 0,
+                };
+                println!("{}", comparison.row(limits, heading_path)?);
             }
         }
     }
@@ -109,14 +99,13 @@ impl Comparison {
         let score = Score::from_ranks(&self.questions.iter().map(rank).collect::<Vec<_>>());
         let ChunkLimits {
             tokens_max,
-            tokens_target,
             tokens_min,
-            tokens_overlap,
+            ..
         } = limits;
         let prefix = if heading_path { "yes" } else { "no" };
         let mean = tokens / chunks.max(1);
         Ok(format!(
-            "| {tokens_max} | {tokens_target} | {tokens_min} | {tokens_overlap} | {prefix} | {chunks} | {mean} | {:.3} | {:.3} | {:.3} | {:.3} |",
+            "| {tokens_max} | {tokens_min} | {prefix} | {chunks} | {mean} | {:.3} | {:.3} | {:.3} | {:.3} |",
             score.hit_1, score.hit_3, score.hit_5, score.mrr
         ))
     }
