@@ -53,7 +53,7 @@ async function chat(request, response) {
   const send = (chunk) => response.write(`data: ${JSON.stringify(chunk)}\n\n`);
   const choice = (delta, finish_reason = null) => ({ id: 'c', object: 'chat.completion.chunk', choices: [{ index: 0, delta, finish_reason }] });
   await pause(200);
-  send({ ...choice({ role: 'assistant', content: '', citations: has('warning') ? [] : CITATIONS }), warning: has('warning') ? 'the store does not answer' : null });
+  send({ ...choice({ role: 'assistant', content: '', citations: has('warning') ? [] : CITATIONS }), warning: has('warning') ? 'Answered without the knowledge base: the store does not answer.' : null });
   await pause(has('slow') ? 3000 : 500);
   const tokens = ANSWER.match(/\s*\S+/g);
   for (const [at, token] of tokens.entries()) {

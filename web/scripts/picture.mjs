@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { launch, nodeUrl } from '../tests/browser.mjs';
 
 const OUT = new URL('../../docs/images', import.meta.url).pathname;
-const QUESTION = process.env.GAIA_QUESTION ?? 'How do I add knowledge to my node?';
+const QUESTION = process.env.GAIA_QUESTION ?? 'How do I add my own files to the knowledge base?';
 const ANSWER_MS_MAX = 180_000;
 
 mkdirSync(OUT, { recursive: true });

@@ -12,7 +12,7 @@ import { after, before, test } from 'node:test';
 import { launch, nodeUrl } from './browser.mjs';
 
 const URL_OF_NODE = nodeUrl();
-const QUESTION = process.env.GAIA_QUESTION ?? 'How do I add knowledge to my node?';
+const QUESTION = process.env.GAIA_QUESTION ?? 'How do I add my own files to the knowledge base?';
 const LONG_QUESTION = 'Write a long story about a lighthouse, in at least ten paragraphs.';
 const SHOTS = process.env.GAIA_SHOTS ?? new URL('../shots', import.meta.url).pathname;
 const AXE = readFileSync(new URL('../node_modules/axe-core/axe.min.js', import.meta.url), 'utf8');

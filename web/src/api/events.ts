@@ -7,6 +7,7 @@ import { type Citation, list, object, readCitations, readUsage, text, type Usage
 import { type Failure, failureFromBody } from './failure.ts';
 
 export type StreamEvent =
+  /** What the knowledge base held; an empty list where it was asked and held nothing near the question. */
   | { kind: 'passages'; citations: Citation[] }
   | { kind: 'warning'; message: string }
   | { kind: 'text'; text: string }
@@ -33,11 +34,10 @@ export function readEvent(data: string): StreamEvent[] {
 function readChoice(choice: Record<string, unknown>): StreamEvent[] {
   const delta = object(choice['delta']);
   const events: StreamEvent[] = [];
-  const citations = readCitations(delta['citations']);
   const thought = text(delta['reasoning_content']);
   const content = text(delta['content']);
   const reason = text(choice['finish_reason']);
-  if (citations.length > 0) events.push({ kind: 'passages', citations });
+  if (Array.isArray(delta['citations'])) events.push({ kind: 'passages', citations: readCitations(delta['citations']) });
   if (thought !== null) events.push({ kind: 'thought', text: thought });
   if (content !== null) events.push({ kind: 'text', text: content });
   if (reason !== null) events.push({ kind: 'finish', reason });

@@ -28,7 +28,8 @@ export interface Answer {
   text: string;
   thoughts: string;
   state: AnswerState;
-  citations: Citation[];
+  /** null where the knowledge base was not asked. */
+  citations: Citation[] | null;
   warning: string | null;
   failure: Failure | null;
   timing: Timing;
@@ -54,7 +55,7 @@ export const emptyAnswer = (): Answer => ({
   text: '',
   thoughts: '',
   state: 'streaming',
-  citations: [],
+  citations: null,
   warning: null,
   failure: null,
   timing: { firstTextMs: null, lastTextMs: null, completionTokens: null, promptTokens: null },

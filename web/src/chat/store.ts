@@ -106,7 +106,7 @@ function readMessage(value: unknown): Message[] {
       text: said,
       thoughts: text(fields['thoughts']) ?? '',
       state: readState(fields['state']),
-      citations: readCitations(fields['citations']),
+      citations: Array.isArray(fields['citations']) ? readCitations(fields['citations']) : null,
       warning: text(fields['warning']),
       failure: readFailure(fields['failure']),
       timing: {

@@ -42,7 +42,7 @@ function AnswerView({ answer, last, onEdit }: { answer: Answer; last: boolean; o
       {answer.warning !== null && (
         <p class="note">
           <Warning />
-          <span>Answered without the knowledge base: {answer.warning}</span>
+          <span>{answer.warning}</span>
         </p>
       )}
       {thoughts !== '' && (
@@ -51,10 +51,10 @@ function AnswerView({ answer, last, onEdit }: { answer: Answer; last: boolean; o
           <Markdown source={thoughts} />
         </details>
       )}
-      {spoken.answer === '' && streaming && thoughts === '' && <Waiting passages={answer.citations.length} />}
+      {spoken.answer === '' && streaming && thoughts === '' && <Waiting passages={answer.citations?.length ?? 0} />}
       {spoken.answer !== '' && <Markdown source={spoken.answer} />}
       {answer.failure !== null && <FailureNote answer={answer} retry={last} />}
-      {answer.citations.length > 0 && <Sources citations={answer.citations} />}
+      {answer.citations !== null && answer.citations.length > 0 && <Sources citations={answer.citations} />}
       {!streaming && <SmallPrint answer={answer} text={spoken.answer} last={last} onEdit={onEdit} />}
     </article>
   );
@@ -123,6 +123,7 @@ function facts(answer: Answer): string[] {
   const { firstTextMs, completionTokens } = answer.timing;
   const rate = tokensPerSecond(answer.timing);
   return [
+    ...(answer.citations?.length === 0 ? ['no passage of the knowledge was near this question'] : []),
     ...(answer.state === 'stopped' ? ['Stopped'] : []),
     ...(answer.state === 'length' ? ['Cut at the token limit'] : []),
     ...(firstTextMs === null ? [] : [`first word after ${seconds(firstTextMs)}`]),

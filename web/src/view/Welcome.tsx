@@ -5,10 +5,10 @@ import { modelName } from './names.ts';
 
 /** Questions the handbook that comes with a node answers. */
 const EXAMPLES = [
-  { title: 'Add knowledge', question: 'How do I add knowledge to my node?' },
-  { title: 'A bigger model', question: 'How do I use a bigger model?' },
-  { title: 'From my own code', question: 'How do I use the node from an OpenAI client?' },
-  { title: 'When it does not start', question: 'What do I do when the node does not start?' },
+  { title: 'Knowledge', question: 'How do I add my own files to the knowledge base?' },
+  { title: 'Models', question: 'How do I change to a larger chat model?' },
+  { title: 'Your own programs', question: 'How do I use the node from Python?' },
+  { title: 'Privacy', question: 'Are my questions sent to a cloud service?' },
 ];
 
 export function Welcome() {

@@ -18,6 +18,7 @@ test('chunks become what they tell', () => {
   check(delta({}, 'stop'), [{ kind: 'finish', reason: 'stop' }]);
   check('[DONE]', [{ kind: 'done' }]);
   check(delta({ role: 'assistant', citations: [PASSAGE] }), [{ kind: 'passages', citations: [PASSAGE] }]);
+  check(delta({ citations: [] }), [{ kind: 'passages', citations: [] }]);
   check({ ...delta({}), warning: 'store down' }, [{ kind: 'warning', message: 'store down' }]);
   check({ choices: [], usage: { prompt_tokens: 5, completion_tokens: 7 } }, [
     { kind: 'usage', usage: { promptTokens: 5, completionTokens: 7, cachedTokens: 0 } },
