@@ -1,0 +1,120 @@
+//! Who may run now, who waits, who is sent away.
+//!
+//! Invariant: at most `running_max` passes are out, at most `queue_len_max` requests wait, first come first served.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Lets a bounded number of requests in at a time.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    places: Arc<Semaphore>,
+    running_max: usize,
+    waiting: Arc<AtomicUsize>,
+    queue_len_max: usize,
+}
+
+/// The right to run; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Pass(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
+
+/// The queue is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct QueueFull;
+
+impl Gate {
+    pub(crate) fn new(running_max: usize, queue_len_max: usize) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(running_max)),
+            running_max,
+            waiting: Arc::default(),
+            queue_len_max,
+        }
+    }
+
+    /// Waits for a place; a request that gives up by dropping this leaves the queue.
+    pub(crate) async fn enter(&self) -> Result<Pass, QueueFull> {
+        if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
+            return Ok(Pass(permit));
+        }
+        let _waiting = Waiting::join(&self.waiting, self.queue_len_max)?;
+        let permit = Arc::clone(&self.places).acquire_owned().await;
+        permit.map(Pass).map_err(|_closed| QueueFull)
+    }
+
+    /// Requests that run.
+    pub(crate) fn running(&self) -> usize {
+        self.running_max
+            .saturating_sub(self.places.available_permits())
+    }
+
+    /// Requests that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+}
+
+struct Waiting(Arc<AtomicUsize>);
+
+impl Waiting {
+    fn join(count: &Arc<AtomicUsize>, max: usize) -> Result<Self, QueueFull> {
+        let more = |len| (len < max).then_some(len + 1);
+        count
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+            .map_err(|_full| QueueFull)?;
+        Ok(Self(Arc::clone(count)))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    fn poll_once<T>(future: impl Future<Output = T>) -> Option<T> {
+        match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+            std::task::Poll::Ready(value) => Some(value),
+            std::task::Poll::Pending => None,
+        }
+    }
+
+    #[test]
+    fn places_then_queue_then_nothing() {
+        let gate = Gate::new(1, 1);
+        let first = poll_once(gate.enter()).unwrap().unwrap();
+        let mut second = Box::pin(gate.enter());
+        assert!(poll_once(second.as_mut()).is_none());
+        assert_eq!((gate.running(), gate.waiting()), (1, 1));
+        assert!(poll_once(gate.enter()).unwrap().is_err());
+        drop(first);
+        let second = poll_once(second.as_mut()).unwrap().unwrap();
+        assert_eq!((gate.running(), gate.waiting()), (1, 0));
+        drop(second);
+        assert_eq!(gate.running(), 0);
+    }
+
+    #[test]
+    fn giving_up_leaves_the_queue() {
+        let gate = Gate::new(1, 1);
+        let _first = poll_once(gate.enter()).unwrap().unwrap();
+        let mut second = Box::pin(gate.enter());
+        assert!(poll_once(second.as_mut()).is_none());
+        drop(second);
+        assert_eq!(gate.waiting(), 0);
+        assert!(
+            poll_once(gate.enter()).is_none(),
+            "the place in the queue is free"
+        );
+    }
+}

@@ -1,0 +1,289 @@
+//! Everything the handlers share, and how it comes to be.
+
+use std::sync::OnceLock;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use gaia_openai::{ApiError, Limits, info};
+use gaia_prompt::{ChatTemplate, RagPrompt, SpecialTokens, TemplateError, named_template};
+
+use crate::inference::{Engine, LoadSettings, Model, OpenModelError};
+use crate::metrics::{Gauges, Metrics};
+use crate::options::Options;
+use crate::store::Store;
+
+/// Seconds a client should wait while the models load.
+const LOADING_RETRY_SECONDS: u32 = 2;
+
+/// The server.
+pub(crate) struct App {
+    pub(crate) options: Options,
+    pub(crate) limits: Limits,
+    pub(crate) metrics: Metrics,
+    pub(crate) store: Option<Store>,
+    pub(crate) rag_prompt: RagPrompt,
+    models: OnceLock<Result<Models, String>>,
+    started: Instant,
+    created: u64,
+}
+
+/// What the node runs; either may be missing.
+pub(crate) struct Models {
+    pub(crate) chat: Option<Chat>,
+    pub(crate) embedding: Option<Model>,
+}
+
+/// The model that answers and the way it is spoken to.
+pub(crate) struct Chat {
+    pub(crate) model: Model,
+    pub(crate) template: ChatTemplate,
+}
+
+/// Why the models could not be made ready.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoadModelsError {
+    #[error(transparent)]
+    Open(#[from] OpenModelError),
+    #[error("failed to read the chat template `{path}`")]
+    ReadTemplate {
+        path: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error("the model has no usable chat template; give one with --chat-template")]
+    Template(#[source] TemplateError),
+}
+
+impl App {
+    pub(crate) fn new(options: Options) -> Self {
+        let store = options.store_url.clone().map(|address| {
+            Store::new(
+                address,
+                options.store_key.clone(),
+                options.collection.clone(),
+            )
+        });
+        let mut rag_prompt = RagPrompt {
+            policy: options.rag_policy,
+            ..RagPrompt::default()
+        };
+        if let Some(text) = &options.rag_prompt {
+            rag_prompt.text.clone_from(text);
+        }
+        Self {
+            limits: Limits::default(),
+            metrics: Metrics::default(),
+            store,
+            rag_prompt,
+            models: OnceLock::new(),
+            started: Instant::now(),
+            created: unix_seconds(),
+            options,
+        }
+    }
+
+    /// Loads the models, which takes its time. What went wrong is kept for `/ready` and returned for the log.
+    pub(crate) fn load_models(&self) -> Result<(), LoadModelsError> {
+        let loaded = Models::load(&self.options);
+        match loaded {
+            Ok(models) => {
+                let _first = self.models.set(Ok(models));
+                Ok(())
+            }
+            Err(error) => {
+                let _first = self.models.set(Err(error.to_string()));
+                Err(error)
+            }
+        }
+    }
+
+    /// The models, once they are loaded.
+    pub(crate) fn models(&self) -> Result<&Models, ApiError> {
+        match self.models.get() {
+            Some(Ok(models)) => Ok(models),
+            Some(Err(reason)) => Err(ApiError::model_unavailable(reason, LOADING_RETRY_SECONDS)),
+            None => Err(ApiError::model_unavailable(
+                "The models are being loaded.",
+                LOADING_RETRY_SECONDS,
+            )),
+        }
+    }
+
+    /// The chat model, if `wanted` is its name or nothing.
+    pub(crate) fn chat(&self, wanted: Option<&str>) -> Result<&Chat, ApiError> {
+        let chat = self.models()?.chat.as_ref();
+        let chat = chat.ok_or_else(|| no_model("answers", &self.options.chat_graph))?;
+        check_model(wanted, &chat.model)?;
+        Ok(chat)
+    }
+
+    /// The embedding model, if `wanted` is its name or nothing.
+    pub(crate) fn embedding(&self, wanted: Option<&str>) -> Result<&Model, ApiError> {
+        let model = self.models()?.embedding.as_ref();
+        let model = model.ok_or_else(|| no_model("embeds", &self.options.embedding_graph))?;
+        check_model(wanted, model)?;
+        Ok(model)
+    }
+
+    /// The models as the API lists them.
+    pub(crate) fn list(&self) -> Vec<gaia_openai::Model> {
+        let Ok(models) = self.models() else {
+            return Vec::new();
+        };
+        let chat = models.chat.as_ref().map(|chat| (&chat.model, "chat"));
+        let embedding = models.embedding.as_ref().map(|model| (model, "embedding"));
+        chat.into_iter()
+            .chain(embedding)
+            .map(|(model, kind)| gaia_openai::Model {
+                context_length: Some(model.facts.n_ctx),
+                kind: Some(kind.to_owned()),
+                ..gaia_openai::Model::new(model.id.clone(), self.created)
+            })
+            .collect()
+    }
+
+    /// What the node is.
+    pub(crate) async fn info(&self) -> info::NodeInfo {
+        let models = self.models().ok();
+        let chat = models.and_then(|models| models.chat.as_ref());
+        let embedding = models.and_then(|models| models.embedding.as_ref());
+        let knowledge = match &self.store {
+            Some(store) => Some(info::Knowledge {
+                collection: self.options.collection.clone(),
+                points: store.count().await.ok(),
+            }),
+            None => None,
+        };
+        let engine = chat
+            .map(|chat| chat.model.engine)
+            .or(embedding.map(|model| model.engine));
+        info::NodeInfo {
+            node_id: self.options.node_id.clone(),
+            node_name: self.options.node_name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            models: info::NodeModels {
+                chat: chat.map(|chat| node_model(&chat.model)),
+                embedding: embedding.map(node_model),
+            },
+            knowledge,
+            engine: engine.map_or("none", Engine::as_str).to_owned(),
+        }
+    }
+
+    pub(crate) fn gauges(&self) -> Gauges {
+        let models = self.models().ok();
+        let chat = models
+            .and_then(|models| models.chat.as_ref())
+            .map(|chat| &chat.model.gate);
+        let embedding = models
+            .and_then(|models| models.embedding.as_ref())
+            .map(|model| &model.gate);
+        let gates = || chat.into_iter().chain(embedding);
+        Gauges {
+            running: gates().map(|gate| gate.running()).sum(),
+            waiting: gates().map(|gate| gate.waiting()).sum(),
+            ready: chat.is_some(),
+            uptime: self.started.elapsed(),
+        }
+    }
+}
+
+impl Models {
+    fn load(options: &Options) -> Result<Self, LoadModelsError> {
+        let chat = Model::open(&LoadSettings {
+            graph: &options.chat_graph,
+            id: options.chat_name.as_deref(),
+            ctx_size: options.ctx_size,
+            running_max: options.requests_running_max,
+            queue_len_max: options.queue_len_max,
+            embedding: false,
+        })?;
+        let embedding = Model::open(&LoadSettings {
+            graph: &options.embedding_graph,
+            id: options.embedding_name.as_deref(),
+            ctx_size: None,
+            running_max: options.requests_running_max,
+            queue_len_max: options.queue_len_max,
+            embedding: true,
+        })?;
+        let chat = match chat {
+            Some(model) => Some(Chat {
+                template: template(options, &model)?,
+                model,
+            }),
+            None => None,
+        };
+        Ok(Self { chat, embedding })
+    }
+}
+
+/// The owner's template, else the model's own, else the most common one.
+fn template(options: &Options, model: &Model) -> Result<ChatTemplate, LoadModelsError> {
+    const FALLBACK: &str = "chatml";
+    let tokens = SpecialTokens {
+        bos: model.facts.bos_token.clone().unwrap_or_default(),
+        eos: model.facts.eos_token.clone().unwrap_or_default(),
+    };
+    let source = match (&options.chat_template, &model.facts.chat_template) {
+        (Some(wanted), _) => chosen_template(wanted)?,
+        (None, Some(own)) => own.clone(),
+        (None, None) => {
+            eprintln!(
+                "the engine tells no chat template: using `{FALLBACK}` (see --chat-template)"
+            );
+            named_template(FALLBACK).unwrap_or_default().to_owned()
+        }
+    };
+    ChatTemplate::new(&source, tokens).map_err(LoadModelsError::Template)
+}
+
+fn chosen_template(wanted: &std::path::Path) -> Result<String, LoadModelsError> {
+    if let Some(named) = wanted.to_str().and_then(named_template) {
+        return Ok(named.to_owned());
+    }
+    let read = || -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
+        if wanted
+            .extension()
+            .is_none_or(|extension| extension != "gguf")
+        {
+            return Ok(std::fs::read_to_string(wanted)?);
+        }
+        let mut file = std::io::BufReader::new(std::fs::File::open(wanted)?);
+        let header = gaia_gguf::Header::read(&mut file)?;
+        let own = header.facts().chat_template;
+        own.ok_or_else(|| "the file has no chat template".into())
+    };
+    read().map_err(|source| LoadModelsError::ReadTemplate {
+        path: wanted.display().to_string(),
+        source,
+    })
+}
+
+fn no_model(does: &str, graph: &str) -> ApiError {
+    ApiError::model_unavailable(
+        format!("This node has no model that {does}: nothing is preloaded as `{graph}`."),
+        LOADING_RETRY_SECONDS,
+    )
+}
+
+fn check_model(wanted: Option<&str>, model: &Model) -> Result<(), ApiError> {
+    match wanted {
+        Some(wanted) if wanted != model.id => Err(ApiError::model_not_found(wanted)),
+        _ => Ok(()),
+    }
+}
+
+fn node_model(model: &Model) -> info::NodeModel {
+    info::NodeModel {
+        id: model.id.clone(),
+        context: Some(model.facts.n_ctx),
+        architecture: model.facts.architecture.clone(),
+        size_bytes: model.facts.size_bytes,
+        params: model.facts.params,
+    }
+}
+
+/// Seconds since 1970, for `created`.
+pub(crate) fn unix_seconds() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |since| since.as_secs())
+}

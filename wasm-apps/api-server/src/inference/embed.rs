@@ -1,0 +1,121 @@
+//! Texts to vectors.
+
+use std::time::Duration;
+
+use gaia_openai::embedding::EmbeddingInput;
+use gaia_wasi_rt::{sleep, yield_now};
+use serde_json::json;
+
+use super::model::read_numbers;
+use super::nn::{
+    Computed, OUTPUT_EMBEDDING_TOKENS, OUTPUT_EMBEDDINGS, OUTPUT_METADATA, OUTPUT_TEXT,
+};
+use super::{Engine, InferenceError, Model, settings, stock};
+
+const NAP_MIN: Duration = Duration::from_micros(300);
+const NAP_MAX: Duration = Duration::from_millis(5);
+
+// Texts in one call of the engine: others get between two calls.
+const BATCH_MAX: usize = 64;
+
+/// The vectors of a request, in its order.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Embedded {
+    pub(crate) vectors: Vec<Vec<f32>>,
+    pub(crate) tokens: u32,
+}
+
+impl Model {
+    /// Embeds everything in `input`. Dropped, it stops.
+    pub(crate) async fn embed(&self, input: &EmbeddingInput) -> Result<Embedded, InferenceError> {
+        match (self.engine, input) {
+            (Engine::Gaia, EmbeddingInput::Texts(texts)) => {
+                let batches = texts
+                    .chunks(BATCH_MAX)
+                    .map(|batch| json!(batch).to_string());
+                self.embed_batches(batches.collect()).await
+            }
+            (Engine::Gaia, EmbeddingInput::Tokens(lists)) => {
+                let batches = lists
+                    .chunks(BATCH_MAX)
+                    .map(|batch| json!(batch).to_string());
+                self.embed_batches(batches.collect()).await
+            }
+            (Engine::Stock, EmbeddingInput::Texts(texts)) => self.embed_one_by_one(texts).await,
+            (Engine::Stock, EmbeddingInput::Tokens(_)) => {
+                Err(InferenceError::Unsupported { param: "input" })
+            }
+        }
+    }
+
+    async fn embed_batches(&self, batches: Vec<String>) -> Result<Embedded, InferenceError> {
+        let mut all = Embedded::default();
+        for batch in batches {
+            let mut context = self.contexts.lease()?;
+            context.set_metadata(&json!({"non-blocking": true}))?;
+            context.set_many(&batch)?;
+            let mut nap = NAP_MIN;
+            loop {
+                match context.step()? {
+                    Computed::Some => break,
+                    Computed::Busy => sleep(nap).await,
+                    other => return Err(self.not_embedded(other)),
+                }
+                nap = (nap * 3 / 2).min(NAP_MAX);
+            }
+            let counts = read_numbers(&context.output(OUTPUT_EMBEDDING_TOKENS)?);
+            let matrix = read_floats(&context.output(OUTPUT_EMBEDDINGS)?);
+            let width = matrix.len() / counts.len().max(1);
+            all.vectors
+                .extend(matrix.chunks_exact(width.max(1)).map(<[f32]>::to_vec));
+            all.tokens += counts.iter().sum::<u32>();
+        }
+        Ok(all)
+    }
+
+    async fn embed_one_by_one(&self, texts: &[String]) -> Result<Embedded, InferenceError> {
+        let mut all = Embedded::default();
+        for text in texts {
+            let mut context = self.contexts.lease()?;
+            context.set_metadata(&settings::load(Some(self.facts.n_ctx), None, true))?;
+            context.set_text(text)?;
+            match context.compute()? {
+                Computed::Some | Computed::End => {}
+                other => return Err(self.not_embedded(other)),
+            }
+            let vector = stock::read_embedding(&context.output(OUTPUT_TEXT)?);
+            all.vectors
+                .push(vector.ok_or_else(|| unreadable("not an embedding"))?);
+            let (tokens, ..) = stock::read_usage(&context.output(OUTPUT_METADATA)?);
+            all.tokens += tokens;
+            yield_now().await;
+        }
+        Ok(all)
+    }
+
+    fn not_embedded(&self, computed: Computed) -> InferenceError {
+        match computed {
+            Computed::PromptTooLong | Computed::Full => InferenceError::ContextExceeded {
+                context: self.facts.n_ctx,
+                prompt: self.facts.n_ctx.saturating_add(1),
+                wanted: 0,
+            },
+            _ => unreadable("an unexpected end"),
+        }
+    }
+}
+
+fn unreadable(what: &str) -> InferenceError {
+    InferenceError::Engine {
+        doing: "embed",
+        reason: format!("the answer is {what}"),
+    }
+}
+
+fn read_floats(bytes: &[u8]) -> Vec<f32> {
+    let (floats, _) = bytes.as_chunks::<4>();
+    floats
+        .iter()
+        .map(|four| f32::from_le_bytes(*four))
+        .collect()
+}

@@ -1,0 +1,200 @@
+//! A model: its graph, what it is, and who may use it now.
+
+use std::sync::Arc;
+
+use gaia_openai::Sampling;
+
+use super::nn::{Contexts, Lease, OUTPUT_FACTS, OUTPUT_TOKENS};
+use super::session::Session;
+use super::{Engine, Facts, InferenceError, Prompt, settings};
+use crate::admission::Gate;
+
+/// A model that is loaded.
+pub(crate) struct Model {
+    /// The name it has in the API.
+    pub(crate) id: String,
+    pub(crate) engine: Engine,
+    pub(crate) facts: Facts,
+    pub(crate) gate: Gate,
+    pub(super) contexts: Arc<Contexts>,
+}
+
+/// What a model is loaded with.
+#[derive(Debug, Clone)]
+pub(crate) struct LoadSettings<'a> {
+    pub(crate) graph: &'a str,
+    pub(crate) id: Option<&'a str>,
+    pub(crate) ctx_size: Option<u32>,
+    pub(crate) running_max: usize,
+    pub(crate) queue_len_max: usize,
+    pub(crate) embedding: bool,
+}
+
+/// Why a model could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to load the model preloaded as `{graph}`")]
+pub(crate) struct OpenModelError {
+    graph: String,
+    #[source]
+    source: InferenceError,
+}
+
+impl Model {
+    /// Opens and loads a preloaded model, which takes its time; `None` when nothing is preloaded by that name.
+    pub(crate) fn open(wanted: &LoadSettings<'_>) -> Result<Option<Self>, OpenModelError> {
+        Self::load(wanted).map_err(|source| OpenModelError {
+            graph: wanted.graph.to_owned(),
+            source,
+        })
+    }
+
+    fn load(wanted: &LoadSettings<'_>) -> Result<Option<Self>, InferenceError> {
+        let Some(contexts) = Contexts::open(wanted.graph)? else {
+            return Ok(None);
+        };
+        let mut context = contexts.lease()?;
+        let sequences = u32::try_from(wanted.running_max).ok();
+        let sequences = sequences.filter(|_| !wanted.embedding);
+        context.set_metadata(&settings::load(
+            wanted.ctx_size,
+            sequences,
+            wanted.embedding,
+        ))?;
+        let output = context.output(OUTPUT_FACTS);
+        let (engine, facts) = Facts::read(output.as_deref().ok(), wanted.ctx_size);
+        drop(context);
+        let running_max = match engine {
+            Engine::Gaia => wanted.running_max,
+            Engine::Stock => 1,
+        };
+        Ok(Some(Self {
+            id: model_id(wanted, &facts),
+            engine,
+            facts,
+            gate: Gate::new(running_max, wanted.queue_len_max),
+            contexts,
+        }))
+    }
+
+    /// The token ids of a prompt as the engine would read it, with what belongs at its start.
+    pub(crate) fn tokenize(&self, text: &str) -> Result<Vec<u32>, InferenceError> {
+        if self.engine == Engine::Stock {
+            return Err(InferenceError::Unsupported { param: "content" });
+        }
+        let mut context = self.contexts.lease()?;
+        context.set_text(text)?;
+        let ids = context.output(OUTPUT_TOKENS)?;
+        Ok(read_numbers(&ids))
+    }
+
+    /// The token ids of a text alone, without the tokens the model expects around it.
+    pub(crate) fn tokenize_plain(&self, text: &str) -> Result<Vec<u32>, InferenceError> {
+        let mut ids = self.tokenize(text)?;
+        let bos = self.facts.bos_id.and_then(|id| u32::try_from(id).ok());
+        if self.facts.embedding && ids.len() >= 2 {
+            // Sentence encoders put a token at each end.
+            ids.pop();
+            ids.remove(0);
+        } else if self.facts.add_bos && ids.first().copied() == bos && bos.is_some() {
+            ids.remove(0);
+        }
+        Ok(ids)
+    }
+
+    /// How many tokens a text has; on the stock plugin, which does not tell, more likely too many than too few.
+    pub(crate) fn count_tokens(&self, text: &str) -> Result<u32, InferenceError> {
+        const STOCK_BYTES_PER_TOKEN: usize = 3;
+        let count = match self.engine {
+            Engine::Gaia => self.tokenize(text)?.len(),
+            Engine::Stock => text.len().div_ceil(STOCK_BYTES_PER_TOKEN),
+        };
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    }
+
+    /// Starts an answer to `prompt`. `budget` gets the prompt's tokens and says how many may be generated.
+    pub(crate) fn start(
+        &self,
+        prompt: &Prompt,
+        sampling: &Sampling,
+        logprobs: Option<u32>,
+        budget: impl FnOnce(u32) -> Result<u32, InferenceError>,
+    ) -> Result<Session, InferenceError> {
+        let context = self.contexts.lease()?;
+        match self.engine {
+            Engine::Gaia => self.start_gaia(context, prompt, sampling, logprobs, budget),
+            Engine::Stock => self.start_stock(context, prompt, sampling, logprobs, budget),
+        }
+    }
+
+    fn start_gaia(
+        &self,
+        mut context: Lease,
+        prompt: &Prompt,
+        sampling: &Sampling,
+        logprobs: Option<u32>,
+        budget: impl FnOnce(u32) -> Result<u32, InferenceError>,
+    ) -> Result<Session, InferenceError> {
+        let prompt_tokens = match prompt {
+            Prompt::Text(text) => {
+                context.set_text(text)?;
+                context.output(OUTPUT_TOKENS)?.len() / size_of::<i32>()
+            }
+            Prompt::Tokens(tokens) => {
+                context.set_tokens(tokens)?;
+                tokens.len()
+            }
+        };
+        let tokens_max = budget(u32::try_from(prompt_tokens).unwrap_or(u32::MAX))?;
+        context.set_metadata(&settings::gaia(sampling, tokens_max, logprobs))?;
+        Session::gaia(context, logprobs.is_some())
+    }
+
+    fn start_stock(
+        &self,
+        mut context: Lease,
+        prompt: &Prompt,
+        sampling: &Sampling,
+        logprobs: Option<u32>,
+        budget: impl FnOnce(u32) -> Result<u32, InferenceError>,
+    ) -> Result<Session, InferenceError> {
+        let Prompt::Text(text) = prompt else {
+            return Err(InferenceError::Unsupported { param: "prompt" });
+        };
+        let seed = crate::random::number() as u32;
+        context.set_metadata(&settings::stock(
+            sampling,
+            self.facts.n_ctx,
+            logprobs,
+            seed,
+        )?)?;
+        context.set_text(text)?;
+        let usage = context.output(super::nn::OUTPUT_METADATA)?;
+        let (prompt_tokens, ..) = super::stock::read_usage(&usage);
+        let tokens_max = budget(prompt_tokens)?;
+        Ok(Session::stock(
+            context,
+            &sampling.stop,
+            prompt_tokens,
+            tokens_max,
+        ))
+    }
+}
+
+fn model_id(wanted: &LoadSettings<'_>, facts: &Facts) -> String {
+    let fallback = if wanted.embedding {
+        "embedding"
+    } else {
+        "chat"
+    };
+    let named = facts.name.as_deref().filter(|name| !name.trim().is_empty());
+    let id = wanted.id.or(named).unwrap_or(fallback);
+    id.trim().replace(char::is_whitespace, "-")
+}
+
+pub(super) fn read_numbers(bytes: &[u8]) -> Vec<u32> {
+    let (numbers, _) = bytes.as_chunks::<4>();
+    numbers
+        .iter()
+        .map(|four| u32::from_le_bytes(*four))
+        .collect()
+}

@@ -1,0 +1,203 @@
+//! One answer being generated.
+
+use std::time::Duration;
+
+use gaia_openai::{FinishReason, Usage};
+use gaia_wasi_rt::{sleep, yield_now};
+
+use super::nn::{Computed, Lease, OUTPUT_EVENTS, OUTPUT_METADATA, OUTPUT_TEXT};
+use super::stock::{TextGuard, read_usage};
+use super::{InferenceError, Piece};
+
+// A nap between two looks: short right after a piece, longer while a prompt is read.
+const NAP_MIN: Duration = Duration::from_micros(500);
+const NAP_MAX: Duration = Duration::from_millis(8);
+
+/// What comes next in an answer.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Step {
+    /// New text, never empty and no events at the same time.
+    Piece(Piece),
+    /// It is over.
+    End { reason: FinishReason, usage: Usage },
+}
+
+/// An answer on its way. Dropping it ends it.
+pub(crate) struct Session {
+    context: Lease,
+    mode: Mode,
+    ended: Option<FinishReason>,
+}
+
+enum Mode {
+    Gaia {
+        logprobs: bool,
+        nap: Duration,
+        first: Option<Computed>,
+    },
+    Stock {
+        guard: TextGuard,
+        prompt_tokens: u32,
+        tokens: u32,
+        tokens_max: u32,
+    },
+}
+
+impl Session {
+    // The first look starts the engine, so that what it refuses is known before anything was answered.
+    pub(super) fn gaia(mut context: Lease, logprobs: bool) -> Result<Self, InferenceError> {
+        let first = Some(context.step()?);
+        Ok(Self {
+            context,
+            mode: Mode::Gaia {
+                logprobs,
+                nap: NAP_MIN,
+                first,
+            },
+            ended: None,
+        })
+    }
+
+    pub(super) fn stock(
+        context: Lease,
+        stop: &[String],
+        prompt_tokens: u32,
+        tokens_max: u32,
+    ) -> Self {
+        Self {
+            context,
+            mode: Mode::Stock {
+                guard: TextGuard::new(stop),
+                prompt_tokens,
+                tokens: 0,
+                tokens_max,
+            },
+            ended: None,
+        }
+    }
+
+    /// Waits for what comes next. May be dropped while it waits without losing anything.
+    ///
+    /// # Errors
+    /// The engine failed; the answer ends here.
+    pub(crate) async fn next(&mut self) -> Result<Step, InferenceError> {
+        loop {
+            if let Some(reason) = self.ended {
+                return self.end(reason);
+            }
+            let piece = match self.mode {
+                Mode::Gaia { .. } => self.look().await?,
+                Mode::Stock { .. } => self.compute().await?,
+            };
+            if !piece.text.is_empty() || !piece.events.is_empty() {
+                return Ok(Step::Piece(piece));
+            }
+        }
+    }
+
+    async fn look(&mut self) -> Result<Piece, InferenceError> {
+        let Mode::Gaia {
+            logprobs,
+            nap,
+            first,
+        } = &mut self.mode
+        else {
+            return Ok(Piece::default());
+        };
+        let computed = match first.take() {
+            Some(computed) => computed,
+            None => self.context.step()?,
+        };
+        match computed {
+            Computed::Busy => {
+                let pause = *nap;
+                *nap = (*nap * 3 / 2).min(NAP_MAX);
+                sleep(pause).await;
+                return Ok(Piece::default());
+            }
+            Computed::Some => *nap = NAP_MIN,
+            computed => self.ended = Some(finish_reason(computed)?),
+        }
+        let text = self.context.output_single(OUTPUT_TEXT)?;
+        let events = match logprobs {
+            true => {
+                serde_json::from_slice(&self.context.output(OUTPUT_EVENTS)?).unwrap_or_default()
+            }
+            false => Vec::new(),
+        };
+        Ok(Piece {
+            text: String::from_utf8_lossy(&text).into_owned(),
+            events,
+        })
+    }
+
+    // The stock plugin waits inside the call; the others get their turn between two tokens.
+    async fn compute(&mut self) -> Result<Piece, InferenceError> {
+        yield_now().await;
+        let computed = self.context.step()?;
+        let Mode::Stock {
+            guard,
+            tokens,
+            tokens_max,
+            ..
+        } = &mut self.mode
+        else {
+            return Ok(Piece::default());
+        };
+        if computed != Computed::Some {
+            self.ended = Some(finish_reason(computed)?);
+            return Ok(text_only(guard.finish()));
+        }
+        *tokens += 1;
+        let bytes = self.context.output_single(OUTPUT_TEXT)?;
+        let mut passed = guard.push(&bytes);
+        if passed.stopped {
+            self.ended = Some(FinishReason::Stop);
+        } else if tokens >= tokens_max {
+            self.ended = Some(FinishReason::Length);
+            passed.text.push_str(&guard.finish());
+        }
+        Ok(text_only(passed.text))
+    }
+
+    fn end(&mut self, reason: FinishReason) -> Result<Step, InferenceError> {
+        let (usage, reason) = match self.mode {
+            Mode::Gaia { .. } => {
+                let metadata = self.context.output(OUTPUT_METADATA)?;
+                let (prompt, generated, cached) = read_usage(&metadata);
+                let usage = Usage::new(prompt, generated, cached);
+                (usage, engine_reason(&metadata).unwrap_or(reason))
+            }
+            Mode::Stock {
+                prompt_tokens,
+                tokens,
+                ..
+            } => (Usage::new(prompt_tokens, tokens, 0), reason),
+        };
+        Ok(Step::End { reason, usage })
+    }
+}
+
+fn text_only(text: String) -> Piece {
+    Piece {
+        text,
+        events: Vec::new(),
+    }
+}
+
+fn finish_reason(computed: Computed) -> Result<FinishReason, InferenceError> {
+    match computed {
+        Computed::Full => Ok(FinishReason::Length),
+        Computed::PromptTooLong => Err(InferenceError::Refused),
+        Computed::End | Computed::Some | Computed::Busy => Ok(FinishReason::Stop),
+    }
+}
+
+fn engine_reason(metadata: &[u8]) -> Option<FinishReason> {
+    let metadata: serde_json::Value = serde_json::from_slice(metadata).ok()?;
+    match metadata.get("finish_reason")?.as_str()? {
+        "stop" => Some(FinishReason::Stop),
+        "length" => Some(FinishReason::Length),
+        _ => None,
+    }
+}

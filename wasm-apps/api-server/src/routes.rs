@@ -1,0 +1,78 @@
+//! The routes. A handler decodes, calls one function, encodes.
+
+mod chat;
+mod completions;
+mod embeddings;
+mod models;
+mod node;
+mod page;
+mod retrieve;
+mod tokenize;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{FromRequest, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use gaia_openai::ApiError;
+use serde::Serialize;
+
+use crate::app::App;
+use crate::edge;
+use crate::failure::Failure;
+
+/// All routes, behind the guard.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/v1/chat/completions", post(chat::create))
+        .route("/v1/completions", post(completions::create))
+        .route("/v1/embeddings", post(embeddings::create))
+        .route("/v1/models", get(models::list))
+        .route("/v1/models/{*id}", get(models::retrieve))
+        .route("/v1/info", get(node::info))
+        .route("/v1/retrieve", post(retrieve::create))
+        .route("/tokenize", post(tokenize::create))
+        .route("/health", get(node::health))
+        .route("/ready", get(node::ready))
+        .route("/metrics", get(node::metrics))
+        .route("/version", get(node::version))
+        .fallback(page::file_or_nothing)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn_with_state(Arc::clone(&app), edge::guard))
+        .with_state(app)
+}
+
+async fn method_not_allowed(method: Method, uri: Uri) -> Failure {
+    ApiError::method_not_allowed(method.as_str(), uri.path()).into()
+}
+
+/// The bytes of a request's body, within the limits.
+struct Sent(axum::body::Bytes);
+
+impl FromRequest<Arc<App>> for Sent {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Failure> {
+        let (parts, body) = request.into_parts();
+        let headers: HeaderMap = parts.headers;
+        Ok(Self(edge::read_body(app, &headers, body).await?))
+    }
+}
+
+/// A JSON response.
+fn json(value: &impl Serialize) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(bytes) => {
+            let mut response = bytes.into_response();
+            let kind = HeaderValue::from_static("application/json");
+            response.headers_mut().insert(header::CONTENT_TYPE, kind);
+            response
+        }
+        Err(error) => Failure(ApiError::internal(error.to_string())).into_response(),
+    }
+}
+
+type Shared = State<Arc<App>>;
