@@ -60,7 +60,7 @@ pub fn assemble(
     let packer = Packer {
         document,
         segments,
-        counts,
+        sums: running_sums(counts),
         limits,
     };
     let mut ranges = Vec::new();
@@ -77,44 +77,44 @@ pub fn assemble(
 struct Packer<'a> {
     document: &'a str,
     segments: &'a [Segment],
-    counts: &'a [usize],
+    /// The tokens before each segment, and at last of all.
+    sums: Vec<usize>,
     limits: &'a ChunkLimits,
+}
+
+/// A document of many megabytes has a hundred thousand segments: adding them up again and again would take minutes.
+fn running_sums(counts: &[usize]) -> Vec<usize> {
+    let sums = counts.iter().scan(0, |sum, tokens| {
+        *sum += tokens;
+        Some(*sum)
+    });
+    [0].into_iter().chain(sums).collect()
 }
 
 impl Packer<'_> {
     fn tokens(&self, range: Range<usize>) -> usize {
-        self.counts.get(range).unwrap_or_default().iter().sum()
+        let before = |at: usize| self.sums.get(at).copied().unwrap_or_default();
+        before(range.end).saturating_sub(before(range.start))
     }
 
     /// Ranges of segments between headings, short ones joined to the next.
     fn sections(&self) -> Vec<Range<usize>> {
-        let starts = self
-            .segments
-            .iter()
-            .enumerate()
-            .filter(|(_, segment)| segment.border == Border::Heading);
+        let tokens_min = self.limits.tokens_min.max(1);
         let mut sections = Vec::new();
-        let mut start = 0;
-        for (at, _) in starts {
-            if at > start && !self.is_short(start..at) {
+        let (mut start, mut body_tokens) = (0, 0);
+        for (at, segment) in self.segments.iter().enumerate() {
+            if segment.border == Border::Heading && body_tokens >= tokens_min {
                 sections.push(start..at);
-                start = at;
+                (start, body_tokens) = (at, 0);
+            }
+            if !segment.is_heading {
+                body_tokens += self.tokens(at..at + 1);
             }
         }
         if start < self.segments.len() {
             sections.push(start..self.segments.len());
         }
         sections
-    }
-
-    fn is_short(&self, range: Range<usize>) -> bool {
-        let body = range.filter(|&at| {
-            self.segments
-                .get(at)
-                .is_some_and(|segment| !segment.is_heading)
-        });
-        let tokens: usize = body.filter_map(|at| self.counts.get(at)).sum();
-        tokens < self.limits.tokens_min.max(1)
     }
 
     /// Parts a section into ranges that fit.
