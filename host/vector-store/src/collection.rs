@@ -21,6 +21,7 @@ use uuid::Uuid;
 use crate::commit::GroupCommit;
 use crate::disk;
 use crate::error::StoreError;
+use crate::snapshot;
 use crate::wire::collection::{CollectionConfig, UpdateCollection};
 use crate::wire::reply::{UpdateReply, UpdateStatus};
 
@@ -38,6 +39,38 @@ pub(crate) struct Manifest {
     pub config: CollectionConfig,
 }
 
+/// A collection in the making: its shard is on disk, and nobody can see it yet.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub manifest: Manifest,
+    pub shard: EdgeShard,
+}
+
+impl Draft {
+    /// An empty shard in a folder of its own in `dir`.
+    pub(crate) fn empty(
+        dir: &Path,
+        name: &str,
+        config: CollectionConfig,
+    ) -> Result<Self, StoreError> {
+        let manifest = Manifest {
+            name: name.to_owned(),
+            shard: new_shard_name(),
+            config,
+        };
+        let shard = EdgeShard::new(&dir.join(&manifest.shard), manifest.config.to_engine()?)?;
+        shard.flush()?;
+        Ok(Self { manifest, shard })
+    }
+
+    /// The shard that lies in `dir` under the manifest's name.
+    pub(crate) fn load(dir: &Path, manifest: Manifest) -> Result<Self, StoreError> {
+        let shard = load_shard(&dir.join(&manifest.shard))?;
+        shard.flush()?;
+        Ok(Self { manifest, shard })
+    }
+}
+
 /// A collection that is open.
 #[derive(Debug)]
 pub(crate) struct Collection {
@@ -46,6 +79,7 @@ pub(crate) struct Collection {
     shard: RwLock<Result<Arc<EdgeShard>, String>>,
     writes: RwLock<()>,
     upkeep: Mutex<()>,
+    recovery: Mutex<()>,
     commit: GroupCommit,
     operations: AtomicU64,
     /// Written since the last flush began.
@@ -57,46 +91,24 @@ pub(crate) struct Collection {
 }
 
 impl Collection {
-    /// Makes a collection in the new folder `dir`. It exists once its manifest is on disk, which
-    /// is the last thing that happens.
-    pub(crate) fn create(
-        dir: &Path,
-        name: &str,
-        config: CollectionConfig,
-    ) -> Result<Self, StoreError> {
-        let manifest = Manifest {
-            name: name.to_owned(),
-            shard: new_shard_name(),
-            config,
-        };
+    /// Makes a collection of what lies in the folder `dir`. It exists once its manifest is on disk,
+    /// which is what this does.
+    pub(crate) fn commit(dir: &Path, draft: Draft) -> Result<Self, StoreError> {
         disk::create_private_dir(&dir.join(SNAPSHOTS_DIR))?;
-        let shard = EdgeShard::new(&dir.join(&manifest.shard), manifest.config.to_engine()?)?;
-        shard.flush()?;
-        Self::commit_new(dir, manifest, shard)
-    }
-
-    /// Makes a collection in the new folder `dir` of a shard that lies there already.
-    pub(crate) fn adopt(
-        dir: &Path,
-        manifest: Manifest,
-        shard: EdgeShard,
-    ) -> Result<Self, StoreError> {
-        disk::create_private_dir(&dir.join(SNAPSHOTS_DIR))?;
-        Self::commit_new(dir, manifest, shard)
-    }
-
-    fn commit_new(dir: &Path, manifest: Manifest, shard: EdgeShard) -> Result<Self, StoreError> {
-        disk::write_json_atomic(&dir.join(COLLECTION_FILE), &manifest)?;
+        disk::write_json_atomic(&dir.join(COLLECTION_FILE), &draft.manifest)?;
         if let Some(parent) = dir.parent() {
             disk::sync_dir(parent)?;
         }
-        Ok(Self::new(dir, manifest, Ok(Arc::new(shard))))
+        Ok(Self::new(dir, draft.manifest, Ok(Arc::new(draft.shard))))
     }
 
     /// Opens the collection in `dir`. A shard that cannot be loaded does not keep the others from
     /// being served: requests to this one are answered with the reason.
     pub(crate) fn open(dir: &Path, manifest: Manifest) -> Self {
         remove_stale_shards(dir, &manifest.shard);
+        if let Err(error) = snapshot::remove_parts(&dir.join(SNAPSHOTS_DIR)) {
+            tracing::warn!(collection = manifest.name, %error, "half-written snapshots stay");
+        }
         let shard = load_shard(&dir.join(&manifest.shard)).map_err(|error| {
             tracing::error!(collection = manifest.name, %error, "collection cannot be loaded");
             error.to_string()
@@ -111,6 +123,7 @@ impl Collection {
             shard: RwLock::new(shard),
             writes: RwLock::new(()),
             upkeep: Mutex::new(()),
+            recovery: Mutex::new(()),
             commit: GroupCommit::default(),
             operations: AtomicU64::new(0),
             unflushed: AtomicBool::new(true),
@@ -156,9 +169,11 @@ impl Collection {
         let mut operation_id = self.operations.load(Ordering::Relaxed);
         for operation in operations {
             operation_id = self.operations.fetch_add(1, Ordering::Relaxed) + 1;
+            let applied = shard.update(operation);
+            // After the update: set before it, a flush in between would clear it too early.
             self.unflushed.store(true, Ordering::Release);
             self.unoptimized.store(true, Ordering::Release);
-            shard.update(operation)?;
+            applied?;
         }
         if wait {
             self.sync(&shard)?;
@@ -232,6 +247,11 @@ impl Collection {
         self.upkeep.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// One recovery at a time: the next would take the folder of this one for a stale one.
+    pub(crate) fn lock_recovery(&self) -> MutexGuard<'_, ()> {
+        self.recovery.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Runs `copy` on the shard's folder while nothing in it changes and everything is on disk.
     pub(crate) fn frozen<T>(
         &self,
@@ -244,21 +264,18 @@ impl Collection {
         copy(&self.manifest(), shard.path())
     }
 
-    /// Puts the shard in the folder named `replacement.shard`, already complete, in place of the
-    /// present one. Readers under way finish on the old one.
-    pub(crate) fn replace(
-        &self,
-        replacement: Manifest,
-        shard: EdgeShard,
-    ) -> Result<(), StoreError> {
+    /// Puts `replacement`, which lies in this collection's folder, in place of the present shard.
+    /// Readers under way finish on the old one.
+    pub(crate) fn replace(&self, replacement: Draft) -> Result<(), StoreError> {
         let _upkeep = self.lock_upkeep();
         let _writes = self.writes.write().unwrap_or_else(PoisonError::into_inner);
-        disk::write_json_atomic(&self.dir.join(COLLECTION_FILE), &replacement)?;
-        let kept = replacement.shard.clone();
+        let Draft { manifest, shard } = replacement;
+        disk::write_json_atomic(&self.dir.join(COLLECTION_FILE), &manifest)?;
+        let kept = manifest.shard.clone();
         *self
             .manifest
             .write()
-            .unwrap_or_else(PoisonError::into_inner) = replacement;
+            .unwrap_or_else(PoisonError::into_inner) = manifest;
         let old = std::mem::replace(
             &mut *self.shard.write().unwrap_or_else(PoisonError::into_inner),
             Ok(Arc::new(shard)),
@@ -329,7 +346,7 @@ pub(crate) fn new_shard_name() -> String {
 }
 
 /// Loads a shard; what the engine panics about is an error as well.
-pub(crate) fn load_shard(path: &Path) -> Result<EdgeShard, StoreError> {
+fn load_shard(path: &Path) -> Result<EdgeShard, StoreError> {
     match catch_unwind(|| EdgeShard::load(path, None)) {
         Ok(shard) => Ok(shard?),
         Err(_) => Err(StoreError::Internal(

@@ -11,6 +11,7 @@ mod collection;
 mod commit;
 mod disk;
 mod error;
+mod import;
 mod options;
 mod query;
 mod registry;
@@ -31,6 +32,7 @@ use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 
 pub use crate::error::{OpenError, StoreError};
+pub use crate::import::{ImportError, RemoteCollection};
 pub use crate::options::{ApiKey, Limits, Options, SnapshotLimits, Upkeep};
 use crate::registry::Registry;
 use crate::upkeep::Threads;
@@ -71,6 +73,7 @@ impl VectorStore {
         let lock = disk::lock_dir(&dir)
             .map_err(at)?
             .ok_or_else(|| OpenError::InUse { path: dir.clone() })?;
+        snapshot::remove_parts(&dir).map_err(at)?;
         let (reaper, dropped) = channel();
         let registry = Arc::new(Registry::open(&dir, options.limits, reaper).map_err(at)?);
         let threads =
@@ -136,5 +139,9 @@ impl VectorStore {
 
     pub(crate) fn registry(&self) -> &Registry {
         &self.0.registry
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.0.dir
     }
 }

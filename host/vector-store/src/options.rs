@@ -26,6 +26,11 @@ impl ApiKey {
         let theirs = Sha256::digest(offered);
         ours.as_slice().ct_eq(theirs.as_slice()).into()
     }
+
+    /// The key itself, to be shown to another server.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
 }
 
 impl fmt::Debug for ApiKey {
@@ -113,8 +118,10 @@ pub struct SnapshotLimits {
     pub entries_max: u64,
     /// Bytes of all files once unpacked.
     pub unpacked_bytes_max: u64,
-    /// Unpacked bytes per byte of archive; a plain archive stays near one.
+    /// Unpacked bytes per byte of archive, beyond `ratio_free_bytes`.
     pub ratio_max: u64,
+    /// Unpacked bytes any archive may have: a new segment is mostly holes, which archives leave out.
+    pub ratio_free_bytes: u64,
     /// Folders an entry may be nested in.
     pub depth_max: usize,
     /// Snapshots kept of one collection.
@@ -128,6 +135,7 @@ impl Default for SnapshotLimits {
             entries_max: 200_000,
             unpacked_bytes_max: 32 << 30,
             ratio_max: 64,
+            ratio_free_bytes: 1 << 30,
             depth_max: 16,
             kept_max: 64,
         }

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::collection::{COLLECTION_FILE, Collection, Manifest};
+use crate::collection::{COLLECTION_FILE, Collection, Draft, Manifest};
 use crate::disk;
 use crate::error::StoreError;
 use crate::options::Limits;
@@ -140,37 +140,37 @@ impl Registry {
     /// Makes an empty collection.
     pub(crate) fn create(&self, name: &str, body: CreateCollection) -> Result<(), StoreError> {
         let config = body.into_config(&self.limits)?;
-        self.insert(name, |dir, name| Collection::create(dir, name, config))
+        self.insert(name, |dir, name| Draft::empty(dir, name, config))
     }
 
-    /// Makes a collection by `build`, which gets its new folder. Nothing stays when it fails.
+    /// Makes a collection by `build`, which gets its new folder and may take long: others come and
+    /// go meanwhile. Nothing stays when it fails.
     pub(crate) fn insert(
         &self,
         name: &str,
-        build: impl FnOnce(&Path, &str) -> Result<Collection, StoreError>,
+        build: impl FnOnce(&Path, &str) -> Result<Draft, StoreError>,
     ) -> Result<(), StoreError> {
         check_name(name, self.limits.name_len_max)?;
-        let _changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
         self.check_vacant(name)?;
         let dir = self
             .dir
             .join(COLLECTIONS_DIR)
             .join(Uuid::new_v4().to_string());
         disk::create_private_dir(&dir)?;
-        match build(&dir, name) {
-            Ok(collection) => {
-                let mut collections = self
-                    .collections
-                    .write()
-                    .unwrap_or_else(PoisonError::into_inner);
-                collections.insert(name.to_owned(), Arc::new(collection));
-                Ok(())
-            }
-            Err(error) => {
-                sweep(&dir);
-                Err(error)
-            }
+        let inserted = build(&dir, name).and_then(|draft| {
+            let _changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+            self.check_vacant(name)?;
+            let collection = Arc::new(Collection::commit(&dir, draft)?);
+            self.collections
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(name.to_owned(), collection);
+            Ok(())
+        });
+        if inserted.is_err() {
+            sweep(&dir);
         }
+        inserted
     }
 
     fn check_vacant(&self, name: &str) -> Result<(), StoreError> {

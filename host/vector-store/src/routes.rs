@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
 use axum::http::header::{AUTHORIZATION, HOST, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
@@ -238,6 +238,27 @@ fn status_of(error: &StoreError) -> StatusCode {
         StoreError::ForeignHost => StatusCode::FORBIDDEN,
         StoreError::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
         StoreError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// The body, whole. What is too large is refused in Qdrant's shape.
+pub(crate) struct Sent(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Sent {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
+        let reply = Reply::started();
+        Bytes::from_request(request, state)
+            .await
+            .map(Self)
+            .map_err(|rejection| {
+                let message = rejection.body_text();
+                reply.error(match rejection.status() {
+                    StatusCode::PAYLOAD_TOO_LARGE => StoreError::TooLarge(message),
+                    _ => StoreError::BadInput(message),
+                })
+            })
     }
 }
 

@@ -1,12 +1,11 @@
 //! Collections and their aliases.
 
-use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Reply, parse};
+use super::{Reply, Sent, parse};
 use crate::VectorStore;
 use crate::registry::AliasAction;
 
@@ -25,7 +24,7 @@ pub(super) async fn list(State(store): State<VectorStore>) -> Response {
 pub(super) async fn create(
     State(store): State<VectorStore>,
     Path(name): Name,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Response {
     let work = move || store.registry().create(&name, parse(&body)?).map(|()| true);
     Reply::started().run(work).await
@@ -34,7 +33,7 @@ pub(super) async fn create(
 pub(super) async fn update(
     State(store): State<VectorStore>,
     Path(name): Name,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Response {
     let work = move || {
         store.registry().get(&name)?.reconfigure(parse(&body)?)?;
@@ -78,7 +77,7 @@ pub(super) async fn aliases_of(State(store): State<VectorStore>, Path(name): Nam
     Reply::started().run(work).await
 }
 
-pub(super) async fn change_aliases(State(store): State<VectorStore>, body: Bytes) -> Response {
+pub(super) async fn change_aliases(State(store): State<VectorStore>, Sent(body): Sent) -> Response {
     #[derive(Deserialize)]
     struct Body {
         actions: Vec<AliasAction>,

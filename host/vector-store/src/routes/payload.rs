@@ -1,6 +1,5 @@
 //! What hangs on points: payloads, single vectors, indexes; and several updates in one request.
 
-use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use qdrant_edge::{
@@ -9,7 +8,7 @@ use qdrant_edge::{
 };
 
 use super::points::{delete_operation, upsert_operation};
-use super::{Reply, Wait, parse};
+use super::{Reply, Sent, Wait, parse};
 use crate::VectorStore;
 use crate::collection::Collection;
 use crate::error::StoreError;
@@ -40,7 +39,7 @@ pub(super) async fn set(
     State(store): Store,
     Path(name): Name,
     Query(wait): Query<Wait>,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Response {
     update(store, name, wait, move |_| {
         Ok(vec![set_operation(parse(&body)?, PayloadOps::SetPayload)?])
@@ -52,7 +51,7 @@ pub(super) async fn overwrite(
     State(store): Store,
     Path(name): Name,
     Query(wait): Query<Wait>,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Response {
     update(store, name, wait, move |_| {
         Ok(vec![set_operation(
@@ -67,7 +66,7 @@ pub(super) async fn delete(
     State(store): Store,
     Path(name): Name,
     Query(wait): Query<Wait>,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Response {
     update(store, name, wait, move |_| {
         Ok(vec![delete_payload_operation(parse(&body)?)?])
@@ -79,7 +78,7 @@ pub(super) async fn clear(
     State(store): Store,
     Path(name): Name,
     Query(wait): Query<Wait>,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Response {
     update(store, name, wait, move |_| {
         Ok(vec![clear_operation(parse(&body)?)?])
@@ -91,7 +90,7 @@ pub(super) async fn update_vectors(
     State(store): Store,
     Path(name): Name,
     Query(wait): Query<Wait>,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Response {
     update(store, name, wait, move |collection| {
         Ok(vec![vectors_operation(parse(&body)?, collection)?])
@@ -103,7 +102,7 @@ pub(super) async fn delete_vectors(
     State(store): Store,
     Path(name): Name,
     Query(wait): Query<Wait>,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Response {
     update(store, name, wait, move |collection| {
         delete_vectors_operations(parse(&body)?, collection)
@@ -115,7 +114,7 @@ pub(super) async fn create_index(
     State(store): Store,
     Path(name): Name,
     Query(wait): Query<Wait>,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Response {
     let operations = move |_: &Collection| {
         let body: CreateIndex = parse(&body)?;
@@ -156,7 +155,7 @@ pub(super) async fn batch(
     State(store): Store,
     Path(name): Name,
     Query(wait): Query<Wait>,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Response {
     let work = move || {
         let operations = parse::<BatchOperations>(&body)?.operations;

@@ -1,6 +1,5 @@
 //! Points: writing, reading, querying.
 
-use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use qdrant_edge::{
@@ -12,7 +11,7 @@ use qdrant_edge::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Reply, Wait, parse, parse_value};
+use super::{Reply, Sent, Wait, parse, parse_value};
 use crate::VectorStore;
 use crate::collection::Collection;
 use crate::error::StoreError;
@@ -30,7 +29,7 @@ pub(super) async fn upsert(
     State(store): Store,
     Path(name): Name,
     Query(wait): Query<Wait>,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Response {
     let work = move || {
         let collection = store.registry().get(&name)?;
@@ -63,7 +62,7 @@ pub(super) async fn delete(
     State(store): Store,
     Path(name): Name,
     Query(wait): Query<Wait>,
-    body: Bytes,
+    Sent(body): Sent,
 ) -> Response {
     let work = move || {
         let operation = delete_operation(parse(&body)?)?;
@@ -85,7 +84,7 @@ pub(super) fn delete_operation(selection: Selection) -> Result<UpdateOperation, 
     Ok(UpdateOperation::PointOperation(operation))
 }
 
-pub(super) async fn retrieve(State(store): Store, Path(name): Name, body: Bytes) -> Response {
+pub(super) async fn retrieve(State(store): Store, Path(name): Name, Sent(body): Sent) -> Response {
     #[derive(Deserialize)]
     struct Body {
         ids: Vec<PointId>,
@@ -129,7 +128,7 @@ pub(super) async fn retrieve_one(
     Reply::started().run(work).await
 }
 
-pub(super) async fn scroll(State(store): Store, Path(name): Name, body: Bytes) -> Response {
+pub(super) async fn scroll(State(store): Store, Path(name): Name, Sent(body): Sent) -> Response {
     #[derive(Deserialize)]
     struct Body {
         offset: Option<PointId>,
@@ -158,7 +157,7 @@ pub(super) async fn scroll(State(store): Store, Path(name): Name, body: Bytes) -
     Reply::started().run(work).await
 }
 
-pub(super) async fn count(State(store): Store, Path(name): Name, body: Bytes) -> Response {
+pub(super) async fn count(State(store): Store, Path(name): Name, Sent(body): Sent) -> Response {
     #[derive(Deserialize)]
     struct Body {
         filter: Option<Filter>,
@@ -175,12 +174,16 @@ pub(super) async fn count(State(store): Store, Path(name): Name, body: Bytes) ->
     Reply::started().run(work).await
 }
 
-pub(super) async fn query(State(store): Store, Path(name): Name, body: Bytes) -> Response {
+pub(super) async fn query(State(store): Store, Path(name): Name, Sent(body): Sent) -> Response {
     let work = move || Ok(json!({ "points": run(&store, &name, parse(&body)?)? }));
     Reply::started().run(work).await
 }
 
-pub(super) async fn query_batch(State(store): Store, Path(name): Name, body: Bytes) -> Response {
+pub(super) async fn query_batch(
+    State(store): Store,
+    Path(name): Name,
+    Sent(body): Sent,
+) -> Response {
     let work = move || {
         let results = run_batch(&store, &name, parse::<BatchBody>(&body)?.searches)?;
         Ok(results
@@ -191,7 +194,11 @@ pub(super) async fn query_batch(State(store): Store, Path(name): Name, body: Byt
     Reply::started().run(work).await
 }
 
-pub(super) async fn query_groups(State(store): Store, Path(name): Name, body: Bytes) -> Response {
+pub(super) async fn query_groups(
+    State(store): Store,
+    Path(name): Name,
+    Sent(body): Sent,
+) -> Response {
     let work = move || {
         let body = GroupsBody::from_value(parse_value(&body)?)?;
         check_limit(
@@ -207,12 +214,16 @@ pub(super) async fn query_groups(State(store): Store, Path(name): Name, body: By
     Reply::started().run(work).await
 }
 
-pub(super) async fn search(State(store): Store, Path(name): Name, body: Bytes) -> Response {
+pub(super) async fn search(State(store): Store, Path(name): Name, Sent(body): Sent) -> Response {
     let work = move || run(&store, &name, from_search(parse_value(&body)?)?);
     Reply::started().run(work).await
 }
 
-pub(super) async fn search_batch(State(store): Store, Path(name): Name, body: Bytes) -> Response {
+pub(super) async fn search_batch(
+    State(store): Store,
+    Path(name): Name,
+    Sent(body): Sent,
+) -> Response {
     #[derive(Deserialize)]
     struct Body {
         searches: Vec<Value>,
@@ -228,7 +239,7 @@ pub(super) async fn search_batch(State(store): Store, Path(name): Name, body: By
     Reply::started().run(work).await
 }
 
-pub(super) async fn recommend(State(store): Store, Path(name): Name, body: Bytes) -> Response {
+pub(super) async fn recommend(State(store): Store, Path(name): Name, Sent(body): Sent) -> Response {
     let work = move || run(&store, &name, from_recommend(parse_value(&body)?)?);
     Reply::started().run(work).await
 }
@@ -262,7 +273,7 @@ fn run_batch(
     Ok(results.into_iter().map(reply::scored).collect())
 }
 
-pub(super) async fn facet(State(store): Store, Path(name): Name, body: Bytes) -> Response {
+pub(super) async fn facet(State(store): Store, Path(name): Name, Sent(body): Sent) -> Response {
     #[derive(Deserialize)]
     struct Body {
         key: JsonPath,
@@ -287,7 +298,11 @@ pub(super) async fn facet(State(store): Store, Path(name): Name, body: Bytes) ->
     Reply::started().run(work).await
 }
 
-pub(super) async fn matrix_pairs(State(store): Store, Path(name): Name, body: Bytes) -> Response {
+pub(super) async fn matrix_pairs(
+    State(store): Store,
+    Path(name): Name,
+    Sent(body): Sent,
+) -> Response {
     let work = move || {
         let matrix = matrix(&store, &name, parse(&body)?)?;
         let rows = matrix.sample_ids.iter().zip(&matrix.nearests);
@@ -303,7 +318,11 @@ pub(super) async fn matrix_pairs(State(store): Store, Path(name): Name, body: By
     Reply::started().run(work).await
 }
 
-pub(super) async fn matrix_offsets(State(store): Store, Path(name): Name, body: Bytes) -> Response {
+pub(super) async fn matrix_offsets(
+    State(store): Store,
+    Path(name): Name,
+    Sent(body): Sent,
+) -> Response {
     let work = move || {
         let matrix = matrix(&store, &name, parse(&body)?)?;
         let column = |id| matrix.sample_ids.iter().position(|sampled| *sampled == id);
