@@ -27,6 +27,14 @@ pub struct Generation {
 }
 
 impl Generation {
+    /// Refuses what only shows with the model and the engine at hand. A turn has checked this already.
+    ///
+    /// # Errors
+    /// 400 naming the field.
+    pub fn check(&self, engine: Engine, vocabulary: Option<u32>) -> Result<(), ApiError> {
+        check(&self.sampling, self.logprobs, engine, vocabulary)
+    }
+
     /// The metadata JSON for the engine.
     ///
     /// `fresh_seed` is used where the request names none: the stock plugin makes a new sampler only

@@ -1,107 +1,215 @@
-//! From a chat request to an answer that has started: retrieve, fit, render, infer.
+//! Drives a turn of conversation: carries out what [`Turn`] asks for and reports back.
+//!
+//! What an answer is made of is decided there; here are the models, the store and the places.
 
-use gaia_openai::chat::ChunkHead;
-use gaia_openai::{ApiError, ChatRequest, Constraint, Message, Sampling};
-use gaia_prompt::budget;
-use gaia_rag::{Citation, citation};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use gaia_chat::{Effect, Event, Generation, Turn};
+use gaia_openai::chat::{ChunkHead, TokenLogProb, TopLogProb};
+use gaia_openai::{ApiError, ChatRequest, Citation, Constraint, Sampling};
 
 use crate::admission::Pass;
 use crate::app::{App, Chat, unix_seconds};
 use crate::failure::{Failure, from_inference};
-use crate::inference::{InferenceError, Model, Prompt, Session};
-use crate::random;
-use crate::retrieval::{self, Found};
+use crate::inference::{InferenceError, Model, Session, Step, TokenEvent};
 use crate::timing::Timing;
+use crate::{random, retrieval};
 
-/// An answer that the engine works on.
-pub(crate) struct Started {
-    pub(crate) head: ChunkHead,
-    pub(crate) running: Running,
+/// An answer that has begun.
+pub(crate) struct Answer {
+    app: Arc<App>,
+    turn: Turn,
+    generating: Option<Generating>,
+    timing: Timing,
+    /// What the turn wants sent and nobody has taken yet.
+    outgoing: VecDeque<Effect>,
 }
 
-/// What has to live as long as the answer.
-pub(crate) struct Running {
+/// The engine at work on a text. Dropping it frees the engine and the place.
+pub(crate) struct Generating {
     pub(crate) session: Session,
-    pub(crate) timing: Timing,
     pub(crate) _pass: Pass,
 }
 
-/// Starts the answer to a chat request.
-///
-/// # Errors
-/// Everything that can be known before the first token.
-pub(crate) async fn start(
-    app: &std::sync::Arc<App>,
-    request: &ChatRequest,
-) -> Result<Started, Failure> {
-    let mut timing = Timing::start(app);
-    let chat = app.chat(request.model.as_deref())?;
-    let Found { citations, warning } = retrieval::find(app, &request.messages).await?;
-    let pass = enter(app, &chat.model).await?;
-    timing.entered();
-    let (prompt, citations) = assemble(app, chat, request, citations)?;
-    let session = begin(app, &chat.model, &prompt, request)?;
-    let head = ChunkHead {
+impl Answer {
+    /// Begins the answer to `request`: gives what goes on its first chunk.
+    ///
+    /// # Errors
+    /// Everything that goes wrong before the model has said something.
+    pub(crate) async fn begin(
+        app: &Arc<App>,
+        request: ChatRequest,
+    ) -> Result<(Self, ChunkHead), Failure> {
+        let timing = Timing::start(app);
+        let chat = app.chat(request.model.as_deref())?;
+        let now = i64::try_from(unix_seconds()).unwrap_or(i64::MAX);
+        let include_usage = request.include_usage;
+        let mut answer = Self {
+            app: Arc::clone(app),
+            turn: Turn::new(Arc::clone(&chat.node), request, now)?,
+            generating: None,
+            timing,
+            outgoing: VecDeque::new(),
+        };
+        let first = answer.turn.step(Event::Start);
+        answer.carry_out(chat, first).await;
+        match answer.next().await {
+            Effect::Begin { citations, warning } => {
+                let head = head(chat, include_usage, citations, warning);
+                Ok((answer, head))
+            }
+            Effect::Fail(error) => Err(error.into()),
+            _ => Err(ApiError::internal("The answer began without a beginning.").into()),
+        }
+    }
+
+    /// The request it answers.
+    pub(crate) fn request(&self) -> &ChatRequest {
+        self.turn.request()
+    }
+
+    /// What is to be sent next: text, the end, or an error, after which there is nothing more.
+    /// May be dropped while it waits without losing anything.
+    pub(crate) async fn next(&mut self) -> Effect {
+        loop {
+            if let Some(effect) = self.outgoing.pop_front() {
+                return effect;
+            }
+            let Some(generating) = &mut self.generating else {
+                return Effect::Fail(ApiError::internal("The answer has no end."));
+            };
+            let event = match generating.session.next().await {
+                Ok(Step::Piece(piece)) => {
+                    self.timing.piece();
+                    let top = self.turn.request().logprobs.unwrap_or(0) as usize;
+                    let tokens = piece.events.iter();
+                    Event::Generated {
+                        text: piece.text,
+                        logprobs: tokens.map(|token| token_logprob(token, top)).collect(),
+                    }
+                }
+                Ok(Step::End { reason, usage }) => {
+                    self.timing.end(usage);
+                    Event::Ended { reason, usage }
+                }
+                Err(error) => self.failed(error),
+            };
+            let effects = self.turn.step(event);
+            self.send(effects);
+        }
+    }
+
+    fn failed(&self, error: InferenceError) -> Event {
+        match error {
+            InferenceError::PromptTooLong => Event::PromptTooLong,
+            error => Event::Failed(refused(error, "messages", &self.turn.request().sampling)),
+        }
+    }
+
+    // Up to the moment when the engine generates, every effect leads to one event.
+    async fn carry_out(&mut self, chat: &Chat, first: Vec<Effect>) {
+        let mut effects = VecDeque::from(first);
+        while let Some(effect) = effects.pop_front() {
+            let event = match effect {
+                Effect::Embed { query } => match retrieval::embed(&self.app, &query).await {
+                    Ok(vector) => Event::Embedded(vector),
+                    Err(error) => not_retrieved(error),
+                },
+                Effect::Search {
+                    vector,
+                    limit,
+                    score_threshold,
+                } => match retrieval::ask(&self.app, &vector, limit, score_threshold).await {
+                    Ok(hits) => Event::Found(hits),
+                    Err(error) => not_retrieved(error),
+                },
+                Effect::Count { texts } => self.count(chat, &texts),
+                Effect::Generate(generation) => match self.generate(chat, &generation).await {
+                    Ok(()) => return,
+                    Err(event) => event,
+                },
+                other => {
+                    self.send(vec![other]);
+                    continue;
+                }
+            };
+            effects.extend(self.turn.step(event));
+        }
+    }
+
+    fn count(&self, chat: &Chat, texts: &[String]) -> Event {
+        let counts = texts.iter().map(|text| chat.model.count_tokens(text));
+        match counts.collect::<Result<_, _>>() {
+            Ok(counts) => Event::Counted(counts),
+            Err(error) => self.failed(error),
+        }
+    }
+
+    async fn generate(&mut self, chat: &Chat, generation: &Generation) -> Result<(), Event> {
+        let pass = enter(&self.app, &chat.model).await;
+        let pass = pass.map_err(Event::Failed)?;
+        self.timing.entered();
+        let session = chat
+            .model
+            .start(generation)
+            .map_err(|error| self.failed(error))?;
+        self.generating = Some(Generating {
+            session,
+            _pass: pass,
+        });
+        Ok(())
+    }
+
+    fn send(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Stop => self.generating = None,
+                effect => self.outgoing.push_back(effect),
+            }
+        }
+    }
+}
+
+fn not_retrieved(error: ApiError) -> Event {
+    match error.status {
+        429 => Event::Failed(error),
+        _ => Event::RetrievalFailed {
+            reason: error.message,
+        },
+    }
+}
+
+fn head(
+    chat: &Chat,
+    include_usage: bool,
+    citations: Option<Vec<Citation>>,
+    warning: Option<String>,
+) -> ChunkHead {
+    ChunkHead {
         id: random::id("chatcmpl-"),
         created: unix_seconds(),
         model: chat.model.id.clone(),
         system_fingerprint: None,
-        include_usage: request.include_usage,
-        citations: citations.map(|all| all.iter().map(retrieval::shown).collect()),
+        include_usage,
+        citations,
         warning,
-    };
-    Ok(Started {
-        head,
-        running: Running {
-            session,
-            timing,
-            _pass: pass,
-        },
-    })
+    }
 }
 
 /// Waits for a place at the model.
-pub(crate) async fn enter(app: &App, model: &Model) -> Result<Pass, Failure> {
+///
+/// # Errors
+/// 429 when the queue is full.
+pub(crate) async fn enter(app: &App, model: &Model) -> Result<Pass, ApiError> {
     model.gate.enter().await.map_err(|full| {
         app.metrics.refused_queue_full.add(1);
-        full.into()
-    })
-}
-
-fn begin(
-    app: &App,
-    model: &Model,
-    prompt: &str,
-    request: &ChatRequest,
-) -> Result<Session, Failure> {
-    let prompt = Prompt::Text(prompt.to_owned());
-    let sampling = &request.sampling;
-    model
-        .start(&prompt, sampling, request.logprobs, |tokens| {
-            completion_tokens(app, model, tokens, sampling)
-        })
-        .map_err(|error| refused(error, "messages", sampling))
-}
-
-/// What the answer may be long; an error when the prompt leaves no room.
-pub(crate) fn completion_tokens(
-    app: &App,
-    model: &Model,
-    prompt: u32,
-    sampling: &Sampling,
-) -> Result<u32, InferenceError> {
-    let cap = app.options.n_predict_max;
-    budget::completion_tokens(model.facts.n_ctx, prompt, sampling.tokens_max, cap).map_err(|over| {
-        InferenceError::ContextExceeded {
-            context: over.context,
-            prompt: over.prompt,
-            wanted: over.completion,
-        }
+        Failure::from(full).0
     })
 }
 
 /// The error for the caller, naming the grammar or schema if the request has one.
-pub(crate) fn refused(error: InferenceError, param: &str, sampling: &Sampling) -> Failure {
+pub(crate) fn refused(error: InferenceError, param: &str, sampling: &Sampling) -> ApiError {
     let constrained = sampling
         .constraint
         .as_ref()
@@ -109,59 +217,20 @@ pub(crate) fn refused(error: InferenceError, param: &str, sampling: &Sampling) -
             Constraint::Grammar(_) => "grammar",
             Constraint::JsonSchema(_) => "response_format",
         });
-    from_inference(error, param, constrained).into()
+    from_inference(error, param, constrained)
 }
 
-// The prompt's text, and the citations that made it into it.
-fn assemble(
-    app: &App,
-    chat: &Chat,
-    request: &ChatRequest,
-    citations: Option<Vec<Citation>>,
-) -> Result<(String, Option<Vec<Citation>>), Failure> {
-    let messages = request.messages.iter().map(template_message).collect();
-    let messages = gaia_prompt::with_system_prompt(messages, app.options.system_prompt.as_deref());
-    let Some(citations) = citations else {
-        return Ok((render(chat, &messages)?, None));
-    };
-    let plain = chat.model.count_tokens(&render(chat, &messages)?);
-    let plain = plain.map_err(|error| refused(error, "messages", &request.sampling))?;
-    let citations = fit(app, chat, request, plain, citations)?;
-    let passages = citation::passages(&citations, citation::Order::BestLast);
-    let messages = app.rag_prompt.insert(messages, &passages);
-    Ok((render(chat, &messages)?, Some(citations)))
-}
-
-fn fit(
-    app: &App,
-    chat: &Chat,
-    request: &ChatRequest,
-    prompt_tokens: u32,
-    citations: Vec<Citation>,
-) -> Result<Vec<Citation>, Failure> {
-    let counted: Result<Vec<usize>, _> = citations
-        .iter()
-        .map(|citation| {
-            chat.model
-                .count_tokens(&citation.text)
-                .map(|count| count as usize)
-        })
-        .collect();
-    let counted = counted.map_err(|error| refused(error, "messages", &request.sampling))?;
-    let context = chat.model.facts.n_ctx;
-    let max = app.options.retrieval_tokens_max.unwrap_or(context / 2);
-    // The words around the passages.
-    let prompt_tokens = prompt_tokens.saturating_add(64);
-    let room = budget::retrieval_tokens(context, prompt_tokens, request.sampling.tokens_max, max);
-    Ok(citation::fit(citations, &counted, room as usize))
-}
-
-fn template_message(message: &Message) -> gaia_prompt::Message {
-    gaia_prompt::Message::new(message.role.as_str(), message.content.clone())
-}
-
-fn render(chat: &Chat, messages: &[gaia_prompt::Message]) -> Result<String, Failure> {
-    let now = i64::try_from(unix_seconds()).unwrap_or(i64::MAX);
-    let rendered = chat.template.render(messages, now);
-    rendered.map_err(|error| ApiError::invalid_value("messages", error.to_string()).into())
+/// A token as the API shows it, with the `top` likeliest at its place.
+pub(crate) fn token_logprob(token: &TokenEvent, top: usize) -> TokenLogProb {
+    let likeliest = token.top.iter().take(top).map(|token| TopLogProb {
+        token: token.text.clone(),
+        logprob: token.logprob,
+        bytes: Some(token.bytes.clone()),
+    });
+    TokenLogProb {
+        token: token.text.clone(),
+        logprob: token.logprob,
+        bytes: Some(token.bytes.clone()),
+        top_logprobs: likeliest.collect(),
+    }
 }

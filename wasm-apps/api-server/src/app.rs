@@ -1,10 +1,12 @@
 //! Everything the handlers share, and how it comes to be.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use gaia_chat::{Node, Retrieval};
 use gaia_openai::{ApiError, Limits, info};
 use gaia_prompt::{ChatTemplate, RagPrompt, SpecialTokens, TemplateError, named_template};
+use gaia_rag::SelectLimits;
 
 use crate::inference::{Engine, LoadSettings, Model, OpenModelError};
 use crate::metrics::{Gauges, Metrics};
@@ -20,7 +22,6 @@ pub(crate) struct App {
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
     pub(crate) store: Option<Store>,
-    pub(crate) rag_prompt: RagPrompt,
     models: OnceLock<Result<Models, String>>,
     started: Instant,
     created: u64,
@@ -35,7 +36,7 @@ pub(crate) struct Models {
 /// The model that answers and the way it is spoken to.
 pub(crate) struct Chat {
     pub(crate) model: Model,
-    pub(crate) template: ChatTemplate,
+    pub(crate) node: Arc<Node>,
 }
 
 /// Why the models could not be made ready.
@@ -62,18 +63,10 @@ impl App {
                 options.collection.clone(),
             )
         });
-        let mut rag_prompt = RagPrompt {
-            policy: options.rag_policy,
-            ..RagPrompt::default()
-        };
-        if let Some(text) = &options.rag_prompt {
-            rag_prompt.text.clone_from(text);
-        }
         Self {
             limits: Limits::default(),
             metrics: Metrics::default(),
             store,
-            rag_prompt,
             models: OnceLock::new(),
             started: Instant::now(),
             created: unix_seconds(),
@@ -207,13 +200,46 @@ impl Models {
         })?;
         let chat = match chat {
             Some(model) => Some(Chat {
-                template: template(options, &model)?,
+                node: Arc::new(node(options, &model)?),
                 model,
             }),
             None => None,
         };
         Ok(Self { chat, embedding })
     }
+}
+
+/// What all turns have in common.
+fn node(options: &Options, model: &Model) -> Result<Node, LoadModelsError> {
+    let mut rag_prompt = RagPrompt {
+        policy: options.rag_policy,
+        ..RagPrompt::default()
+    };
+    if let Some(text) = &options.rag_prompt {
+        rag_prompt.text.clone_from(text);
+    }
+    let wanted = options.store_url.is_some() && options.limit > 0;
+    let retrieval = wanted.then(|| Retrieval {
+        context_window: options.context_window,
+        select: SelectLimits {
+            score_threshold: options.score_threshold,
+            limit: options.limit,
+        },
+        tokens_max: options
+            .retrieval_tokens_max
+            .unwrap_or(model.facts.n_ctx / 2),
+        required: options.store_required,
+    });
+    Ok(Node {
+        template: template(options, model)?,
+        engine: model.engine.into(),
+        context_tokens: model.facts.n_ctx,
+        vocabulary: model.vocabulary(),
+        completion_tokens_max: options.n_predict_max,
+        system_prompt: options.system_prompt.clone(),
+        rag_prompt,
+        retrieval,
+    })
 }
 
 /// The owner's template, else the model's own, else the most common one.

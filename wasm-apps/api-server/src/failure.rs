@@ -51,11 +51,13 @@ pub(crate) fn from_inference(
     constrained: Option<&str>,
 ) -> ApiError {
     match error {
-        InferenceError::ContextExceeded {
-            context,
-            prompt,
-            wanted,
-        } => ApiError::context_length_exceeded(param, context, prompt, wanted),
+        InferenceError::PromptTooLong => ApiError {
+            code: Some("context_length_exceeded".to_owned()),
+            ..ApiError::invalid_value(
+                param,
+                format!("What `{param}` holds is too long for the model."),
+            )
+        },
         InferenceError::Unsupported { param } => ApiError::unsupported(param, format!("{error}.")),
         InferenceError::Refused => match constrained {
             Some(field) => ApiError::invalid_value(
@@ -69,7 +71,7 @@ pub(crate) fn from_inference(
             }
         },
         InferenceError::Engine { .. } => {
-            eprintln!("{error}");
+            eprintln!("api-server: {error}");
             ApiError::internal("The engine failed; the log of the node says more.")
         }
     }
@@ -93,12 +95,7 @@ mod tests {
             let error = from_inference(error, "messages", constrained);
             assert_eq!((error.status, error.param.as_deref()), (status, param));
         };
-        let exceeded = InferenceError::ContextExceeded {
-            context: 10,
-            prompt: 11,
-            wanted: 1,
-        };
-        check(exceeded, None, 400, Some("messages"));
+        check(InferenceError::PromptTooLong, None, 400, Some("messages"));
         check(
             InferenceError::Refused,
             Some("grammar"),

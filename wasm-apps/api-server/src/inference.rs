@@ -24,29 +24,18 @@ pub(crate) use session::{Session, Step};
 /// Why a request has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum InferenceError {
-    /// The prompt has more tokens than the context.
-    #[error("the prompt has {prompt} tokens and the context {context}")]
-    ContextExceeded {
-        context: u32,
-        prompt: u32,
-        wanted: u32,
-    },
+    /// The prompt does not fit the context.
+    #[error("the prompt does not fit the context")]
+    PromptTooLong,
     /// The engine does not take what the request asks for.
     #[error("the engine refuses the settings of the request")]
     Refused,
     /// WasmEdge's stock plugin cannot do it.
-    #[error("`{param}` is not supported by WasmEdge's stock GGML plugin")]
+    #[error("`{param}` in this form is not supported by WasmEdge's stock GGML plugin")]
     Unsupported { param: &'static str },
     /// The engine failed.
     #[error("the engine failed to {doing}: {reason}")]
     Engine { doing: &'static str, reason: String },
-}
-
-/// What goes to a model: text, or token ids.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Prompt {
-    Text(String),
-    Tokens(Vec<u32>),
 }
 
 /// New text of an answer, and its tokens where log-probabilities were asked for.

@@ -83,6 +83,7 @@ pub(crate) struct Metrics {
     pub(crate) generation_tokens: Counter,
     pub(crate) embedding_tokens: Counter,
     pub(crate) queue: Histogram,
+    pub(crate) query_embedding: Histogram,
     pub(crate) retrieval: Histogram,
     pub(crate) time_to_first_token: Histogram,
     pub(crate) inter_token: Histogram,
@@ -213,8 +214,13 @@ impl Metrics {
             &self.queue,
         );
         histogram(
+            "gaia:query_embedding_time_seconds",
+            "Embedding a query.",
+            &self.query_embedding,
+        );
+        histogram(
             "gaia:retrieval_time_seconds",
-            "Embedding the query and asking the store.",
+            "Asking the store.",
             &self.retrieval,
         );
         histogram(

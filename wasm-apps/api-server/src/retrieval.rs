@@ -1,98 +1,85 @@
-//! Looks up what the node knows about a question.
+//! Embeds a query and asks the store: alone for `/v1/retrieve`, as two steps of a turn for answers.
 
 use std::time::Instant;
 
+use gaia_openai::ApiError;
 use gaia_openai::embedding::EmbeddingInput;
-use gaia_openai::{ApiError, Message, Role};
-use gaia_rag::{Citation, SelectLimits};
+use gaia_rag::{Citation, Hit, SelectLimits};
 
+use crate::answer::enter;
 use crate::app::App;
-use crate::failure::{Failure, from_inference};
+use crate::failure::from_inference;
 use crate::metrics::Retrieval;
 
 const STORE_RETRY_SECONDS: u32 = 5;
-// More than fit the prompt are asked for: some say the same.
-const CANDIDATES: usize = 2;
 
-/// What a look-up brought.
-#[derive(Debug, Default)]
-pub(crate) struct Found {
-    /// Best first; `None` where the node looks nothing up.
-    pub(crate) citations: Option<Vec<Citation>>,
-    /// Why there was no look-up although there should have been.
-    pub(crate) warning: Option<String>,
-}
+/// More than the wanted passages are asked for: some say the same.
+const CANDIDATES_PER_PASSAGE: usize = 2;
 
-/// The query a conversation makes; `None` where there is nothing to ask.
-pub(crate) fn query_of(messages: &[Message], context_window: usize) -> Option<String> {
-    let turns = messages.iter().filter(|message| message.role == Role::User);
-    let turns: Vec<&str> = turns.map(|message| message.content.as_str()).collect();
-    gaia_rag::query(&turns, context_window)
-}
-
-/// Passages for a conversation, as the options want them.
+/// The query as a vector.
 ///
 /// # Errors
-/// 503 when the store is down and required; otherwise that is a warning.
-pub(crate) async fn find(app: &App, messages: &[Message]) -> Result<Found, Failure> {
-    let ready = app.store.is_some() && app.options.limit > 0;
-    let Some(query) = query_of(messages, app.options.context_window).filter(|_| ready) else {
-        return Ok(Found::default());
-    };
-    match search(app, &query, app.options.limit).await {
-        Ok(citations) => Ok(Found {
-            citations: Some(citations),
-            warning: None,
-        }),
-        Err(error) if app.options.store_required || error.0.status == 429 => Err(error),
-        Err(error) => Ok(Found {
-            citations: None,
-            warning: Some(format!("Answered without retrieval: {}", error.0.message)),
-        }),
-    }
+/// 503 without an embedding model, 429 when its queue is full.
+pub(crate) async fn embed(app: &App, query: &str) -> Result<Vec<f32>, ApiError> {
+    let started = Instant::now();
+    let embedded = embed_one(app, query).await;
+    app.metrics.query_embedding.observe(started.elapsed());
+    embedded.inspect_err(|_| app.metrics.retrieved(Retrieval::Failed))
+}
+
+async fn embed_one(app: &App, query: &str) -> Result<Vec<f32>, ApiError> {
+    let model = app.embedding(None)?;
+    let _pass = enter(app, model).await?;
+    let input = EmbeddingInput::Texts(vec![query.to_owned()]);
+    let embedded = model.embed(&input).await;
+    let embedded = embedded.map_err(|error| from_inference(error, "messages", None))?;
+    app.metrics.embedding_tokens.add(embedded.tokens.into());
+    let vector = embedded.vectors.into_iter().next();
+    vector.ok_or_else(|| unavailable("the query has no embedding"))
+}
+
+/// What the store has near `vector`.
+///
+/// # Errors
+/// 503 when it does not answer.
+pub(crate) async fn ask(
+    app: &App,
+    vector: &[f32],
+    limit: usize,
+    score_threshold: f32,
+) -> Result<Vec<Hit>, ApiError> {
+    let store = app.store.as_ref();
+    let store = store.ok_or_else(|| unavailable("this node has no knowledge store"))?;
+    let started = Instant::now();
+    let hits = store
+        .query(vector, limit * CANDIDATES_PER_PASSAGE, score_threshold)
+        .await;
+    app.metrics.retrieval.observe(started.elapsed());
+    app.metrics.retrieved(match &hits {
+        Ok(hits) if hits.is_empty() => Retrieval::Nothing,
+        Ok(_) => Retrieval::Hits,
+        Err(_) => Retrieval::Failed,
+    });
+    hits.map_err(|error| {
+        eprintln!("api-server: {error}");
+        unavailable(&error.to_string())
+    })
 }
 
 /// The passages nearest to `query`, at most `limit`.
 ///
 /// # Errors
 /// 503 when the store or the embedding model is not there.
-pub(crate) async fn search(app: &App, query: &str, limit: usize) -> Result<Vec<Citation>, Failure> {
-    let started = Instant::now();
-    let citations = look_up(app, query, limit).await;
-    app.metrics.retrieval.observe(started.elapsed());
-    app.metrics.retrieved(match &citations {
-        Ok(citations) if citations.is_empty() => Retrieval::Nothing,
-        Ok(_) => Retrieval::Hits,
-        Err(_) => Retrieval::Failed,
-    });
-    citations
-}
-
-async fn look_up(app: &App, query: &str, limit: usize) -> Result<Vec<Citation>, Failure> {
-    let store = app
-        .store
-        .as_ref()
-        .ok_or_else(|| unavailable("this node has no vector store"))?;
-    let model = app.embedding(None)?;
-    let _pass = model.gate.enter().await?;
-    let input = EmbeddingInput::Texts(vec![query.to_owned()]);
-    let embedded = model
-        .embed(&input)
-        .await
-        .map_err(|error| from_inference(error, "messages", None))?;
-    app.metrics.embedding_tokens.add(embedded.tokens.into());
-    let vector = embedded
-        .vectors
-        .first()
-        .ok_or_else(|| unavailable("the query has no embedding"))?;
-    let threshold = app.options.score_threshold;
-    let hits = store.query(vector, limit * CANDIDATES, threshold).await;
-    let hits = hits.map_err(|error| {
-        eprintln!("{error}");
-        unavailable(&error.to_string())
-    })?;
+pub(crate) async fn search(
+    app: &App,
+    query: &str,
+    limit: usize,
+) -> Result<Vec<Citation>, ApiError> {
+    let vector = embed(app, query).await?;
+    let score_threshold = app.options.score_threshold;
+    let hits = ask(app, &vector, limit, score_threshold).await?;
     let limits = SelectLimits {
-        score_threshold: threshold,
+        score_threshold,
         limit,
     };
     Ok(gaia_rag::select(hits, limits))
@@ -100,17 +87,4 @@ async fn look_up(app: &App, query: &str, limit: usize) -> Result<Vec<Citation>, 
 
 fn unavailable(reason: &str) -> ApiError {
     ApiError::retrieval_unavailable(reason, STORE_RETRY_SECONDS)
-}
-
-/// A citation as the API shows it.
-pub(crate) fn shown(citation: &Citation) -> gaia_openai::Citation {
-    gaia_openai::Citation {
-        document: citation.document.clone(),
-        chunk: citation.chunk,
-        heading: citation.heading.clone(),
-        score: citation.score,
-        start: citation.start as u64,
-        end: citation.end as u64,
-        text: citation.text.clone(),
-    }
 }

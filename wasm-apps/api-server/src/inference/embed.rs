@@ -59,7 +59,7 @@ impl Model {
                 match context.step()? {
                     Computed::Some => break,
                     Computed::Busy => sleep(nap).await,
-                    other => return Err(self.not_embedded(other)),
+                    other => return Err(not_embedded(other)),
                 }
                 nap = (nap * 3 / 2).min(NAP_MAX);
             }
@@ -81,7 +81,7 @@ impl Model {
             context.set_text(text)?;
             match context.compute()? {
                 Computed::Some | Computed::End => {}
-                other => return Err(self.not_embedded(other)),
+                other => return Err(not_embedded(other)),
             }
             let vector = stock::read_embedding(&context.output(OUTPUT_TEXT)?);
             all.vectors
@@ -92,16 +92,12 @@ impl Model {
         }
         Ok(all)
     }
+}
 
-    fn not_embedded(&self, computed: Computed) -> InferenceError {
-        match computed {
-            Computed::PromptTooLong | Computed::Full => InferenceError::ContextExceeded {
-                context: self.facts.n_ctx,
-                prompt: self.facts.n_ctx.saturating_add(1),
-                wanted: 0,
-            },
-            _ => unreadable("an unexpected end"),
-        }
+fn not_embedded(computed: Computed) -> InferenceError {
+    match computed {
+        Computed::PromptTooLong | Computed::Full => InferenceError::PromptTooLong,
+        _ => unreadable("an unexpected end"),
     }
 }
 

@@ -20,6 +20,15 @@ impl Engine {
     }
 }
 
+impl From<Engine> for gaia_chat::Engine {
+    fn from(engine: Engine) -> Self {
+        match engine {
+            Engine::Gaia => Self::Gaia,
+            Engine::Stock => Self::Stock,
+        }
+    }
+}
+
 /// Context of a request on the stock plugin where nobody says otherwise.
 pub(crate) const STOCK_CONTEXT: u32 = 4096;
 

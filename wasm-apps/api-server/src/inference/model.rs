@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use gaia_openai::Sampling;
+use gaia_chat::Generation;
+use gaia_openai::completion::Prompt;
 
-use super::nn::{Contexts, Lease, OUTPUT_FACTS, OUTPUT_TOKENS};
+use super::nn::{Contexts, OUTPUT_FACTS, OUTPUT_TOKENS};
 use super::session::Session;
-use super::{Engine, Facts, InferenceError, Prompt, settings};
+use super::{Engine, Facts, InferenceError, settings};
 use crate::admission::Gate;
 
 /// A model that is loaded.
@@ -76,6 +77,11 @@ impl Model {
         }))
     }
 
+    /// Tokens in the vocabulary, where the engine tells.
+    pub(crate) fn vocabulary(&self) -> Option<u32> {
+        (self.facts.n_vocab > 0).then_some(self.facts.n_vocab)
+    }
+
     /// The token ids of a prompt as the engine would read it, with what belongs at its start.
     pub(crate) fn tokenize(&self, text: &str) -> Result<Vec<u32>, InferenceError> {
         if self.engine == Engine::Stock {
@@ -111,72 +117,26 @@ impl Model {
         Ok(u32::try_from(count).unwrap_or(u32::MAX))
     }
 
-    /// Starts an answer to `prompt`. `budget` gets the prompt's tokens and says how many may be generated.
-    pub(crate) fn start(
-        &self,
-        prompt: &Prompt,
-        sampling: &Sampling,
-        logprobs: Option<u32>,
-        budget: impl FnOnce(u32) -> Result<u32, InferenceError>,
-    ) -> Result<Session, InferenceError> {
-        let context = self.contexts.lease()?;
-        match self.engine {
-            Engine::Gaia => self.start_gaia(context, prompt, sampling, logprobs, budget),
-            Engine::Stock => self.start_stock(context, prompt, sampling, logprobs, budget),
-        }
-    }
-
-    fn start_gaia(
-        &self,
-        mut context: Lease,
-        prompt: &Prompt,
-        sampling: &Sampling,
-        logprobs: Option<u32>,
-        budget: impl FnOnce(u32) -> Result<u32, InferenceError>,
-    ) -> Result<Session, InferenceError> {
-        let prompt_tokens = match prompt {
-            Prompt::Text(text) => {
-                context.set_text(text)?;
-                context.output(OUTPUT_TOKENS)?.len() / size_of::<i32>()
-            }
-            Prompt::Tokens(tokens) => {
-                context.set_tokens(tokens)?;
-                tokens.len()
-            }
-        };
-        let tokens_max = budget(u32::try_from(prompt_tokens).unwrap_or(u32::MAX))?;
-        context.set_metadata(&settings::gaia(sampling, tokens_max, logprobs))?;
-        Session::gaia(context, logprobs.is_some())
-    }
-
-    fn start_stock(
-        &self,
-        mut context: Lease,
-        prompt: &Prompt,
-        sampling: &Sampling,
-        logprobs: Option<u32>,
-        budget: impl FnOnce(u32) -> Result<u32, InferenceError>,
-    ) -> Result<Session, InferenceError> {
-        let Prompt::Text(text) = prompt else {
-            return Err(InferenceError::Unsupported { param: "prompt" });
-        };
+    /// Starts to generate a text.
+    ///
+    /// # Errors
+    /// What the engine refuses at once.
+    pub(crate) fn start(&self, wanted: &Generation) -> Result<Session, InferenceError> {
+        let mut context = self.contexts.lease()?;
         let seed = crate::random::number() as u32;
-        context.set_metadata(&settings::stock(
-            sampling,
-            self.facts.n_ctx,
-            logprobs,
-            seed,
-        )?)?;
-        context.set_text(text)?;
-        let usage = context.output(super::nn::OUTPUT_METADATA)?;
-        let (prompt_tokens, ..) = super::stock::read_usage(&usage);
-        let tokens_max = budget(prompt_tokens)?;
-        Ok(Session::stock(
-            context,
-            &sampling.stop,
-            prompt_tokens,
-            tokens_max,
-        ))
+        let settings = settings::generation(wanted, self.engine, self.facts.n_ctx, seed);
+        context.set_metadata(&settings)?;
+        match (self.engine, &wanted.prompt) {
+            (_, Prompt::Text(text)) => context.set_text(text)?,
+            (Engine::Gaia, Prompt::Tokens(tokens)) => context.set_tokens(tokens)?,
+            (Engine::Stock, Prompt::Tokens(_)) => {
+                return Err(InferenceError::Unsupported { param: "prompt" });
+            }
+        }
+        match self.engine {
+            Engine::Gaia => Session::gaia(context, wanted.logprobs.is_some()),
+            Engine::Stock => Session::stock(context, &wanted.sampling.stop, wanted.tokens_max),
+        }
     }
 }
 

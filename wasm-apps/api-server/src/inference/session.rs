@@ -59,12 +59,12 @@ impl Session {
     }
 
     pub(super) fn stock(
-        context: Lease,
+        mut context: Lease,
         stop: &[String],
-        prompt_tokens: u32,
         tokens_max: u32,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, InferenceError> {
+        let (prompt_tokens, ..) = read_usage(&context.output(OUTPUT_METADATA)?);
+        Ok(Self {
             context,
             mode: Mode::Stock {
                 guard: TextGuard::new(stop),
@@ -73,7 +73,7 @@ impl Session {
                 tokens_max,
             },
             ended: None,
-        }
+        })
     }
 
     /// Waits for what comes next. May be dropped while it waits without losing anything.
@@ -150,14 +150,14 @@ impl Session {
         }
         *tokens += 1;
         let bytes = self.context.output_single(OUTPUT_TEXT)?;
-        let mut passed = guard.push(&bytes);
-        if passed.stopped {
+        let mut text = guard.push(&bytes);
+        if guard.stopped() {
             self.ended = Some(FinishReason::Stop);
         } else if tokens >= tokens_max {
             self.ended = Some(FinishReason::Length);
-            passed.text.push_str(&guard.finish());
+            text.push_str(&guard.finish());
         }
-        Ok(text_only(passed.text))
+        Ok(text_only(text))
     }
 
     fn end(&mut self, reason: FinishReason) -> Result<Step, InferenceError> {
@@ -188,7 +188,7 @@ fn text_only(text: String) -> Piece {
 fn finish_reason(computed: Computed) -> Result<FinishReason, InferenceError> {
     match computed {
         Computed::Full => Ok(FinishReason::Length),
-        Computed::PromptTooLong => Err(InferenceError::Refused),
+        Computed::PromptTooLong => Err(InferenceError::PromptTooLong),
         Computed::End | Computed::Some | Computed::Busy => Ok(FinishReason::Stop),
     }
 }

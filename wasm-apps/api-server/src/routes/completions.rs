@@ -6,17 +6,17 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::Response;
-use gaia_openai::completion::{
-    CompletionChoice, CompletionLogProbs, CompletionReply, Prompt as Sought,
-};
-use gaia_openai::{CompletionRequest, FinishReason, Usage, sse};
+use gaia_chat::Generation;
+use gaia_openai::completion::{CompletionChoice, CompletionLogProbs, CompletionReply, Prompt};
+use gaia_openai::{ApiError, CompletionRequest, FinishReason, Usage, sse};
+use gaia_prompt::budget;
 
-use super::chat::{frames, token_logprob};
+use super::chat::{broken, frames};
 use super::{Sent, Shared, json};
-use crate::answer::{Running, completion_tokens, enter, refused};
+use crate::answer::{Generating, enter, refused, token_logprob};
 use crate::app::{App, unix_seconds};
 use crate::failure::Failure;
-use crate::inference::{Prompt, Step, TokenEvent};
+use crate::inference::{Engine, Model, Step, TokenEvent};
 use crate::random;
 use crate::stream::{self, Next};
 use crate::timing::Timing;
@@ -39,7 +39,8 @@ struct Work {
     created: u64,
     model: String,
     index: usize,
-    running: Running,
+    generating: Generating,
+    timing: Timing,
     characters: u32,
     usage: Usage,
 }
@@ -47,8 +48,10 @@ struct Work {
 impl Work {
     async fn begin(app: Arc<App>, request: CompletionRequest) -> Result<Self, Failure> {
         let model = app.chat(request.model.as_deref())?.model.id.clone();
+        let (generating, timing) = start(&app, &request, 0).await?;
         Ok(Self {
-            running: start(&app, &request, 0).await?,
+            generating,
+            timing,
             id: random::id("cmpl-"),
             created: unix_seconds(),
             model,
@@ -82,12 +85,12 @@ impl Work {
     }
 
     async fn step(&mut self) -> Result<Step, Failure> {
-        let step = self.running.session.next().await;
+        let step = self.generating.session.next().await;
         let step = step.map_err(|error| refused(error, "prompt", &self.request.sampling))?;
         match &step {
-            Step::Piece(_) => self.running.timing.piece(),
+            Step::Piece(_) => self.timing.piece(),
             Step::End { usage, .. } => {
-                self.running.timing.end(*usage);
+                self.timing.end(*usage);
                 self.usage = Usage::new(
                     self.usage.prompt_tokens + usage.prompt_tokens,
                     self.usage.completion_tokens + usage.completion_tokens,
@@ -106,13 +109,13 @@ impl Work {
         }
         self.index += 1;
         self.characters = 0;
-        self.running = start(&self.app, &self.request, self.index).await?;
+        (self.generating, self.timing) = start(&self.app, &self.request, self.index).await?;
         Ok(true)
     }
 
     fn echo(&self) -> String {
         match self.request.prompts.get(self.index) {
-            Some(Sought::Text(text)) if self.request.echo => text.clone(),
+            Some(Prompt::Text(text)) if self.request.echo => text.clone(),
             _ => String::new(),
         }
     }
@@ -165,33 +168,61 @@ async fn start(
     app: &Arc<App>,
     request: &CompletionRequest,
     index: usize,
-) -> Result<Running, Failure> {
+) -> Result<(Generating, Timing), Failure> {
     let mut timing = Timing::start(app);
     let model = &app.chat(request.model.as_deref())?.model;
+    let prompt = request.prompts.get(index).cloned();
+    let prompt = prompt.unwrap_or_else(|| Prompt::Text(String::new()));
+    let tokens_max = tokens_max(app, model, request, &prompt)?;
+    let wanted = Generation {
+        prompt,
+        tokens_max,
+        sampling: request.sampling.clone(),
+        logprobs: request.logprobs,
+    };
+    wanted.check(model.engine.into(), model.vocabulary())?;
     let pass = enter(app, model).await?;
     timing.entered();
-    let prompt = match request.prompts.get(index) {
-        Some(Sought::Text(text)) => Prompt::Text(text.clone()),
-        Some(Sought::Tokens(tokens)) => Prompt::Tokens(tokens.clone()),
-        None => Prompt::Text(String::new()),
-    };
-    let sampling = &request.sampling;
-    let budget = |tokens| completion_tokens(app, model, tokens, sampling);
-    let session = model
-        .start(&prompt, sampling, request.logprobs, budget)
-        .map_err(|error| refused(error, "prompt", sampling))?;
-    Ok(Running {
+    let session = model.start(&wanted);
+    let session = session.map_err(|error| refused(error, "prompt", &request.sampling))?;
+    let generating = Generating {
         session,
-        timing,
         _pass: pass,
-    })
+    };
+    Ok((generating, timing))
+}
+
+fn tokens_max(
+    app: &App,
+    model: &Model,
+    request: &CompletionRequest,
+    prompt: &Prompt,
+) -> Result<u32, ApiError> {
+    let sampling = &request.sampling;
+    let count = match prompt {
+        Prompt::Text(text) => model.count_tokens(text),
+        Prompt::Tokens(tokens) => Ok(u32::try_from(tokens.len()).unwrap_or(u32::MAX)),
+    };
+    let count = count.map_err(|error| refused(error, "prompt", sampling))?;
+    let (context, cap) = (model.facts.n_ctx, app.options.n_predict_max);
+    match budget::completion_tokens(context, count, sampling.tokens_max, cap) {
+        Ok(tokens) => Ok(tokens),
+        // There it is an estimate; the engine itself will say.
+        Err(_) if model.engine == Engine::Stock => Ok(sampling.tokens_max.unwrap_or(context)),
+        Err(over) => Err(ApiError::context_length_exceeded(
+            "prompt",
+            over.context,
+            over.prompt,
+            over.completion,
+        )),
+    }
 }
 
 async fn next(mut work: Box<Work>) -> Next<Box<Work>> {
     match step_events(&mut work).await {
         Ok((events, true)) => Next::More(events, work),
         Ok((events, false)) => Next::Last(events),
-        Err(Failure(error)) => Next::Last(frames([sse::error_event(&error), sse::DONE.to_vec()])),
+        Err(Failure(error)) => Next::Last(broken(&error)),
     }
 }
 
