@@ -68,41 +68,16 @@ impl<'a, R: Read + Seek> Cursor<'a, R> {
         }
         // No overflow: both are at most the file's length here.
         let end = self.offset + needed;
-        self.check(
-            "the header's size in bytes",
-            end,
-            self.limits.header_bytes_max,
-        )
+        let limit = self.limits.header_bytes_max;
+        check(self.offset, "the header's size in bytes", end, limit)
     }
 
-    /// Says no when `found` is above `limit`; the offset reported is the current one.
-    pub(crate) fn check(
-        &self,
-        field: impl Field,
-        found: u64,
-        limit: u64,
-    ) -> Result<(), ReadHeaderError> {
-        if found <= limit {
-            return Ok(());
-        }
-        Err(ReadHeaderError::TooLarge {
-            field: field.name(),
-            offset: self.offset,
-            found,
-            limit,
-        })
-    }
-
-    pub(crate) fn invalid<T>(
-        &self,
-        field: impl Field,
-        reason: &'static str,
-    ) -> Result<T, ReadHeaderError> {
-        Err(ReadHeaderError::Invalid {
-            field: field.name(),
-            offset: self.offset,
-            reason,
-        })
+    /// A whole number that says how much follows, at most `limit`.
+    pub(crate) fn count(&mut self, field: impl Field, limit: u64) -> Result<u64, ReadHeaderError> {
+        let offset = self.offset;
+        let found = self.u64(field)?;
+        check(offset, field, found, limit)?;
+        Ok(found)
     }
 
     fn fill(&mut self, bytes: &mut [u8], field: impl Field) -> Result<(), ReadHeaderError> {
@@ -142,12 +117,7 @@ impl<'a, R: Read + Seek> Cursor<'a, R> {
         field: impl Field,
         limit: u64,
     ) -> Result<Vec<u8>, ReadHeaderError> {
-        let len = self.u64(field)?;
-        self.check(
-            move || format!("the length of {}", field.name()),
-            len,
-            limit,
-        )?;
+        let len = self.count(move || format!("the length of {}", field.name()), limit)?;
         self.expect_bytes(len, field)?;
         let mut bytes = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
         self.fill(&mut bytes, field)?;
@@ -166,5 +136,34 @@ impl<'a, R: Read + Seek> Cursor<'a, R> {
             field: field.name(),
             offset,
         })
+    }
+}
+
+/// Says no when `found`, which starts at `offset`, is above `limit`.
+pub(crate) fn check(
+    offset: u64,
+    field: impl Field,
+    found: u64,
+    limit: u64,
+) -> Result<(), ReadHeaderError> {
+    if found <= limit {
+        return Ok(());
+    }
+    let field = field.name();
+    Err(ReadHeaderError::TooLarge {
+        field,
+        offset,
+        found,
+        limit,
+    })
+}
+
+/// Says that what starts at `offset` breaks a rule.
+pub(crate) fn invalid(offset: u64, field: impl Field, reason: &'static str) -> ReadHeaderError {
+    let field = field.name();
+    ReadHeaderError::Invalid {
+        field,
+        offset,
+        reason,
     }
 }

@@ -15,6 +15,7 @@ mod error;
 mod facts;
 mod header;
 mod limits;
+mod read;
 mod tensor;
 mod value;
 mod write;

@@ -1,5 +1,7 @@
 //! Manifests, good and bad.
 
+#![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
+
 use gaia_manifest::{
     Kind, MANIFEST_BYTES_MAX, Manifest, Package, Precision, SOURCE_COUNT_MAX, Source,
 };
