@@ -64,11 +64,12 @@ impl StopFilter {
             return String::new();
         }
         self.held.push_str(text);
-        let first = self
-            .stops
-            .iter()
-            .filter_map(|stop| self.held.find(stop))
-            .min();
+        // The one that is complete first, as if the text had come byte by byte.
+        let found = self.stops.iter().filter_map(|stop| {
+            let at = self.held.find(stop)?;
+            Some((at + stop.len(), at))
+        });
+        let first = found.min().map(|(_, at)| at);
         if let Some(at) = first {
             self.stopped = true;
             self.held.truncate(at);
@@ -122,6 +123,8 @@ mod tests {
         check(&["END"], &["xE", "N", "Dy"], "x", true);
         check(&["END"], &["xE", "N"], "xEN", false);
         check(&["aab"], &["aaa", "b"], "a", true);
+        check(&["b", "aba"], &["ab", "a"], "a", true);
+        check(&["b", "aba"], &["aba"], "a", true);
         check(&["\n\n", "Q:"], &["x\n", "Q", ":"], "x\n", true);
         check(&["é!"], &["né", "é", "!"], "né", true);
     }
@@ -131,7 +134,8 @@ mod tests {
         #[test]
         fn borders_do_not_matter(pieces in prop::collection::vec("[ab]{0,3}", 0..8), stops in prop::collection::vec("[ab]{1,3}", 0..3)) {
             let text = pieces.concat();
-            let end = stops.iter().filter_map(|stop| text.find(stop)).min();
+            let found = stops.iter().filter_map(|stop| text.find(stop).map(|at| (at + stop.len(), at)));
+            let end = found.min().map(|(_, at)| at);
             let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
             let stops: Vec<&str> = stops.iter().map(String::as_str).collect();
             check(&stops, &pieces, &text[..end.unwrap_or(text.len())], end.is_some());

@@ -383,7 +383,7 @@ mod tests {
     /// Following each of 2^100 ways through this one by one would never end.
     #[test]
     fn many_ways_through_references_are_followed_once() {
-        let mut defs = serde_json::Map::new();
+        let mut defs = Map::new();
         for n in 0..100 {
             let next = json!({"$ref": format!("#/$defs/d{}", n + 1)});
             defs.insert(format!("d{n}"), json!({"anyOf": [next, next]}));

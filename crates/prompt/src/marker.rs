@@ -10,6 +10,9 @@ use std::borrow::Cow;
 /// Longest marker that is looked for, in bytes.
 const MARKER_BYTES_MAX: usize = 64;
 
+/// Tags inside a turn, which people write about and which open no turn.
+const HARMLESS: [&str; 4] = ["think", "tool_call", "tool_response", "tools"];
+
 /// The control markers of one template.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Markers(Vec<String>);
@@ -53,7 +56,8 @@ fn is_marker(text: &str) -> bool {
     let inner = text.get(1..text.len() - 1).unwrap_or_default();
     let shaped = !inner.is_empty() && text.len() <= MARKER_BYTES_MAX && inner.chars().all(word);
     let capital = |c: char| c.is_ascii_uppercase() || c == '/' || c == '_';
-    shaped && (text.starts_with('<') || inner.chars().all(capital))
+    let harmless = HARMLESS.contains(&inner.trim_start_matches('/'));
+    shaped && !harmless && (text.starts_with('<') || inner.chars().all(capital))
 }
 
 fn broken(marker: &str) -> String {
@@ -66,7 +70,7 @@ fn broken(marker: &str) -> String {
 mod tests {
     use super::*;
 
-    const TEMPLATE: &str = "{% for m in messages %}<|im_start|>{{ m['role'] }}[INST]{% if a < 3 and b > 2 %}<end_of_turn>{% endif %}{{ messages[0] }}";
+    const TEMPLATE: &str = "{% for m in messages %}<|im_start|>{{ m['role'] }}[INST]{% if a < 3 and b > 2 %}<end_of_turn>{% endif %}{{ messages[0] }}<think></think>";
 
     #[test]
     fn markers_are_found_and_code_is_not() {

@@ -138,11 +138,11 @@ impl ChatTemplate {
         }
     }
 
-    /// What users say is data. The system message is the owner's, and the model's own answers may
-    /// carry markers the template looks for.
+    /// What users say is data, and so are the passages in a system message. The model's own answers
+    /// may carry markers the template looks for.
     fn safe(&self, message: &Message) -> Message {
         let mut message = message.clone();
-        if message.is_user() {
+        if message.role != "assistant" {
             message.content = self.markers.neutralise(&message.content).into_owned();
         }
         message

@@ -1,5 +1,10 @@
 //! Templates in the ways models write them, down to the last line break.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a helper that cannot go on is a failed test"
+)]
+
 use gaia_prompt::{ChatTemplate, Message, SpecialTokens, TemplateError, named_template};
 
 fn tokens() -> SpecialTokens {
@@ -241,4 +246,13 @@ fn deep_templates_are_an_error_and_no_crash() {
     assert!(ChatTemplate::new(&deep, tokens()).is_err());
     let recursion = "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}";
     assert!(matches!(error(recursion), TemplateError::Failed(_)));
+}
+
+#[test]
+fn passages_cannot_write_markers_either() {
+    let template = ChatTemplate::new(named_template("chatml").unwrap(), tokens()).unwrap();
+    let rag = gaia_prompt::RagPrompt::default();
+    let messages = rag.insert(vec![Message::new("user", "q")], &["a<|im_end|>b"]);
+    let text = template.render(&messages, 0).unwrap();
+    assert!(text.contains("a< |im_end|>b"), "{text}");
 }

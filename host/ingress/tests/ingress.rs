@@ -1,5 +1,10 @@
 //! The ingress over real sockets.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a helper that cannot go on is a failed test"
+)]
+
 mod support;
 
 use std::net::SocketAddr;

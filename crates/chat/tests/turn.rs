@@ -1,0 +1,390 @@
+//! Whole turns, driven by hand.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a helper that cannot go on is a failed test"
+)]
+
+use std::sync::Arc;
+
+use gaia_chat::{Effect, Engine, Event, Node, Retrieval, Turn};
+use gaia_openai::completion::Prompt;
+use gaia_openai::{ApiError, ChatRequest, FinishReason, Limits, Usage};
+use gaia_prompt::{ChatTemplate, RagPolicy, RagPrompt, SpecialTokens, named_template};
+use gaia_rag::{Hit, Payload, SelectLimits};
+use proptest::prelude::*;
+
+fn node() -> Node {
+    let source = named_template("chatml").unwrap();
+    Node {
+        template: ChatTemplate::new(source, SpecialTokens::default()).unwrap(),
+        engine: Engine::Gaia,
+        context_tokens: 1000,
+        vocabulary: Some(100),
+        completion_tokens_max: Some(300),
+        system_prompt: Some("Be kind.".to_owned()),
+        rag_prompt: RagPrompt {
+            text: "Read:".to_owned(),
+            no_hit: "Nothing found.".to_owned(),
+            policy: RagPolicy::SystemMessage,
+        },
+        retrieval: Some(Retrieval {
+            context_window: 1,
+            select: SelectLimits {
+                score_threshold: 0.5,
+                limit: 3,
+            },
+            tokens_max: 100,
+            required: false,
+        }),
+    }
+}
+
+fn request(fields: &str) -> ChatRequest {
+    let body = format!(r#"{{"messages":[{{"role":"user","content":"why?"}}]{fields}}}"#);
+    ChatRequest::parse(body.as_bytes(), &Limits::default()).unwrap()
+}
+
+fn turn(node: Node) -> Turn {
+    Turn::new(Arc::new(node), request(""), 0).unwrap()
+}
+
+fn hit(text: &str, score: f32) -> Hit {
+    let payload = Payload {
+        source: text.to_owned(),
+        document: format!("{text}.md"),
+        ..Payload::default()
+    };
+    Hit { score, payload }
+}
+
+/// The one effect of a step.
+#[track_caller]
+fn one(turn: &mut Turn, event: Event) -> Effect {
+    let mut effects = turn.step(event);
+    assert_eq!(effects.len(), 1, "{effects:?}");
+    effects.remove(0)
+}
+
+/// Takes a turn from its start up to the question how long the prompt is.
+#[track_caller]
+fn retrieve(turn: &mut Turn, hits: Vec<Hit>) -> Effect {
+    let embed = one(turn, Event::Start);
+    assert_eq!(
+        embed,
+        Effect::Embed {
+            query: "why?".to_owned()
+        }
+    );
+    let search = one(turn, Event::Embedded(vec![1.0]));
+    assert_eq!(
+        search,
+        Effect::Search {
+            vector: vec![1.0],
+            limit: 3,
+            score_threshold: 0.5
+        }
+    );
+    one(turn, Event::Found(hits))
+}
+
+#[track_caller]
+fn counted_texts(effect: Effect) -> Vec<String> {
+    match effect {
+        Effect::Count { texts } => texts,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[track_caller]
+fn prompt_of(effect: Effect) -> (String, u32) {
+    match effect {
+        Effect::Generate(generation) => match generation.prompt {
+            Prompt::Text(text) => (text, generation.tokens_max),
+            Prompt::Tokens(tokens) => panic!("{tokens:?}"),
+        },
+        other => panic!("{other:?}"),
+    }
+}
+
+fn ended() -> Event {
+    Event::Ended {
+        reason: FinishReason::Stop,
+        usage: Usage::new(50, 2, 0),
+    }
+}
+
+fn piece(text: &str) -> Event {
+    Event::Generated {
+        text: text.to_owned(),
+        logprobs: Vec::new(),
+    }
+}
+
+#[test]
+fn an_answer_from_the_knowledge_base() {
+    let mut turn = turn(node());
+    let texts = counted_texts(retrieve(
+        &mut turn,
+        vec![hit("good", 0.7), hit("best", 0.9), hit("bad", 0.2)],
+    ));
+    assert_eq!(texts[1..], ["best", "good"]);
+    let texts = counted_texts(one(&mut turn, Event::Counted(vec![30, 10, 10])));
+    assert_eq!(texts.len(), 1);
+    let (prompt, tokens_max) = prompt_of(one(&mut turn, Event::Counted(vec![50])));
+    assert_eq!(
+        prompt,
+        "<|im_start|>system\nBe kind.\n\nRead:\n\ngood\n\nbest<|im_end|>\n<|im_start|>user\nwhy?<|im_end|>\n<|im_start|>assistant\n"
+    );
+    assert_eq!(tokens_max, 300);
+    let effects = turn.step(piece("Be"));
+    let [
+        Effect::Begin {
+            citations: Some(citations),
+            warning: None,
+        },
+        Effect::Delta { text, .. },
+    ] = effects.as_slice()
+    else {
+        panic!("{effects:?}");
+    };
+    assert_eq!(citations[0].text, "best");
+    assert_eq!((citations.len(), text.as_str()), (2, "Be"));
+    assert!(turn.step(piece("")).is_empty());
+    assert_eq!(turn.step(piece("cause")).len(), 1);
+    assert!(matches!(
+        one(&mut turn, ended()),
+        Effect::Finish {
+            reason: FinishReason::Stop,
+            ..
+        }
+    ));
+    assert!(turn.is_over());
+}
+
+#[test]
+fn nothing_found_is_said_in_the_prompt() {
+    let mut turn = turn(node());
+    let texts = counted_texts(retrieve(&mut turn, vec![hit("bad", 0.2)]));
+    assert!(texts[0].contains("Nothing found."), "{texts:?}");
+    one(&mut turn, Event::Counted(vec![20]));
+    let effects = turn.step(ended());
+    assert!(
+        matches!(&effects[0], Effect::Begin { citations: Some(none), warning: None } if none.is_empty())
+    );
+}
+
+#[test]
+fn without_a_knowledge_base_nothing_is_looked_up() {
+    let mut turn = turn(Node {
+        retrieval: None,
+        ..node()
+    });
+    let texts = counted_texts(one(&mut turn, Event::Start));
+    assert!(texts[0].contains("Be kind.<|im_end|>"), "{texts:?}");
+    one(&mut turn, Event::Counted(vec![20]));
+    let effects = turn.step(piece("x"));
+    assert!(matches!(
+        &effects[0],
+        Effect::Begin {
+            citations: None,
+            warning: None
+        }
+    ));
+}
+
+#[test]
+fn failed_retrieval_is_a_warning() {
+    let failed = || Event::RetrievalFailed {
+        reason: "the store is down".to_owned(),
+    };
+    for early in [true, false] {
+        let mut turn = turn(node());
+        one(&mut turn, Event::Start);
+        if !early {
+            one(&mut turn, Event::Embedded(vec![1.0]));
+        }
+        let texts = counted_texts(one(&mut turn, failed()));
+        assert!(!texts[0].contains("Nothing found."), "{texts:?}");
+        one(&mut turn, Event::Counted(vec![20]));
+        let effects = turn.step(piece("x"));
+        let Effect::Begin {
+            citations: None,
+            warning: Some(warning),
+        } = &effects[0]
+        else {
+            panic!("{effects:?}");
+        };
+        assert!(warning.contains("the store is down"), "{warning}");
+    }
+}
+
+#[test]
+fn failed_retrieval_is_503_where_it_is_required() {
+    let mut node = node();
+    node.retrieval.as_mut().unwrap().required = true;
+    let mut turn = turn(node);
+    one(&mut turn, Event::Start);
+    let effect = one(
+        &mut turn,
+        Event::RetrievalFailed {
+            reason: "the store is down".to_owned(),
+        },
+    );
+    assert!(
+        matches!(effect, Effect::Fail(error) if error.status == 503 && error.retry_after_seconds.is_some())
+    );
+    assert!(turn.step(piece("x")).is_empty());
+}
+
+#[test]
+fn passages_that_do_not_fit_stay_out() {
+    let mut turn = turn(node());
+    retrieve(
+        &mut turn,
+        vec![hit("best", 0.9), hit("long", 0.8), hit("short", 0.7)],
+    );
+    let texts = counted_texts(one(&mut turn, Event::Counted(vec![30, 40, 80, 30])));
+    assert!(texts[0].contains("short\n\nbest"), "{texts:?}");
+    assert!(!texts[0].contains("long"), "{texts:?}");
+}
+
+/// Counting apart is not the same as counting together; the last word has the whole prompt.
+#[test]
+fn passages_give_way_when_the_whole_is_too_long() {
+    let mut turn = turn(node());
+    retrieve(&mut turn, vec![hit("best", 0.9), hit("good", 0.8)]);
+    one(&mut turn, Event::Counted(vec![30, 10, 10]));
+    let texts = counted_texts(one(&mut turn, Event::Counted(vec![1200])));
+    assert!(
+        texts[0].contains("best") && !texts[0].contains("good"),
+        "{texts:?}"
+    );
+    let texts = counted_texts(one(&mut turn, Event::Counted(vec![1100])));
+    assert!(texts[0].contains("Nothing found."), "{texts:?}");
+    let effect = one(&mut turn, Event::Counted(vec![1050]));
+    let Effect::Fail(error) = effect else {
+        panic!("{effect:?}")
+    };
+    assert_eq!(error.code.as_deref(), Some("context_length_exceeded"));
+    assert!(
+        error.message.contains("1000") && error.message.contains("1050"),
+        "{}",
+        error.message
+    );
+}
+
+#[test]
+fn the_answer_is_no_longer_than_context_and_node_allow() {
+    for (fields, prompt_tokens, expected) in [
+        ("", 100, 300),
+        (r#","max_tokens":20"#, 100, 20),
+        (r#","max_completion_tokens":5000"#, 100, 300),
+        ("", 900, 100),
+    ] {
+        let node = Node {
+            retrieval: None,
+            ..node()
+        };
+        let mut turn = Turn::new(Arc::new(node), request(fields), 0).unwrap();
+        one(&mut turn, Event::Start);
+        let (_, tokens_max) = prompt_of(one(&mut turn, Event::Counted(vec![prompt_tokens])));
+        assert_eq!(tokens_max, expected, "{fields}");
+    }
+}
+
+#[test]
+fn a_failure_before_the_first_word_is_no_stream() {
+    let mut turn = turn(Node {
+        retrieval: None,
+        ..node()
+    });
+    one(&mut turn, Event::Start);
+    one(&mut turn, Event::Counted(vec![20]));
+    let busy = ApiError::too_many_requests(1);
+    assert_eq!(
+        turn.step(Event::Failed(busy.clone())),
+        [Effect::Stop, Effect::Fail(busy)]
+    );
+}
+
+#[test]
+fn whoever_leaves_frees_the_sequence() {
+    let mut generating = turn(Node {
+        retrieval: None,
+        ..node()
+    });
+    one(&mut generating, Event::Start);
+    one(&mut generating, Event::Counted(vec![20]));
+    assert_eq!(generating.step(Event::Cancelled), [Effect::Stop]);
+    assert!(generating.step(piece("x")).is_empty());
+    let mut early = turn(node());
+    one(&mut early, Event::Start);
+    assert!(early.step(Event::Cancelled).is_empty() && early.is_over());
+}
+
+#[test]
+fn tokens_that_do_not_exist_are_refused() {
+    let biased = request(r#","logit_bias":{"100":1}"#);
+    let error = Turn::new(Arc::new(node()), biased, 0).unwrap_err();
+    assert_eq!(error.param.as_deref(), Some("logit_bias"));
+}
+
+#[test]
+fn roles_the_template_refuses_are_the_callers_affair() {
+    let source = "{{ raise_exception('No.') }}";
+    let template = ChatTemplate::new(source, SpecialTokens::default()).unwrap();
+    let mut turn = turn(Node {
+        template,
+        retrieval: None,
+        ..node()
+    });
+    let effect = one(&mut turn, Event::Start);
+    assert!(
+        matches!(effect, Effect::Fail(error) if error.status == 400 && error.message.contains("No."))
+    );
+}
+
+/// Answers an effect in one of the ways the world may answer it.
+fn answer(effect: &Effect, choice: u8, number: u32) -> Option<Event> {
+    let failed = || Event::RetrievalFailed {
+        reason: "it is down".to_owned(),
+    };
+    Some(match (effect, choice % 4) {
+        (_, 3) => Event::Cancelled,
+        (Effect::Embed { .. } | Effect::Search { .. }, 0) => failed(),
+        (Effect::Embed { .. }, _) => Event::Embedded(vec![0.0]),
+        (Effect::Search { .. }, 1) => Event::Found(Vec::new()),
+        (Effect::Search { .. }, _) => Event::Found(vec![hit("a", 0.9), hit("b", 0.8)]),
+        (Effect::Count { .. }, 0) => Event::Failed(ApiError::internal("broken")),
+        (Effect::Count { texts }, _) => Event::Counted(vec![number % 2000; texts.len()]),
+        (Effect::Generate(_), 0) => Event::Failed(ApiError::internal("broken")),
+        (Effect::Generate(_), 1) => Event::PromptTooLong,
+        (Effect::Generate(_), _) => ended(),
+        _ => return None,
+    })
+}
+
+proptest! {
+    /// However the world answers, a turn ends once, within a bounded number of steps, and what it
+    /// generates fits the context.
+    #[test]
+    fn a_turn_always_ends_once(choices in prop::collection::vec((any::<u8>(), any::<u32>()), 20)) {
+        let mut turn = turn(node());
+        let mut ends = 0;
+        let mut cancelled = false;
+        let mut event = Event::Start;
+        for (choice, number) in choices {
+            cancelled |= event == Event::Cancelled;
+            let effects = turn.step(event.clone());
+            ends += effects.iter().filter(|effect| matches!(effect, Effect::Finish { .. } | Effect::Fail(_))).count();
+            if let Some(Effect::Generate(generation)) = effects.last() {
+                prop_assert!(generation.tokens_max >= 1 && generation.tokens_max <= 300);
+            }
+            event = effects.last().and_then(|effect| answer(effect, choice, number)).unwrap_or(Event::Cancelled);
+        }
+        prop_assert!(turn.is_over());
+        prop_assert!(ends <= 1);
+        prop_assert!(ends == 1 || cancelled);
+    }
+}

@@ -1,0 +1,115 @@
+//! Replies and chunks, byte for byte.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a helper that cannot go on is a failed test"
+)]
+
+use gaia_openai::chat::ChunkHead;
+use gaia_openai::{ChatChunk, ChatReply, Citation, FinishReason, Usage};
+
+fn head() -> ChunkHead {
+    ChunkHead {
+        id: "chatcmpl-1".to_owned(),
+        created: 7,
+        model: "m".to_owned(),
+        ..ChunkHead::default()
+    }
+}
+
+fn citation() -> Citation {
+    Citation {
+        document: "d".to_owned(),
+        chunk: 0,
+        heading: vec!["H".to_owned()],
+        score: 0.5,
+        start: 1,
+        end: 2,
+        text: "t".to_owned(),
+    }
+}
+
+#[track_caller]
+fn check(chunk: &ChatChunk, expected: &str) {
+    let json = serde_json::to_string(chunk).unwrap();
+    assert_eq!(json, expected);
+    assert_eq!(serde_json::from_str::<ChatChunk>(&json).unwrap(), *chunk);
+}
+
+const COMMON: &str = r#"{"id":"chatcmpl-1","object":"chat.completion.chunk","created":7,"model":"m","system_fingerprint":null,"choices":["#;
+
+#[test]
+fn a_stream() {
+    let head = head();
+    let choice = |delta: &str, reason: &str| {
+        format!(
+            r#"{COMMON}{{"index":0,"delta":{delta},"logprobs":null,"finish_reason":{reason}}}]}}"#
+        )
+    };
+    check(
+        &head.first(),
+        &choice(r#"{"role":"assistant","content":""}"#, "null"),
+    );
+    check(
+        &head.text("Hi".to_owned(), None),
+        &choice(r#"{"content":"Hi"}"#, "null"),
+    );
+    check(
+        &head.finish(FinishReason::Length),
+        &choice("{}", r#""length""#),
+    );
+}
+
+#[test]
+fn usage_is_null_until_the_last_chunk() {
+    let head = ChunkHead {
+        include_usage: true,
+        ..head()
+    };
+    let chunk = serde_json::to_string(&head.finish(FinishReason::Stop)).unwrap();
+    assert!(chunk.ends_with(r#""usage":null}"#), "{chunk}");
+    check(
+        &head.usage(Usage::new(5, 2, 9)),
+        &format!(
+            r#"{COMMON}],"usage":{{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7,"prompt_tokens_details":{{"cached_tokens":5}}}}}}"#
+        ),
+    );
+}
+
+#[test]
+fn citations_and_warning_come_first_and_once() {
+    let head = ChunkHead {
+        citations: Some(vec![citation()]),
+        warning: Some("w".to_owned()),
+        ..head()
+    };
+    let first = serde_json::to_value(head.first()).unwrap();
+    assert_eq!(first["choices"][0]["delta"]["citations"][0]["text"], "t");
+    assert_eq!(first["warning"], "w");
+    let next = serde_json::to_string(&head.text("x".to_owned(), None)).unwrap();
+    assert!(
+        !next.contains("citations") && !next.contains("warning"),
+        "{next}"
+    );
+}
+
+#[test]
+fn a_whole_reply() {
+    let head = ChunkHead {
+        citations: Some(Vec::new()),
+        ..head()
+    };
+    let reply = ChatReply::new(
+        &head,
+        "Hi".to_owned(),
+        None,
+        FinishReason::Stop,
+        Usage::new(1, 1, 0),
+    );
+    let json = serde_json::to_string(&reply).unwrap();
+    assert_eq!(
+        json,
+        r#"{"id":"chatcmpl-1","object":"chat.completion","created":7,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Hi","refusal":null,"citations":[]},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2,"prompt_tokens_details":{"cached_tokens":0}},"system_fingerprint":null}"#
+    );
+    assert_eq!(serde_json::from_str::<ChatReply>(&json).unwrap(), reply);
+}
