@@ -1,5 +1,7 @@
 //! The checks behind `gaia doctor`. Each looks and never changes anything.
 
+mod models;
+
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
@@ -83,7 +85,7 @@ pub fn examine(home: &Home, environment: &Environment) -> Vec<Finding> {
     let (config_finding, config) = configuration(home);
     let mut findings = vec![config_finding, key(home)];
     findings.extend(parts(environment));
-    findings.extend(models(&config, environment));
+    findings.extend(models::examine(&config, home, environment));
     findings.push(port(&config, running.as_ref()));
     findings.push(store(home, &config, running.as_ref()));
     findings.push(memory(running.is_some()));
@@ -159,6 +161,10 @@ fn parts(environment: &Environment) -> Vec<Finding> {
         Ok(path) => Finding::ok("application", path.display().to_string()),
         Err(error) => Finding::fail("application", error.to_string(), "make build"),
     });
+    findings.push(match wasmedge::find_store(environment) {
+        Ok(path) => Finding::ok("store program", path.display().to_string()),
+        Err(error) => Finding::fail("store program", error.to_string(), "make build"),
+    });
     if let (Ok(runtime), Ok(api_server)) = (runtime, api_server) {
         let compiled = aot::compiled_path(&environment.cache.join("aot"), &api_server, &runtime);
         findings.push(match compiled {
@@ -168,10 +174,6 @@ fn parts(environment: &Environment) -> Vec<Finding> {
         });
     }
     findings
-}
-
-fn models(_config: &Config, _environment: &Environment) -> Vec<Finding> {
-    Vec::new()
 }
 
 fn port(config: &Config, running: Option<&State>) -> Finding {

@@ -21,6 +21,8 @@ pub struct Environment {
     pub plugin: Option<PathBuf>,
     /// `GAIA_API_SERVER`: the `api-server.wasm` to run.
     pub api_server: Option<PathBuf>,
+    /// `GAIA_VECTOR_STORE`: the vector store's program.
+    pub store: Option<PathBuf>,
     /// `GAIA_MODELS`: the folder of the owner's model manifests, else `models` in the home.
     pub manifests: Option<PathBuf>,
     /// `GAIA_HUB` or `HF_ENDPOINT`: stands in for the public model hub.
@@ -69,6 +71,7 @@ impl Environment {
             wasmedge: path("GAIA_WASMEDGE"),
             plugin: path("GAIA_PLUGIN"),
             api_server: path("GAIA_API_SERVER"),
+            store: path("GAIA_VECTOR_STORE"),
             manifests: path("GAIA_MODELS"),
             hub: text("GAIA_HUB").or_else(|| text("HF_ENDPOINT")),
             log: text("GAIA_LOG"),

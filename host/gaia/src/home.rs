@@ -83,6 +83,11 @@ impl Home {
         self.root.join("log/worker.log")
     }
 
+    /// What the vector store writes.
+    pub fn store_log(&self) -> PathBuf {
+        self.root.join("log/store.log")
+    }
+
     /// The running node's state.
     pub fn state(&self) -> PathBuf {
         self.root.join("run/state.json")
@@ -96,11 +101,6 @@ impl Home {
     /// The only folder that the worker sees.
     pub fn worker(&self) -> PathBuf {
         self.root.join("run/worker")
-    }
-
-    /// True once `gaia init` has finished here.
-    pub fn is_initialised(&self) -> bool {
-        self.config().is_file() && self.keystore().is_file()
     }
 
     /// Makes the folders that are missing.

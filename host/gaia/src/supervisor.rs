@@ -6,6 +6,7 @@
 
 pub mod aot;
 pub mod backoff;
+pub mod child;
 pub mod daemon;
 pub mod front;
 pub mod lock;

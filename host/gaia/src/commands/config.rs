@@ -10,6 +10,7 @@ use crate::config::{Config, ConfigFile, KEYS, SetKeyError, find_key};
 use crate::exit::{Exit, failure};
 use crate::import::{Outcome, read_gaianet};
 use crate::supervisor::lock;
+use crate::supervisor::models::choice_file;
 use crate::terminal::Tint;
 
 const EXAMPLES: &str = "\
@@ -80,6 +81,10 @@ fn set(context: &Context, name: &str, text: &str) -> anyhow::Result<()> {
     file.set(name, text).map_err(usage)?;
     context.home.make_folders()?;
     file.write()?;
+    if name == "chat_model" {
+        // Setting it, to "auto" too, means to choose anew.
+        let _none_was_made = std::fs::remove_file(choice_file(&context.home));
+    }
     let config = file.config().map_err(|error| config_failure(&error))?;
     let shown = (find_key(name).map_err(usage)?.shown)(&config);
     context.terminal.answer(

@@ -40,6 +40,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
     let mut paths = vec![context.home.worker_log()];
     if !arguments.worker {
         paths.insert(0, context.home.log());
+        paths.push(context.home.store_log());
     }
     let mut out = Out {
         terminal: context.terminal,

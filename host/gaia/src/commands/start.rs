@@ -67,7 +67,10 @@ fn refuse_second(context: &Context) -> anyhow::Result<()> {
 
 fn prepare_parts(context: &Context, config: &Config) -> anyhow::Result<Prepared> {
     let terminal = context.terminal;
-    prepare(config, &context.home, &context.environment, &|line| terminal.note(line)).map_err(|error| {
+    prepare(config, &context.home, &context.environment, &|line| {
+        terminal.note(line)
+    })
+    .map_err(|error| {
         let message = chain(&error);
         match error {
             PrepareError::Compile(_) => failure(Exit::Failure, message),

@@ -263,7 +263,10 @@ mod tests {
             "api_keys = ['a bcdefgh']",
             &["api_keys: a key must have at least 8 characters and no spaces"],
         );
-        check("api_keys = ['1234567']", &["api_keys: a key must have at least 8 characters and no spaces"]);
+        check(
+            "api_keys = ['1234567']",
+            &["api_keys: a key must have at least 8 characters and no spaces"],
+        );
         check(
             "tls_cert = 'c.pem'",
             &["tls_key: missing; tls_cert alone is not enough"],

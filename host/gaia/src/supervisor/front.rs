@@ -56,19 +56,31 @@ impl Front {
         let (worker, watched) = watch::channel(None);
         let settings = settings(config);
         let is_tls = settings.tls.is_some();
-        let ingress = Ingress::bind(settings, watched).await.map_err(|error| match error {
-            StartError::Bind { ref source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
-                ListenError::Taken { port: config.port, owner: port_owner::find(config.port) }
-            }
-            other => ListenError::Refused(other),
-        })?;
+        let ingress = Ingress::bind(settings, watched)
+            .await
+            .map_err(|error| match error {
+                StartError::Bind { ref source, .. }
+                    if source.kind() == io::ErrorKind::AddrInUse =>
+                {
+                    ListenError::Taken {
+                        port: config.port,
+                        owner: port_owner::find(config.port),
+                    }
+                }
+                other => ListenError::Refused(other),
+            })?;
         let url = local_url(ingress.local_addr(), is_tls);
         let (shutdown, stop) = oneshot::channel::<()>();
         let serving = tokio::spawn(ingress.serve(async {
             // A dropped sender means the same as a message.
             let _either_way = stop.await;
         }));
-        Ok(Self { url, worker, shutdown: Some(shutdown), serving })
+        Ok(Self {
+            url,
+            worker,
+            shutdown: Some(shutdown),
+            serving,
+        })
     }
 
     /// Where clients on this machine reach it.
@@ -93,7 +105,10 @@ impl Front {
 
 fn upstream(worker: &Service) -> Option<Worker> {
     let address = worker.url.strip_prefix("http://")?.parse().ok()?;
-    Some(Worker { address, key: ApiKey::new(worker.key.as_str()) })
+    Some(Worker {
+        address,
+        key: ApiKey::new(worker.key.as_str()),
+    })
 }
 
 /// The URL for clients on this machine, whatever address it listens on.
@@ -113,11 +128,17 @@ fn settings(config: &Config) -> gaia_ingress::Config {
     });
     let seconds = |seconds: u32| Duration::from_secs(seconds.into());
     // What waits for a turn waits in the worker, which knows the engine's state.
-    let requests_running_max = config.requests_running_max.saturating_add(config.queue_len_max);
+    let requests_running_max = config
+        .requests_running_max
+        .saturating_add(config.queue_len_max);
     gaia_ingress::Config {
         listen: SocketAddr::new(config.host, config.port),
         tls,
-        api_keys: config.api_keys.iter().map(|key| ApiKey::new(key.reveal())).collect(),
+        api_keys: config
+            .api_keys
+            .iter()
+            .map(|key| ApiKey::new(key.reveal()))
+            .collect(),
         hosts: config.hosts_allowed.clone(),
         origins: config.cors_origins.clone(),
         limits: Limits {
@@ -150,18 +171,32 @@ mod tests {
     async fn a_taken_port_names_its_owner() {
         let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = other.local_addr().unwrap().port();
-        let config = Config { port, ..Config::default() };
+        let config = Config {
+            port,
+            ..Config::default()
+        };
         let error = Front::open(&config).await.unwrap_err().to_string();
         let own = format!("(process {})", std::process::id());
-        assert!(error.contains(&format!("port {port} is taken by")), "{error}");
+        assert!(
+            error.contains(&format!("port {port} is taken by")),
+            "{error}"
+        );
         assert!(error.contains(&own), "{error}");
     }
 
     #[tokio::test]
     async fn a_free_port_is_told_and_given_back() {
-        let config = Config { port: 0, ..Config::default() };
+        let config = Config {
+            port: 0,
+            ..Config::default()
+        };
         let mut front = Front::open(&config).await.unwrap();
-        let address: SocketAddr = front.url().strip_prefix("http://").unwrap().parse().unwrap();
+        let address: SocketAddr = front
+            .url()
+            .strip_prefix("http://")
+            .unwrap()
+            .parse()
+            .unwrap();
         assert_ne!(address.port(), 0);
         front.drain().await;
         std::net::TcpListener::bind(address).unwrap();

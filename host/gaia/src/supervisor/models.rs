@@ -32,7 +32,10 @@ pub enum ChooseModelError {
         path: PathBuf,
     },
     /// No such model.
-    #[error("{key} is `{name}`, which is no model known here{}", suggestion(nearest))]
+    #[error(
+        "{key} is `{name}`, which is no model known here{}",
+        suggestion(nearest)
+    )]
     Unknown {
         /// The key.
         key: &'static str,
@@ -97,8 +100,14 @@ impl Shelf {
     pub fn open(home: &Home, environment: &Environment) -> Self {
         let mut settings = Settings::new(environment.cache.join("models"));
         settings.hub = environment.hub.clone();
-        let folder = environment.manifests.clone().unwrap_or_else(|| home.root().join("models"));
-        Self { catalogue: Catalogue::with_folder(&folder), library: Library::new(settings) }
+        let folder = environment
+            .manifests
+            .clone()
+            .unwrap_or_else(|| home.root().join("models"));
+        Self {
+            catalogue: Catalogue::with_folder(&folder),
+            library: Library::new(settings),
+        }
     }
 
     /// Fetches `manifest` if it is not here; shows a bar and gives the file.
@@ -109,15 +118,21 @@ impl Shelf {
 
     /// The known model called `name`; the error suggests one like it.
     pub fn find(&self, key: &'static str, name: &str) -> Result<&Manifest, ChooseModelError> {
-        self.catalogue.find(name).ok_or_else(|| ChooseModelError::Unknown {
-            key,
-            name: name.to_owned(),
-            nearest: self.nearest(name),
-        })
+        self.catalogue
+            .find(name)
+            .ok_or_else(|| ChooseModelError::Unknown {
+                key,
+                name: name.to_owned(),
+                nearest: self.nearest(name),
+            })
     }
 
     fn nearest(&self, name: &str) -> Option<String> {
-        let names = self.catalogue.manifests.iter().map(|manifest| &manifest.name);
+        let names = self
+            .catalogue
+            .manifests
+            .iter()
+            .map(|manifest| &manifest.name);
         names
             .map(|known| (strsim::jaro_winkler(known, &name.to_lowercase()), known))
             .filter(|(similarity, _)| *similarity > 0.7)
@@ -183,8 +198,16 @@ fn named(
         if !path.is_file() {
             return Err(ChooseModelError::NoSuchFile { key, path });
         }
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        return Ok(ModelInUse { name, reason: reason.to_owned(), file: path });
+        let name = path
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        return Ok(ModelInUse {
+            name,
+            reason: reason.to_owned(),
+            file: path,
+        });
     }
     let manifest = shelf.find(key, wanted)?;
     if manifest.kind != kind {
@@ -195,7 +218,11 @@ fn named(
 }
 
 fn in_use(manifest: &Manifest, reason: &str, file: PathBuf) -> ModelInUse {
-    ModelInUse { name: manifest.name.clone(), reason: reason.to_owned(), file }
+    ModelInUse {
+        name: manifest.name.clone(),
+        reason: reason.to_owned(),
+        file,
+    }
 }
 
 fn is_url(wanted: &str) -> bool {
@@ -203,26 +230,32 @@ fn is_url(wanted: &str) -> bool {
 }
 
 fn is_path(wanted: &str) -> bool {
-    wanted.contains('/') || Path::new(wanted).extension().is_some_and(|end| end == "gguf")
+    wanted.contains('/')
+        || Path::new(wanted)
+            .extension()
+            .is_some_and(|end| end == "gguf")
 }
 
 /// A manifest for a file that only its address describes. The address is part of the file's name
 /// here, so that two files of one name do not take each other's place.
-fn manifest_of_url(
-    key: &'static str,
-    url: &str,
-    kind: Kind,
-) -> Result<Manifest, ChooseModelError> {
+fn manifest_of_url(key: &'static str, url: &str, kind: Kind) -> Result<Manifest, ChooseModelError> {
     let path = url.split(['?', '#']).next().unwrap_or(url);
     let file = path.rsplit('/').next().unwrap_or_default();
     let is_safe = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    let Some(stem) = file.strip_suffix(".gguf").filter(|stem| {
-        !stem.is_empty() && !stem.starts_with('.') && stem.chars().all(is_safe)
-    }) else {
-        return Err(ChooseModelError::NoFileName { key, url: url.to_owned() });
+    let Some(stem) = file
+        .strip_suffix(".gguf")
+        .filter(|stem| !stem.is_empty() && !stem.starts_with('.') && stem.chars().all(is_safe))
+    else {
+        return Err(ChooseModelError::NoFileName {
+            key,
+            url: url.to_owned(),
+        });
     };
-    let digest: String =
-        Sha256::digest(url).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let digest: String = Sha256::digest(url)
+        .iter()
+        .take(4)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     Ok(Manifest {
         name: stem.to_owned(),
         kind,
@@ -236,7 +269,9 @@ fn manifest_of_url(
         quantisation: String::new(),
         memory_bytes: 0,
         auto: false,
-        sources: vec![Source::Url { url: url.to_owned() }],
+        sources: vec![Source::Url {
+            url: url.to_owned(),
+        }],
     })
 }
 
@@ -289,9 +324,9 @@ fn reason(choice: &Choice) -> String {
     match choice.passed.len() {
         0 => "chosen automatically: the best one known".to_owned(),
         1 => "chosen automatically: the one better model does not fit or cannot be had".to_owned(),
-        count => format!(
-            "chosen automatically: {count} better models do not fit or cannot be had now"
-        ),
+        count => {
+            format!("chosen automatically: {count} better models do not fit or cannot be had now")
+        }
     }
 }
 
@@ -312,7 +347,11 @@ mod tests {
 
     fn check_url(url: &str, expected: Option<&str>) {
         let got = manifest_of_url("chat_model", url, Kind::Chat).ok();
-        assert_eq!(got.as_ref().map(|manifest| manifest.name.as_str()), expected, "{url}");
+        assert_eq!(
+            got.as_ref().map(|manifest| manifest.name.as_str()),
+            expected,
+            "{url}"
+        );
         if let Some(manifest) = got {
             assert!(manifest.file.starts_with(&manifest.name) && manifest.file.ends_with(".gguf"));
         }
@@ -331,7 +370,10 @@ mod tests {
     fn shelf(folder: &Path) -> (Shelf, Home) {
         let home = Home::new(folder).unwrap();
         home.make_folders().unwrap();
-        let environment = Environment { cache: folder.to_owned(), ..Environment::default() };
+        let environment = Environment {
+            cache: folder.to_owned(),
+            ..Environment::default()
+        };
         (Shelf::open(&home, &environment), home)
     }
 
@@ -343,10 +385,22 @@ mod tests {
             let error = named(&shelf, "chat_model", wanted, Kind::Chat, &|_| {}).unwrap_err();
             assert_eq!(error.to_string(), expected);
         };
-        check("quen3-1.7b", "chat_model is `quen3-1.7b`, which is no model known here; did you mean `qwen3-1.7b`?");
-        check("xyzzy", "chat_model is `xyzzy`, which is no model known here; `gaia model list` shows them");
-        check("all-minilm-l6-v2", "chat_model is `all-minilm-l6-v2`, which is a model for embedding");
-        check("/nonexistent/m.gguf", "chat_model is `/nonexistent/m.gguf`, and there is no such file");
+        check(
+            "quen3-1.7b",
+            "chat_model is `quen3-1.7b`, which is no model known here; did you mean `qwen3-1.7b`?",
+        );
+        check(
+            "xyzzy",
+            "chat_model is `xyzzy`, which is no model known here; `gaia model list` shows them",
+        );
+        check(
+            "all-minilm-l6-v2",
+            "chat_model is `all-minilm-l6-v2`, which is a model for embedding",
+        );
+        check(
+            "/nonexistent/m.gguf",
+            "chat_model is `/nonexistent/m.gguf`, and there is no such file",
+        );
     }
 
     #[test]
@@ -356,7 +410,10 @@ mod tests {
         let manifest = shelf.catalogue.find("smollm2-135m-instruct").unwrap();
         let path = shelf.library.path(manifest);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::File::create(&path).unwrap().set_len(manifest.size_bytes).unwrap();
+        fs::File::create(&path)
+            .unwrap()
+            .set_len(manifest.size_bytes)
+            .unwrap();
         write_private(&choice_file(&home), b"smollm2-135m-instruct\n").unwrap();
         let said = std::cell::Cell::new(false);
         let chosen = automatic(&shelf, &home, &|_| said.set(true)).unwrap();

@@ -21,6 +21,8 @@ pub struct Prepared {
     pub module: PathBuf,
     /// True if `module` is compiled.
     pub is_compiled: bool,
+    /// The vector store's program.
+    pub store: PathBuf,
     /// The model files.
     pub models: Models,
 }
@@ -49,6 +51,11 @@ pub fn prepare(
     let wasmedge = wasmedge::find_wasmedge(environment)?;
     let plugin = wasmedge::find_plugin(environment)?;
     let api_server = wasmedge::find_api_server(environment)?;
+    let store = match config.store_url.is_empty() {
+        true => wasmedge::find_store(environment)?,
+        // Not needed: the store is somewhere else.
+        false => PathBuf::new(),
+    };
     let models = models::ensure(config, home, environment, say)?;
     let (module, is_compiled) = compiled(&wasmedge, api_server, environment, say)?;
     Ok(Prepared {
@@ -56,6 +63,7 @@ pub fn prepare(
         plugin,
         module,
         is_compiled,
+        store,
         models,
     })
 }

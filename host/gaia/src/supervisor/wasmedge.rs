@@ -182,6 +182,15 @@ pub fn find_api_server(environment: &Environment) -> Result<PathBuf, FindPartErr
     )
 }
 
+/// The vector store's program.
+pub fn find_store(environment: &Environment) -> Result<PathBuf, FindPartError> {
+    find_beside(
+        "gaia-vector-store",
+        "GAIA_VECTOR_STORE",
+        environment.store.as_deref(),
+    )
+}
+
 fn find_beside(
     name: &'static str,
     variable: &'static str,

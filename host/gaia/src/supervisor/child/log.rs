@@ -1,4 +1,4 @@
-//! What the worker writes: into a file of bounded size, and its last lines kept for messages.
+//! What a child writes: into a file of bounded size, and its last lines kept for messages.
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
@@ -14,7 +14,7 @@ const LAST_LINES_MAX: usize = 12;
 
 /// A log that several readers of output share.
 #[derive(Debug, Clone)]
-pub struct WorkerLog(Arc<Mutex<Inner>>);
+pub struct ChildLog(Arc<Mutex<Inner>>);
 
 #[derive(Debug)]
 struct Inner {
@@ -24,7 +24,7 @@ struct Inner {
     last: VecDeque<String>,
 }
 
-impl WorkerLog {
+impl ChildLog {
     /// Opens the log at `path`, appending.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = append(path)?;
@@ -56,7 +56,7 @@ impl WorkerLog {
             .join("\n")
     }
 
-    /// Forgets the lines kept for messages: a new worker starts.
+    /// Forgets the lines kept for messages: a new child starts.
     pub fn forget(&self) {
         self.0
             .lock()
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn keeps_the_last_lines() {
         let folder = tempfile::tempdir().unwrap();
-        let log = WorkerLog::open(&folder.path().join("worker.log")).unwrap();
+        let log = ChildLog::open(&folder.path().join("child.log")).unwrap();
         for number in 0..=LAST_LINES_MAX {
             log.write(&number.to_string());
         }
@@ -114,9 +114,9 @@ mod tests {
     #[test]
     fn the_file_has_a_maximum() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("worker.log");
+        let path = folder.path().join("child.log");
         fs::write(&path, vec![b'x'; FILE_BYTES_MAX as usize - 3]).unwrap();
-        let log = WorkerLog::open(&path).unwrap();
+        let log = ChildLog::open(&path).unwrap();
         log.write("ab");
         log.write("c");
         assert_eq!(fs::read(&path).unwrap(), b"c\n");

@@ -1,0 +1,85 @@
+//! From the configuration to the worker's command line and settings file.
+
+use std::path::PathBuf;
+
+use super::{NodeError, NodePlan};
+use crate::home::write_private;
+use crate::password::random_hex;
+use crate::supervisor::child::ChildPlan;
+use crate::supervisor::state::Service;
+use crate::supervisor::worker::{
+    GraphOptions, Preload, SETTINGS_FILE, Surroundings, WorkerPlan, worker_settings,
+};
+
+/// How to start the worker, and the key it will ask for.
+#[derive(Debug, Clone)]
+pub struct WorkerChild {
+    /// Its process.
+    pub plan: ChildPlan,
+    /// Its key.
+    pub key: String,
+}
+
+/// Writes the worker's settings and says how to start it.
+pub fn worker_child(plan: &NodePlan, store: &Service) -> Result<WorkerChild, NodeError> {
+    const TEMPLATE_FILE: &str = "chat-template.jinja";
+    let (config, prepared) = (plan.config, plan.prepared);
+    let folder = plan.home.worker();
+    let key = random_hex::<32>().map_err(NodeError::Random)?;
+    if !config.chat_template.is_empty() {
+        // The worker sees only its own folder.
+        let path = PathBuf::from(&config.chat_template);
+        let text =
+            std::fs::read(&path).map_err(|source| NodeError::ChatTemplate { path, source })?;
+        write_private(&folder.join(TEMPLATE_FILE), &text)?;
+    }
+    let around = Surroundings {
+        store,
+        worker_key: &key,
+        node_id: plan.node_id,
+        chat_name: &prepared.models.chat.name,
+        embedding_name: prepared
+            .models
+            .embedding
+            .as_ref()
+            .map(|model| model.name.as_str()),
+        chat_template: (!config.chat_template.is_empty()).then_some(TEMPLATE_FILE),
+    };
+    write_private(
+        &folder.join(SETTINGS_FILE),
+        worker_settings(config, &around).as_bytes(),
+    )?;
+    let options: &[&str] = if prepared.is_compiled {
+        prepared.wasmedge.aot_options()
+    } else {
+        &[]
+    };
+    let plan = WorkerPlan {
+        command: prepared.wasmedge.command.clone(),
+        options: options.iter().map(|option| (*option).to_owned()).collect(),
+        module: prepared.module.clone(),
+        plugin: prepared.plugin.clone(),
+        folder,
+        preloads: preloads(plan),
+        environment: plan.environment.for_worker.clone(),
+    };
+    Ok(WorkerChild {
+        plan: plan.child(),
+        key,
+    })
+}
+
+fn preloads(plan: &NodePlan) -> Vec<Preload> {
+    let models = &plan.prepared.models;
+    let mut preloads = vec![Preload {
+        graph: "default",
+        file: models.chat.file.clone(),
+        options: GraphOptions::chat(plan.config),
+    }];
+    preloads.extend(models.embedding.as_ref().map(|model| Preload {
+        graph: "embedding",
+        file: model.file.clone(),
+        options: GraphOptions::embedding(plan.config),
+    }));
+    preloads
+}
