@@ -93,7 +93,10 @@ impl Answer {
                     self.timing.end(usage);
                     Event::Ended { reason, usage }
                 }
-                Err(error) => self.failed(error),
+                Err(error) => {
+                    self.timing.failed();
+                    self.failed(error)
+                }
             };
             let effects = self.turn.step(event);
             self.send(effects);
@@ -154,6 +157,7 @@ impl Answer {
             .model
             .start(generation)
             .map_err(|error| self.failed(error))?;
+        self.timing.begun();
         self.generating = Some(Generating {
             session,
             _pass: pass,

@@ -189,6 +189,7 @@ impl Models {
             running_max: options.requests_running_max,
             queue_len_max: options.queue_len_max,
             embedding: false,
+            as_stock: options.stock_engine,
         })?;
         let embedding = Model::open(&LoadSettings {
             graph: &options.embedding_graph,
@@ -197,6 +198,7 @@ impl Models {
             running_max: options.requests_running_max,
             queue_len_max: options.queue_len_max,
             embedding: true,
+            as_stock: options.stock_engine,
         })?;
         let chat = match chat {
             Some(model) => Some(Chat {

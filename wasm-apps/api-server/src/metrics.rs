@@ -1,6 +1,6 @@
 //! What the server counts, and how Prometheus reads it.
 //!
-//! Names follow vLLM's where it has one, with `gaia:` before them. Counting is a few integer additions: nothing is
+//! Names follow vLLM's where it has one, with `gaia_` for `vllm:`. Counting is a few integer additions: nothing is
 //! allocated and no label comes from a request, so no caller can grow this.
 
 use std::fmt::Write as _;
@@ -126,22 +126,22 @@ impl Metrics {
             line(out, name, value);
         };
         gauge(
-            "gaia:num_requests_running",
+            "gaia_requests_running",
             "Requests the models work on.",
             gauges.running as f64,
         );
         gauge(
-            "gaia:num_requests_waiting",
+            "gaia_requests_waiting",
             "Requests in the queue.",
             gauges.waiting as f64,
         );
         gauge(
-            "gaia:ready",
+            "gaia_ready",
             "1 when the models are loaded.",
             f64::from(u8::from(gauges.ready)),
         );
         gauge(
-            "gaia:uptime_seconds",
+            "gaia_uptime_seconds",
             "Seconds since the start.",
             gauges.uptime.as_secs_f64().round(),
         );
@@ -150,22 +150,22 @@ impl Metrics {
     fn write_counters(&self, out: &mut String) {
         head(
             out,
-            "gaia:http_responses_total",
+            "gaia_http_responses_total",
             "counter",
             "Responses by class of status.",
         );
         for (class, counter) in self.responses.iter().enumerate() {
-            let name = format!("gaia:http_responses_total{{class=\"{}xx\"}}", class + 1);
+            let name = format!("gaia_http_responses_total{{class=\"{}xx\"}}", class + 1);
             line(out, &name, counter.get());
         }
         head(
             out,
-            "gaia:retrievals_total",
+            "gaia_retrievals_total",
             "counter",
             "Look-ups in the store by outcome.",
         );
         for (outcome, counter) in ["hits", "nothing", "failed"].iter().zip(&self.retrievals) {
-            let name = format!("gaia:retrievals_total{{outcome=\"{outcome}\"}}");
+            let name = format!("gaia_retrievals_total{{outcome=\"{outcome}\"}}");
             line(out, &name, counter.get());
         }
         let mut counter = |name: &str, help: &str, counter: &Counter| {
@@ -173,32 +173,32 @@ impl Metrics {
             line(out, name, counter.get());
         };
         counter(
-            "gaia:refused_total",
+            "gaia_refused_total",
             "Requests refused because the queue was full.",
             &self.refused_queue_full,
         );
         counter(
-            "gaia:aborted_total",
+            "gaia_aborted_total",
             "Answers whose client went away.",
             &self.aborted,
         );
         counter(
-            "gaia:prompt_tokens_total",
+            "gaia_prompt_tokens_total",
             "Tokens of prompts.",
             &self.prompt_tokens,
         );
         counter(
-            "gaia:prompt_tokens_cached_total",
+            "gaia_prompt_tokens_cached_total",
             "Prompt tokens found in the cache.",
             &self.cached_tokens,
         );
         counter(
-            "gaia:generation_tokens_total",
+            "gaia_generation_tokens_total",
             "Tokens generated.",
             &self.generation_tokens,
         );
         counter(
-            "gaia:embedding_tokens_total",
+            "gaia_embedding_tokens_total",
             "Tokens embedded.",
             &self.embedding_tokens,
         );
@@ -209,42 +209,42 @@ impl Metrics {
             histogram.write(out, name, help);
         };
         histogram(
-            "gaia:request_queue_time_seconds",
+            "gaia_request_queue_time_seconds",
             "Waiting for a place.",
             &self.queue,
         );
         histogram(
-            "gaia:query_embedding_time_seconds",
+            "gaia_query_embedding_time_seconds",
             "Embedding a query.",
             &self.query_embedding,
         );
         histogram(
-            "gaia:retrieval_time_seconds",
+            "gaia_retrieval_time_seconds",
             "Asking the store.",
             &self.retrieval,
         );
         histogram(
-            "gaia:time_to_first_token_seconds",
+            "gaia_time_to_first_token_seconds",
             "From the request to its first token.",
             &self.time_to_first_token,
         );
         histogram(
-            "gaia:inter_token_latency_seconds",
+            "gaia_inter_token_latency_seconds",
             "Between two pieces of an answer.",
             &self.inter_token,
         );
         histogram(
-            "gaia:request_prefill_time_seconds",
+            "gaia_request_prefill_time_seconds",
             "Reading the prompt.",
             &self.prefill,
         );
         histogram(
-            "gaia:request_decode_time_seconds",
+            "gaia_request_decode_time_seconds",
             "From the first token to the last.",
             &self.decode,
         );
         histogram(
-            "gaia:e2e_request_latency_seconds",
+            "gaia_e2e_request_latency_seconds",
             "From the request to the end of its answer.",
             &self.end_to_end,
         );
@@ -272,12 +272,12 @@ mod tests {
         }
         let text = metrics.text(Gauges::default());
         for expected in [
-            "gaia:request_queue_time_seconds_bucket{le=\"0.001\"} 1\n",
-            "gaia:request_queue_time_seconds_bucket{le=\"0.0025\"} 3\n",
-            "gaia:request_queue_time_seconds_bucket{le=\"300\"} 3\n",
-            "gaia:request_queue_time_seconds_bucket{le=\"+Inf\"} 4\n",
-            "gaia:request_queue_time_seconds_count 4\n",
-            "gaia:request_queue_time_seconds_sum 1000.0045\n",
+            "gaia_request_queue_time_seconds_bucket{le=\"0.001\"} 1\n",
+            "gaia_request_queue_time_seconds_bucket{le=\"0.0025\"} 3\n",
+            "gaia_request_queue_time_seconds_bucket{le=\"300\"} 3\n",
+            "gaia_request_queue_time_seconds_bucket{le=\"+Inf\"} 4\n",
+            "gaia_request_queue_time_seconds_count 4\n",
+            "gaia_request_queue_time_seconds_sum 1000.0045\n",
         ] {
             assert!(text.contains(expected), "{expected} not in\n{text}");
         }
@@ -290,8 +290,8 @@ mod tests {
         metrics.responded(999);
         metrics.retrieved(Retrieval::Failed);
         let text = metrics.text(Gauges::default());
-        assert!(text.contains("gaia:http_responses_total{class=\"2xx\"} 1\n"));
-        assert!(text.contains("gaia:retrievals_total{outcome=\"failed\"} 1\n"));
+        assert!(text.contains("gaia_http_responses_total{class=\"2xx\"} 1\n"));
+        assert!(text.contains("gaia_retrievals_total{outcome=\"failed\"} 1\n"));
         for line in text.lines() {
             let sample = line.rsplit_once(' ').map(|(_, value)| value.parse::<f64>());
             assert!(

@@ -12,6 +12,10 @@ use std::time::Duration;
 
 use gaia_prompt::RagPolicy;
 
+#[cfg_attr(
+    not(target_os = "wasi"),
+    expect(unused_imports, reason = "main reads them, which is for WasmEdge")
+)]
 pub(crate) use table::{command, read};
 
 /// A key that never shows in logs.
@@ -50,6 +54,7 @@ pub(crate) struct Options {
     pub(crate) embedding_graph: String,
     pub(crate) chat_name: Option<String>,
     pub(crate) embedding_name: Option<String>,
+    pub(crate) stock_engine: bool,
     pub(crate) ctx_size: Option<u32>,
     pub(crate) n_predict_max: Option<u32>,
     pub(crate) system_prompt: Option<String>,
@@ -85,6 +90,7 @@ impl Default for Options {
             embedding_graph: "embedding".to_owned(),
             chat_name: None,
             embedding_name: None,
+            stock_engine: false,
             ctx_size: None,
             n_predict_max: None,
             system_prompt: None,

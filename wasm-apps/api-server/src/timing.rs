@@ -14,7 +14,7 @@ pub(crate) struct Timing {
     entered: Option<Instant>,
     first: Option<Instant>,
     last: Instant,
-    over: bool,
+    generating: bool,
 }
 
 impl Timing {
@@ -26,7 +26,7 @@ impl Timing {
             entered: None,
             first: None,
             last: now,
-            over: false,
+            generating: false,
         }
     }
 
@@ -35,6 +35,16 @@ impl Timing {
         let now = Instant::now();
         self.app.metrics.queue.observe(now - self.started);
         self.entered = Some(now);
+    }
+
+    /// The engine took the request.
+    pub(crate) fn begun(&mut self) {
+        self.generating = true;
+    }
+
+    /// The engine gave up.
+    pub(crate) fn failed(&mut self) {
+        self.generating = false;
     }
 
     /// A piece of the answer came.
@@ -68,14 +78,13 @@ impl Timing {
         if let Some(first) = self.first {
             metrics.decode.observe(self.last - first);
         }
-        self.over = true;
+        self.generating = false;
     }
 }
 
 impl Drop for Timing {
     fn drop(&mut self) {
-        // Refused before it got a place: nothing was begun.
-        if !self.over && self.entered.is_some() {
+        if self.generating {
             self.app.metrics.aborted.add(1);
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gaia_chat::Generation;
 use gaia_openai::completion::Prompt;
 
-use super::nn::{Contexts, OUTPUT_FACTS, OUTPUT_TOKENS};
+use super::nn::{Contexts, OUTPUT_DETOKENIZED, OUTPUT_FACTS, OUTPUT_TOKENS};
 use super::session::Session;
 use super::{Engine, Facts, InferenceError, settings};
 use crate::admission::Gate;
@@ -29,6 +29,7 @@ pub(crate) struct LoadSettings<'a> {
     pub(crate) running_max: usize,
     pub(crate) queue_len_max: usize,
     pub(crate) embedding: bool,
+    pub(crate) as_stock: bool,
 }
 
 /// Why a model could not be opened.
@@ -62,7 +63,8 @@ impl Model {
             wanted.embedding,
         ))?;
         let output = context.output(OUTPUT_FACTS);
-        let (engine, facts) = Facts::read(output.as_deref().ok(), wanted.ctx_size);
+        let known = output.as_deref().ok().filter(|_| !wanted.as_stock);
+        let (engine, facts) = Facts::read(known, wanted.ctx_size);
         drop(context);
         let running_max = match engine {
             Engine::Gaia => wanted.running_max,
@@ -105,6 +107,14 @@ impl Model {
             ids.remove(0);
         }
         Ok(ids)
+    }
+
+    /// The text of token ids.
+    pub(crate) fn detokenize(&self, tokens: &[u32]) -> Result<String, InferenceError> {
+        let mut context = self.contexts.lease()?;
+        context.set_tokens(tokens)?;
+        let bytes = context.output(OUTPUT_DETOKENIZED)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// How many tokens a text has; on the stock plugin, which does not tell, more likely too many than too few.

@@ -86,7 +86,10 @@ impl Work {
 
     async fn step(&mut self) -> Result<Step, Failure> {
         let step = self.generating.session.next().await;
-        let step = step.map_err(|error| refused(error, "prompt", &self.request.sampling))?;
+        let step = step.map_err(|error| {
+            self.timing.failed();
+            refused(error, "prompt", &self.request.sampling)
+        })?;
         match &step {
             Step::Piece(_) => self.timing.piece(),
             Step::End { usage, .. } => {
@@ -116,6 +119,12 @@ impl Work {
     fn echo(&self) -> String {
         match self.request.prompts.get(self.index) {
             Some(Prompt::Text(text)) if self.request.echo => text.clone(),
+            // What has been generated from them can be written, so they can.
+            Some(Prompt::Tokens(tokens)) if self.request.echo => {
+                let chat = self.app.chat(None).ok();
+                chat.and_then(|chat| chat.model.detokenize(tokens).ok())
+                    .unwrap_or_default()
+            }
             _ => String::new(),
         }
     }
@@ -185,6 +194,7 @@ async fn start(
     timing.entered();
     let session = model.start(&wanted);
     let session = session.map_err(|error| refused(error, "prompt", &request.sampling))?;
+    timing.begun();
     let generating = Generating {
         session,
         _pass: pass,

@@ -2,11 +2,13 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use gaia_openai::{EmbeddingReply, EmbeddingRequest};
+use gaia_openai::embedding::EmbeddingInput;
+use gaia_openai::{ApiError, EmbeddingReply, EmbeddingRequest};
 
 use super::{Sent, Shared, json};
 use crate::answer::enter;
 use crate::failure::{Failure, from_inference};
+use crate::inference::{InferenceError, Model};
 
 pub(super) async fn create(State(app): Shared, Sent(body): Sent) -> Result<Response, Failure> {
     let request = EmbeddingRequest::parse(&body, &app.limits)?;
@@ -16,7 +18,7 @@ pub(super) async fn create(State(app): Shared, Sent(body): Sent) -> Result<Respo
     }
     let _pass = enter(&app, model).await?;
     let embedded = model.embed(&request.input).await;
-    let embedded = embedded.map_err(|error| from_inference(error, "input", None))?;
+    let embedded = embedded.map_err(|error| refused(model, &request.input, error))?;
     app.metrics.embedding_tokens.add(embedded.tokens.into());
     let reply = EmbeddingReply::new(
         &model.id,
@@ -25,4 +27,28 @@ pub(super) async fn create(State(app): Shared, Sent(body): Sent) -> Result<Respo
         embedded.tokens,
     );
     Ok(json(&reply))
+}
+
+// An input that is too long is told with its length, where the engine counts tokens.
+fn refused(model: &Model, input: &EmbeddingInput, error: InferenceError) -> ApiError {
+    if error != InferenceError::PromptTooLong {
+        return from_inference(error, "input", None);
+    }
+    let longest = match input {
+        EmbeddingInput::Texts(texts) => {
+            let counts = texts
+                .iter()
+                .filter_map(|text| model.count_tokens(text).ok());
+            counts.max()
+        }
+        EmbeddingInput::Tokens(lists) => {
+            let longest = lists.iter().map(Vec::len).max();
+            longest.and_then(|len| u32::try_from(len).ok())
+        }
+    };
+    let context = model.facts.n_ctx;
+    match longest.filter(|longest| *longest > context) {
+        Some(longest) => ApiError::context_length_exceeded("input", context, longest, 0),
+        None => from_inference(error, "input", None),
+    }
 }
