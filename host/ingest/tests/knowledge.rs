@@ -347,10 +347,7 @@ fn killed_at_random_points_nothing_is_lost_or_doubled() {
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
-        interrupted += usize::from(kill_while_adding(
-            &setting,
-            Duration::from_millis(20 + random % 180),
-        ));
+        interrupted += usize::from(kill_while_adding(&setting, random as usize));
     }
     assert!(
         interrupted >= 3,
@@ -360,20 +357,24 @@ fn killed_at_random_points_nothing_is_lost_or_doubled() {
     setting.check_whole();
 }
 
-/// Gives whether the process was still at work when it was killed.
-fn kill_while_adding(setting: &Setting, after: Duration) -> bool {
+/// Kills the process after some embeddings and some milliseconds. Gives whether it was still at work.
+fn kill_while_adding(setting: &Setting, random: usize) -> bool {
     let folder = setting.folder.path().display();
     let task = format!(
         "{}|{}|{folder}",
         setting.worker.endpoint.url, setting.store.endpoint.url
     );
+    let texts = setting.worker.embedded() + random % 90;
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["child_that_adds", "--exact"])
         .env("GAIA_INGEST_CHILD", task)
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    thread::sleep(after);
+    while setting.worker.embedded() < texts && child.try_wait().unwrap().is_none() {
+        thread::sleep(Duration::from_millis(1));
+    }
+    thread::sleep(Duration::from_millis((random / 90 % 30) as u64));
     child.kill().unwrap();
     !child.wait().unwrap().success()
 }
