@@ -74,7 +74,12 @@ pub(crate) fn missing_cpu_features() -> Vec<&'static str> {
             ("F16C", std::arch::is_x86_feature_detected!("f16c")),
             ("BMI2", std::arch::is_x86_feature_detected!("bmi2")),
         ];
-        missing.extend(present.iter().filter(|(_, has)| !has).map(|(name, _)| *name));
+        missing.extend(
+            present
+                .iter()
+                .filter(|(_, has)| !has)
+                .map(|(name, _)| *name),
+        );
     }
     missing
 }
@@ -117,6 +122,8 @@ unsafe fn text(pointer: *const c_char) -> String {
     match pointer.is_null() {
         true => String::new(),
         // SAFETY: the caller passes a zero-terminated constant.
-        false => unsafe { CStr::from_ptr(pointer) }.to_string_lossy().into_owned(),
+        false => unsafe { CStr::from_ptr(pointer) }
+            .to_string_lossy()
+            .into_owned(),
     }
 }

@@ -17,6 +17,7 @@ use llama_cpp_2::token::LlamaToken;
 use llama_cpp_sys_2 as sys;
 
 use crate::backend;
+use crate::turn::{self, TURNS_PAY};
 
 /// The number of a sequence in its context.
 pub(crate) type SequenceId = i32;
@@ -142,6 +143,7 @@ impl Context {
     /// Computes all tokens of `batch`. After an error the sequences in it are in an unknown state.
     pub fn decode(&mut self, batch: &mut Batch) -> Result<(), DecodeError> {
         debug_assert!(batch.len() <= self.batch_len && !batch.is_empty());
+        let _turn = TURNS_PAY.then(turn::take);
         // SAFETY: the batch's arrays are as long as it says, and its length is within the context's.
         match unsafe { sys::llama_decode(self.raw.as_ptr(), batch.raw()) } {
             0 => Ok(()),

@@ -303,12 +303,15 @@ impl Embedder {
     fn accept(&mut self, mut job: EmbeddingJob) {
         let inputs = std::mem::take(&mut job.inputs);
         let count = inputs.len();
-        let pending = inputs.into_iter().enumerate().map(|(index, tokens)| Pending {
-            tokens,
-            index,
-            call: Arc::clone(&job.call),
-            last: index + 1 == count,
-        });
+        let pending = inputs
+            .into_iter()
+            .enumerate()
+            .map(|(index, tokens)| Pending {
+                tokens,
+                index,
+                call: Arc::clone(&job.call),
+                last: index + 1 == count,
+            });
         self.pending.extend(pending);
     }
 
@@ -340,7 +343,8 @@ impl Embedder {
     fn push(&mut self, input: &Pending) {
         let sequence = self.packed.len();
         for (position, token) in input.tokens.iter().enumerate() {
-            self.batch.push(*token, position, sequence_id(sequence), true);
+            self.batch
+                .push(*token, position, sequence_id(sequence), true);
         }
     }
 
@@ -365,7 +369,11 @@ fn sequence_id(index: usize) -> SequenceId {
 
 fn normalise_into(vector: &[f32], into: &mut [f32]) {
     let square: f64 = vector.iter().map(|value| f64::from(*value).powi(2)).sum();
-    let scale = if square > 0.0 { 1.0 / square.sqrt() } else { 0.0 };
+    let scale = if square > 0.0 {
+        1.0 / square.sqrt()
+    } else {
+        0.0
+    };
     for (to, value) in into.iter_mut().zip(vector) {
         *to = (f64::from(*value) * scale) as f32;
     }

@@ -19,18 +19,21 @@ mod load;
 mod memory;
 mod model;
 mod outbox;
+mod probe;
 mod request;
 mod sampler;
 mod scheduler;
 mod sequence;
 mod text;
 mod threads;
+mod turn;
 
 pub use backend::{EngineBuild, engine_build, llama_backend};
 pub use embedding::{EmbedError, Embedding, EmbeddingOutcome, Embeddings, Input, Limits};
 pub use facts::{ModelFacts, ModelKind};
 pub use grammar::{
-    GRAMMAR_BYTES_MAX, GRAMMAR_DEPTH_MAX, Grammar, GrammarError, SCHEMA_BYTES_MAX,
+    GRAMMAR_BYTES_MAX, GRAMMAR_DEPTH_MAX, GRAMMAR_WRITTEN_OUT_MAX, Grammar, GrammarError,
+    SCHEMA_BYTES_MAX,
 };
 pub use load::{LoadError, LoadOptions, QUEUE_LEN_MAX, SEQUENCES_MAX, Split};
 pub use model::{Model, TEXT_BYTES_MAX, TokenizeError, check};

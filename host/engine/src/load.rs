@@ -13,6 +13,7 @@ use crate::backend;
 use crate::context::ContextOptions;
 use crate::facts::ModelKind;
 use crate::memory;
+use crate::probe;
 use crate::threads::physical_cores;
 
 /// The most requests that can run at the same time.
@@ -82,6 +83,8 @@ pub struct LoadOptions {
     pub embedding: Option<bool>,
     /// Requests that may wait; 256.
     pub queue_len_max: Option<usize>,
+    /// Whether [`check`](crate::check) has tried this file already, so that it need not be tried again.
+    pub checked: bool,
     /// The memory it may take, in bytes; what the system has to give.
     pub memory_bytes_max: Option<u64>,
 }
@@ -112,14 +115,6 @@ pub enum LoadError {
         /// What is wrong.
         #[source]
         source: ReadHeaderError,
-    },
-    /// The file is well-formed and cannot be a model that runs here.
-    #[error("model file `{path}` cannot be used: {reason}")]
-    Unusable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        reason: String,
     },
     /// An option is out of its range.
     #[error("{option} is {found}, it must be {range}")]
@@ -168,6 +163,7 @@ pub(crate) struct Plan {
     pub path: PathBuf,
     pub facts: Facts,
     pub kind: ModelKind,
+    file_bytes: u64,
     pub context_size: u32,
     pub prompt_chunk: u32,
     pub queue_len_max: usize,
@@ -191,14 +187,33 @@ pub(crate) fn plan(path: &Path, options: &LoadOptions) -> Result<Plan, LoadError
     let mut plan = Plan {
         path: path.to_owned(),
         kind,
+        file_bytes: header.file_bytes(),
         context_size: sizes.context_size,
-        prompt_chunk: in_range("prompt-chunk", options.prompt_chunk, PROMPT_CHUNK_DEFAULT, 1, BATCH_MAX)?,
-        queue_len_max: options.queue_len_max.unwrap_or(QUEUE_LEN_DEFAULT).clamp(1, QUEUE_LEN_MAX),
+        prompt_chunk: in_range(
+            "prompt-chunk",
+            options.prompt_chunk,
+            PROMPT_CHUNK_DEFAULT,
+            1,
+            BATCH_MAX,
+        )?,
+        queue_len_max: options
+            .queue_len_max
+            .unwrap_or(QUEUE_LEN_DEFAULT)
+            .clamp(1, QUEUE_LEN_MAX),
         context: context_options(&facts, kind, &sizes, options)?,
         facts,
     };
     fit_memory(&mut plan, options)?;
     Ok(plan)
+}
+
+/// Tries the planned file in a process of its own.
+pub(crate) fn try_out(plan: &Plan) -> Result<(), LoadError> {
+    let embeddings = plan.kind == ModelKind::Embedding;
+    probe::probe(&plan.path, plan.file_bytes, embeddings).map_err(|error| LoadError::Llama {
+        path: plan.path.clone(),
+        reason: error.to_string(),
+    })
 }
 
 /// Hands the planned file to llama.cpp.
@@ -254,7 +269,13 @@ fn text_sizes(facts: &Facts, options: &LoadOptions) -> Result<Sizes, LoadError> 
         TEXT_CONTEXT_MIN,
         CONTEXT_MAX,
     )?;
-    let sequences = in_range("n-seq-max", options.sequences_max, SEQUENCES_DEFAULT, 1, SEQUENCES_MAX)?;
+    let sequences = in_range(
+        "n-seq-max",
+        options.sequences_max,
+        SEQUENCES_DEFAULT,
+        1,
+        SEQUENCES_MAX,
+    )?;
     let all = context_size.saturating_mul(sequences);
     let cells = in_range(
         "n-cells",
@@ -265,7 +286,14 @@ fn text_sizes(facts: &Facts, options: &LoadOptions) -> Result<Sizes, LoadError> 
     )?;
     let cells = cells.next_multiple_of(CELLS_UNIT);
     // Each request that writes has one token in a step.
-    let batch = in_range("batch-size", options.batch_size, BATCH_DEFAULT, 1, BATCH_MAX)?.max(sequences);
+    let batch = in_range(
+        "batch-size",
+        options.batch_size,
+        BATCH_DEFAULT,
+        1,
+        BATCH_MAX,
+    )?
+    .max(sequences);
     let ubatch = in_range("ubatch-size", options.ubatch_size, batch, 1, BATCH_MAX)?.min(batch);
     Ok(Sizes {
         context_size,
@@ -281,10 +309,29 @@ fn embedding_sizes(facts: &Facts, options: &LoadOptions) -> Result<Sizes, LoadEr
     let trained = trained_context(facts);
     let wanted = options.context_size.filter(|size| *size > 0);
     // Beyond the trained length a model of this kind has no positions, and llama.cpp would abort.
-    let context_size = in_range("ctx-size", wanted, trained.min(CONTEXT_DEFAULT), 1, CONTEXT_MAX)?.min(trained);
-    let batch = in_range("batch-size", options.batch_size, context_size.max(BATCH_DEFAULT), 1, BATCH_MAX)?;
+    let context_size = in_range(
+        "ctx-size",
+        wanted,
+        trained.min(CONTEXT_DEFAULT),
+        1,
+        CONTEXT_MAX,
+    )?
+    .min(trained);
+    let batch = in_range(
+        "batch-size",
+        options.batch_size,
+        context_size.max(BATCH_DEFAULT),
+        1,
+        BATCH_MAX,
+    )?;
     let context_size = context_size.min(batch);
-    let sequences = in_range("n-seq-max", options.sequences_max, SEQUENCES_MAX, 1, SEQUENCES_MAX)?;
+    let sequences = in_range(
+        "n-seq-max",
+        options.sequences_max,
+        SEQUENCES_MAX,
+        1,
+        SEQUENCES_MAX,
+    )?;
     Ok(Sizes {
         context_size,
         cells: batch.next_multiple_of(CELLS_UNIT),
@@ -296,7 +343,9 @@ fn embedding_sizes(facts: &Facts, options: &LoadOptions) -> Result<Sizes, LoadEr
 
 fn trained_context(facts: &Facts) -> u32 {
     let trained = facts.context_length.unwrap_or(u64::from(CONTEXT_DEFAULT));
-    u32::try_from(trained).unwrap_or(CONTEXT_MAX).clamp(1, CONTEXT_MAX)
+    u32::try_from(trained)
+        .unwrap_or(CONTEXT_MAX)
+        .clamp(1, CONTEXT_MAX)
 }
 
 fn context_options(
@@ -307,8 +356,16 @@ fn context_options(
 ) -> Result<ContextOptions, LoadError> {
     let cores = u32::try_from(physical_cores()).unwrap_or(1);
     let threads = in_range("threads", options.threads, cores, 1, THREADS_MAX)?;
-    let threads_batch = in_range("threads-batch", options.threads_batch, threads, 1, THREADS_MAX)?;
-    let named = facts.pooling.is_some_and(|pooling| pooling != Pooling::None);
+    let threads_batch = in_range(
+        "threads-batch",
+        options.threads_batch,
+        threads,
+        1,
+        THREADS_MAX,
+    )?;
+    let named = facts
+        .pooling
+        .is_some_and(|pooling| pooling != Pooling::None);
     Ok(ContextOptions {
         cells: sizes.cells,
         sequences: sizes.sequences,
@@ -387,4 +444,3 @@ fn in_range(
         }),
     }
 }
-

@@ -10,7 +10,9 @@ pub(crate) fn available_bytes() -> Option<u64> {
         .and_then(|text| meminfo_available(&text));
     let limit = read_number("/sys/fs/cgroup/memory.max");
     let used = read_number("/sys/fs/cgroup/memory.current");
-    let group = limit.zip(used).map(|(limit, used)| limit.saturating_sub(used));
+    let group = limit
+        .zip(used)
+        .map(|(limit, used)| limit.saturating_sub(used));
     match (system, group) {
         (Some(system), Some(group)) => Some(system.min(group)),
         (system, group) => system.or(group),
@@ -22,7 +24,9 @@ fn read_number(path: &str) -> Option<u64> {
 }
 
 fn meminfo_available(text: &str) -> Option<u64> {
-    let line = text.lines().find(|line| line.starts_with("MemAvailable:"))?;
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("MemAvailable:"))?;
     let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
     Some(kibibytes * 1024)
 }

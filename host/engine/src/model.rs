@@ -11,9 +11,7 @@ use llama_cpp_sys_2 as sys;
 
 use crate::TokenId;
 use crate::context::{Context, Interrupt};
-use crate::embedding::{
-    EmbedError, Embedder, Embedding, EmbeddingJob, INPUTS_MAX, Input, Limits,
-};
+use crate::embedding::{EmbedError, Embedder, Embedding, EmbeddingJob, INPUTS_MAX, Input, Limits};
 use crate::facts::{ModelFacts, ModelKind};
 use crate::grammar;
 use crate::load::{self, LoadError, LoadOptions, Plan};
@@ -48,9 +46,11 @@ pub enum TokenizeError {
     },
 }
 
-/// Whether the file at `path` could be loaded with `options`, without loading it.
+/// Whether the file at `path` could be loaded with `options`. It is tried in a process of its own,
+/// which takes about as long as loading it and ends with nothing loaded.
 pub fn check(path: &Path, options: &LoadOptions) -> Result<(), LoadError> {
-    load::plan(path, options).map(drop)
+    let plan = load::plan(path, options)?;
+    load::try_out(&plan)
 }
 
 /// A loaded model. Cheap to clone; the last clone that is dropped ends the running requests, waits
@@ -92,7 +92,10 @@ impl Drop for Shared {
             }
             Worker::Embedding { jobs } => *jobs = None,
         }
-        let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let thread = self
+            .thread
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(thread) = thread.take() {
             // Its panic has been reported by the panic hook.
             let _ = thread.join();
@@ -104,6 +107,9 @@ impl Model {
     /// Loads the GGUF file at `path`.
     pub fn load(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Self, LoadError> {
         let plan = load::plan(path.as_ref(), options)?;
+        if !options.checked {
+            load::try_out(&plan)?;
+        }
         let weights = Arc::new(load::weights(&plan, options)?);
         let context = Context::new(Arc::clone(&weights), &plan.context).map_err(|error| {
             LoadError::Llama {
@@ -224,9 +230,17 @@ impl Model {
             false => &[],
         };
         Ok(Job {
-            sampler: Sampler::new(&self.shared.weights, &request.sampling, banned, grammar, facts.n_ctx),
+            sampler: Sampler::new(
+                &self.shared.weights,
+                &request.sampling,
+                banned,
+                grammar,
+                facts.n_ctx,
+            ),
             text: Assembler::new(request.stop),
-            tokens_max: request.tokens_max.map_or(usize::MAX, |max| max.max(1) as usize),
+            tokens_max: request
+                .tokens_max
+                .map_or(usize::MAX, |max| max.max(1) as usize),
             logprobs: request.logprobs,
             outbox: outbox(prompt.len()),
             prompt,
@@ -304,7 +318,11 @@ impl Model {
         let found = text.len();
         match found > TEXT_BYTES_MAX {
             true => Err(TokenizeError::TooLong { found }),
-            false => Ok(self.shared.weights.vocab().tokenize(text.as_bytes(), add_special, true)),
+            false => Ok(self
+                .shared
+                .weights
+                .vocab()
+                .tokenize(text.as_bytes(), add_special, true)),
         }
     }
 
@@ -315,7 +333,10 @@ impl Model {
 
     fn display_name(&self) -> String {
         let facts = &self.shared.facts;
-        facts.name.clone().unwrap_or_else(|| facts.architecture.clone())
+        facts
+            .name
+            .clone()
+            .unwrap_or_else(|| facts.architecture.clone())
     }
 }
 
@@ -370,7 +391,11 @@ fn facts(plan: &Plan, weights: &LlamaModel) -> ModelFacts {
     let (bos_id, bos_token) = named(vocab.bos()).unzip();
     let (eos_id, eos_token) = named(vocab.eos()).unzip();
     let embedding = plan.kind == ModelKind::Embedding;
-    let dimensions = if embedding { weights.n_embd_out() } else { weights.n_embd() };
+    let dimensions = if embedding {
+        weights.n_embd_out()
+    } else {
+        weights.n_embd()
+    };
     ModelFacts {
         kind: plan.kind,
         embedding,
@@ -406,5 +431,8 @@ fn pooling_name(plan: &Plan) -> &'static str {
 
 fn end_tokens(weights: &LlamaModel) -> Vec<LlamaToken> {
     let vocab = weights.vocab();
-    vocab.tokens().filter(|token| vocab.is_eog(*token)).collect()
+    vocab
+        .tokens()
+        .filter(|token| vocab.is_eog(*token))
+        .collect()
 }

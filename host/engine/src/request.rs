@@ -171,11 +171,19 @@ pub(crate) fn check(request: &Request, vocabulary: u32) -> Result<(), GenerateEr
     check_sampling(&request.sampling, vocabulary)?;
     let too_long = |stop: &String| stop.is_empty() || stop.len() > STOP_BYTES_MAX;
     if request.stop.len() > STOP_COUNT_MAX {
-        return Err(setting("the number of stop strings", request.stop.len(), "at most 32"));
+        return Err(setting(
+            "the number of stop strings",
+            request.stop.len(),
+            "at most 32",
+        ));
     }
     if let Some(stop) = request.stop.iter().find(|stop| too_long(stop)) {
         let len = stop.len();
-        return Err(setting("the length of a stop string", len, "1 to 1024 bytes"));
+        return Err(setting(
+            "the length of a stop string",
+            len,
+            "1 to 1024 bytes",
+        ));
     }
     match request.logprobs {
         Some(count) if count > LOGPROBS_MAX => Err(setting("logprobs", count, "at most 20")),
@@ -198,10 +206,18 @@ fn check_sampling(sampling: &Sampling, vocabulary: u32) -> Result<(), GenerateEr
         }
     }
     if sampling.repeat_penalty <= 0.0 {
-        return Err(setting("repeat-penalty", sampling.repeat_penalty, "above 0"));
+        return Err(setting(
+            "repeat-penalty",
+            sampling.repeat_penalty,
+            "above 0",
+        ));
     }
     if sampling.penalty_last_n > PENALTY_LAST_N_MAX {
-        return Err(setting("repeat-last-n", sampling.penalty_last_n, "at most 65536"));
+        return Err(setting(
+            "repeat-last-n",
+            sampling.penalty_last_n,
+            "at most 65536",
+        ));
     }
     if sampling.logit_bias.len() > LOGIT_BIAS_MAX {
         let found = sampling.logit_bias.len();
@@ -210,7 +226,11 @@ fn check_sampling(sampling: &Sampling, vocabulary: u32) -> Result<(), GenerateEr
     for (token, bias) in &sampling.logit_bias {
         check_token(*token, vocabulary)?;
         if bias.is_nan() || *bias == f32::INFINITY {
-            return Err(setting("a logit bias", bias, "a number or negative infinity"));
+            return Err(setting(
+                "a logit bias",
+                bias,
+                "a number or negative infinity",
+            ));
         }
     }
     Ok(())
@@ -251,12 +271,30 @@ mod tests {
         };
         check(&|request| request.sampling.temperature = f32::NAN, "temp");
         check(&|request| request.sampling.top_p = f32::INFINITY, "top-p");
-        check(&|request| request.sampling.repeat_penalty = 0.0, "repeat-penalty");
-        check(&|request| request.sampling.penalty_last_n = 70_000, "repeat-last-n");
-        check(&|request| request.sampling.logit_bias = vec![(100, 1.0)], "token 100");
-        check(&|request| request.sampling.logit_bias = vec![(-1, 1.0)], "token -1");
-        check(&|request| request.sampling.logit_bias = vec![(1, f32::NAN)], "bias");
-        check(&|request| request.sampling.logit_bias = vec![(1, 0.0); 1025], "1025");
+        check(
+            &|request| request.sampling.repeat_penalty = 0.0,
+            "repeat-penalty",
+        );
+        check(
+            &|request| request.sampling.penalty_last_n = 70_000,
+            "repeat-last-n",
+        );
+        check(
+            &|request| request.sampling.logit_bias = vec![(100, 1.0)],
+            "token 100",
+        );
+        check(
+            &|request| request.sampling.logit_bias = vec![(-1, 1.0)],
+            "token -1",
+        );
+        check(
+            &|request| request.sampling.logit_bias = vec![(1, f32::NAN)],
+            "bias",
+        );
+        check(
+            &|request| request.sampling.logit_bias = vec![(1, 0.0); 1025],
+            "1025",
+        );
         check(&|request| request.stop = vec!["x".to_owned(); 33], "33");
         check(&|request| request.stop = vec![String::new()], "stop string");
         check(&|request| request.stop = vec!["x".repeat(1025)], "1025");

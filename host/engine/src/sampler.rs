@@ -21,7 +21,10 @@ pub(crate) struct Scratch(LlamaTokenDataArray);
 
 impl Scratch {
     pub fn new(vocabulary: usize) -> Self {
-        Self(LlamaTokenDataArray::new(Vec::with_capacity(vocabulary), false))
+        Self(LlamaTokenDataArray::new(
+            Vec::with_capacity(vocabulary),
+            false,
+        ))
     }
 
     /// A hostile file can make the model compute NaN; llama.cpp's samplers would loop on it.
@@ -29,7 +32,11 @@ impl Scratch {
         let array = &mut self.0;
         array.data.clear();
         array.data.extend((0..).zip(logits).map(|(id, logit)| {
-            let logit = if logit.is_nan() { f32::NEG_INFINITY } else { *logit };
+            let logit = if logit.is_nan() {
+                f32::NEG_INFINITY
+            } else {
+                *logit
+            };
             LlamaTokenData::new(LlamaToken::new(id), logit, 0.0)
         }));
         array.sorted = false;
@@ -37,7 +44,10 @@ impl Scratch {
     }
 
     fn has_candidate(&self) -> bool {
-        self.0.data.iter().any(|candidate| candidate.logit().is_finite())
+        self.0
+            .data
+            .iter()
+            .any(|candidate| candidate.logit().is_finite())
     }
 }
 
@@ -248,7 +258,9 @@ pub(crate) fn log_probabilities(
     ranked.truncate(count);
     ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
     let top = ranked.iter().map(|(id, logit)| (*id, of(*logit))).collect();
-    let chosen = usize::try_from(token).ok().and_then(|token| logits.get(token));
+    let chosen = usize::try_from(token)
+        .ok()
+        .and_then(|token| logits.get(token));
     (chosen.map_or(f32::NEG_INFINITY, |logit| of(*logit)), top)
 }
 

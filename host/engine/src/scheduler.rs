@@ -47,7 +47,9 @@ impl Queue {
     /// Takes a place if fewer than `max` are taken.
     pub fn enter(&self, max: usize) -> bool {
         self.len
-            .try_update(Ordering::AcqRel, Ordering::Acquire, |len| (len < max).then_some(len + 1))
+            .try_update(Ordering::AcqRel, Ordering::Acquire, |len| {
+                (len < max).then_some(len + 1)
+            })
             .is_ok()
     }
 

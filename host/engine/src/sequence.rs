@@ -25,7 +25,10 @@ pub(crate) struct Job {
 impl Job {
     /// The most cells it can come to use of a context of `context_len`.
     pub fn cells_max(&self, context_len: usize) -> usize {
-        self.prompt.len().saturating_add(self.tokens_max).min(context_len)
+        self.prompt
+            .len()
+            .saturating_add(self.tokens_max)
+            .min(context_len)
     }
 }
 
@@ -55,7 +58,9 @@ pub(crate) struct Sequence {
 
 impl Sequence {
     pub fn new(id: SequenceId, cells: usize, mut job: Job) -> Self {
-        let Job { sampler, prompt, .. } = &mut job;
+        let Job {
+            sampler, prompt, ..
+        } = &mut job;
         sampler.read_prompt(prompt);
         Self {
             id,
@@ -114,7 +119,9 @@ impl Sequence {
     ) -> Option<FinishReason> {
         let row = self.row.take()?;
         let Some(logits) = context.logits(row) else {
-            return Some(FinishReason::Failed("llama.cpp computed no logits".to_owned()));
+            return Some(FinishReason::Failed(
+                "llama.cpp computed no logits".to_owned(),
+            ));
         };
         let token = match self.job.sampler.sample(logits, scratch) {
             Ok(token) => token,
@@ -128,7 +135,8 @@ impl Sequence {
         if let Err(error) = self.job.sampler.accept(token) {
             return Some(failed(&error));
         }
-        self.emit(token, logits, model).or_else(|| self.limit(token, context_len))
+        self.emit(token, logits, model)
+            .or_else(|| self.limit(token, context_len))
     }
 
     /// The last piece, once no more tokens come.

@@ -85,7 +85,11 @@ impl Assembler {
         self.held.drain(..used);
         self.left += used;
         let mut events = Vec::new();
-        while self.events.front().is_some_and(|next| next.end <= self.left) {
+        while self
+            .events
+            .front()
+            .is_some_and(|next| next.end <= self.left)
+        {
             events.extend(self.events.pop_front().map(|waiting| waiting.event));
         }
         Piece { text, events }
@@ -172,7 +176,12 @@ mod tests {
 
     #[test]
     fn characters_leave_whole() {
-        check(&[], &[b"a\xf0\x9f", b"\xa6", b"\x80b"], &["a", "", "🦀b", ""], None);
+        check(
+            &[],
+            &[b"a\xf0\x9f", b"\xa6", b"\x80b"],
+            &["a", "", "🦀b", ""],
+            None,
+        );
         check(&[], &["né".as_bytes()], &["né", ""], None);
     }
 
@@ -186,11 +195,26 @@ mod tests {
     #[test]
     fn stop_strings_end_the_text() {
         check(&["END"], &[b"oneENDtwo"], &["one"], Some("END"));
-        check(&["END"], &[b"oneE", b"N", b"Dtwo"], &["one", "", ""], Some("END"));
+        check(
+            &["END"],
+            &[b"oneE", b"N", b"Dtwo"],
+            &["one", "", ""],
+            Some("END"),
+        );
         check(&["two", "one"], &[b"one two"], &[""], Some("one"));
-        check(&["END"], &[b"oneE", b"N", b"d"], &["one", "", "ENd", ""], None);
+        check(
+            &["END"],
+            &[b"oneE", b"N", b"d"],
+            &["one", "", "ENd", ""],
+            None,
+        );
         check(&["END"], &[b"oneEN"], &["one", "EN"], None);
-        check(&["aab"], &[b"a", b"a", b"a", b"b"], &["", "", "a", ""], Some("aab"));
+        check(
+            &["aab"],
+            &[b"a", b"a", b"a", b"b"],
+            &["", "", "a", ""],
+            Some("aab"),
+        );
         check(&["é"], &[b"x\xc3", b"\xa9y"], &["x", ""], Some("é"));
     }
 
@@ -200,12 +224,18 @@ mod tests {
             id,
             ..TokenEvent::default()
         };
-        let ids = |piece: &Piece| piece.events.iter().map(|event| event.id).collect::<Vec<_>>();
+        let ids = |piece: &Piece| {
+            piece
+                .events
+                .iter()
+                .map(|event| event.id)
+                .collect::<Vec<_>>()
+        };
         let mut text = Assembler::new(vec!["END".to_owned()]);
         assert_eq!(ids(&text.push(b"a", Some(event(1))).piece), [1]);
-        assert_eq!(ids(&text.push(b"\xf0\x9f", Some(event(2))).piece), []);
+        assert!(ids(&text.push(b"\xf0\x9f", Some(event(2))).piece).is_empty());
         assert_eq!(ids(&text.push(b"\xa6\x80", Some(event(3))).piece), [2, 3]);
-        assert_eq!(ids(&text.push(b"bE", Some(event(4))).piece), []);
+        assert!(ids(&text.push(b"bE", Some(event(4))).piece).is_empty());
         let end = text.push(b"ND", Some(event(5)));
         assert_eq!((ids(&end.piece), end.piece.text.as_str()), (vec![4], ""));
         assert!(end.stopped_by.is_some());

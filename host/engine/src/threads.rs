@@ -10,7 +10,11 @@ use std::thread::available_parallelism;
 pub(crate) fn physical_cores() -> usize {
     let logical = available_parallelism().map_or(1, usize::from);
     let cores = cores_listed_in(Path::new("/sys/devices/system/cpu"));
-    if cores == 0 { logical } else { cores.min(logical) }
+    if cores == 0 {
+        logical
+    } else {
+        cores.min(logical)
+    }
 }
 
 /// Counts the distinct sets of siblings under `folder`; 0 where the system has no such folder.
@@ -34,7 +38,12 @@ mod tests {
     #[test]
     fn siblings_count_once() {
         let folder = std::env::temp_dir().join(format!("gaia-cores-{}", std::process::id()));
-        for (cpu, siblings) in [("cpu0", "0,2"), ("cpu1", "1,3"), ("cpu2", "0,2"), ("cpu3", "1,3")] {
+        for (cpu, siblings) in [
+            ("cpu0", "0,2"),
+            ("cpu1", "1,3"),
+            ("cpu2", "0,2"),
+            ("cpu3", "1,3"),
+        ] {
             let topology = folder.join(cpu).join("topology");
             fs::create_dir_all(&topology).unwrap();
             fs::write(topology.join("thread_siblings_list"), siblings).unwrap();

@@ -57,19 +57,19 @@ macro_rules! count {
 
 functions! {
     load(builders, count, encoding, target, out) => |environment, guest, builders, count, encoding, target, out| {
-        environment.load(guest, builders, count, encoding, target).and_then(|id| guest.write_u32(out, id))
+        guest.answer(out, || environment.load(guest, builders, count, encoding, target))
     };
     load_by_name(name, len, out) => |environment, guest, name, len, out| {
         let name = guest.read_text(name, len)?;
-        environment.load_by_name(&name, None).and_then(|id| guest.write_u32(out, id))
+        guest.answer(out, || environment.load_by_name(&name, None))
     };
     load_by_name_with_config(name, len, config, config_len, out) => |environment, guest, name, len, config, config_len, out| {
         let name = guest.read_text(name, len)?;
         let config = guest.read_text(config, config_len)?;
-        environment.load_by_name(&name, Some(&config)).and_then(|id| guest.write_u32(out, id))
+        guest.answer(out, || environment.load_by_name(&name, Some(&config)))
     };
     init_execution_context(graph, out) => |environment, guest, graph, out| {
-        environment.init_execution_context(graph).and_then(|id| guest.write_u32(out, id))
+        guest.answer(out, || environment.init_execution_context(graph))
     };
     set_input(context, index, tensor) => |environment, guest, context, index, tensor| {
         environment.with(context, |execution| execution.set_input(index, guest.read_tensor(tensor)?))

@@ -62,7 +62,9 @@ impl Config {
             "json-schema" => request.grammar = entry.schema()?.or(request.grammar.take()),
             "ignore-eos" => request.ignore_eos = entry.flag()?,
             "logprobs" => {
-                request.logprobs = entry.small("a number from 0 to 255")?.filter(|count| *count > 0);
+                request.logprobs = entry
+                    .small("a number from 0 to 255")?
+                    .filter(|count| *count > 0);
             }
             "non-blocking" => request.non_blocking = entry.flag()?,
             "stream-stdout" => request.stream_stdout = entry.flag()?,
@@ -145,7 +147,9 @@ impl Entry<'_> {
     }
 
     fn flag(&self) -> Result<bool, ConfigError> {
-        self.value.as_bool().ok_or_else(|| self.error("true or false"))
+        self.value
+            .as_bool()
+            .ok_or_else(|| self.error("true or false"))
     }
 
     fn number(&self) -> Result<f32, ConfigError> {
@@ -159,7 +163,9 @@ impl Entry<'_> {
             let small = number.fract() == 0.0 && number.abs() < 9e15;
             small.then_some(number as i64)
         };
-        self.value.as_i64().or_else(|| self.value.as_f64().and_then(rounded))
+        self.value
+            .as_i64()
+            .or_else(|| self.value.as_f64().and_then(rounded))
     }
 
     fn integer(&self) -> Result<i32, ConfigError> {
@@ -210,7 +216,11 @@ impl Entry<'_> {
         let wanted = "a list of texts";
         let list = self.value.as_array().ok_or_else(|| self.error(wanted))?;
         list.iter()
-            .map(|text| text.as_str().map(str::to_owned).ok_or_else(|| self.error(wanted)))
+            .map(|text| {
+                text.as_str()
+                    .map(str::to_owned)
+                    .ok_or_else(|| self.error(wanted))
+            })
             .collect()
     }
 
@@ -335,7 +345,9 @@ mod tests {
     #[test]
     fn later_metadata_keeps_what_it_does_not_name() {
         let mut config = read(json!({"ctx-size": 512, "temp": 0.1})).unwrap();
-        config.apply(&json!({"temp": 0.2, "top-k": null, "unknown": 1})).unwrap();
+        config
+            .apply(&json!({"temp": 0.2, "top-k": null, "unknown": 1}))
+            .unwrap();
         assert_eq!(config.load.context_size, Some(512));
         assert_eq!(config.request.sampling.temperature, 0.2);
     }

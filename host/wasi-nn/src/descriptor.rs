@@ -16,7 +16,12 @@ const DESCRIPTION: &CStr = c"Gaia's WASI-NN plugin over llama.cpp";
 /// plugin that answers with another than its own. What this plugin uses is the same in both.
 fn interface_version() -> u32 {
     // SAFETY: both only return numbers.
-    let version = unsafe { (ffi::WasmEdge_VersionGetMajor(), ffi::WasmEdge_VersionGetMinor()) };
+    let version = unsafe {
+        (
+            ffi::WasmEdge_VersionGetMajor(),
+            ffi::WasmEdge_VersionGetMinor(),
+        )
+    };
     if version <= (0, 14) { 4 } else { 5 }
 }
 
@@ -69,7 +74,8 @@ fn preload_option() -> ffi::WasmEdge_ProgramOption {
     };
     ffi::WasmEdge_ProgramOption {
         Name: c"nn-preload".as_ptr(),
-        Description: c"Offer a model to WASI-NN as NAME:GGML:TARGET:FILE; may be repeated.".as_ptr(),
+        Description: c"Offer a model to WASI-NN as NAME:GGML:TARGET:FILE; may be repeated."
+            .as_ptr(),
         Type: ffi::OPTION_STRING,
         Storage: ptr::from_mut(empty()).cast(),
         DefaultValue: ptr::from_mut(empty()).cast_const().cast(),

@@ -125,7 +125,10 @@ impl Environment {
     ) -> Result<(), Errno> {
         let execution = {
             let tables = self.lock();
-            let slot = tables.contexts.get(&context).ok_or(Errno::InvalidArgument)?;
+            let slot = tables
+                .contexts
+                .get(&context)
+                .ok_or(Errno::InvalidArgument)?;
             Arc::clone(&slot.execution)
         };
         // Poisoned by a panic: that context is lost, the others are not.
@@ -202,10 +205,19 @@ mod tests {
     #[test]
     fn what_is_not_there_is_refused() {
         let environment = Environment::default();
-        assert_eq!(environment.load_by_name("default", None), Err(Errno::NotFound));
-        assert_eq!(environment.init_execution_context(0), Err(Errno::InvalidArgument));
+        assert_eq!(
+            environment.load_by_name("default", None),
+            Err(Errno::NotFound)
+        );
+        assert_eq!(
+            environment.init_execution_context(0),
+            Err(Errno::InvalidArgument)
+        );
         assert_eq!(environment.with(0, |_| Ok(())), Err(Errno::InvalidArgument));
-        assert_eq!(environment.finalize_execution_context(0), Err(Errno::InvalidArgument));
+        assert_eq!(
+            environment.finalize_execution_context(0),
+            Err(Errno::InvalidArgument)
+        );
         assert_eq!(environment.unload(0), Err(Errno::InvalidArgument));
     }
 

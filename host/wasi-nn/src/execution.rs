@@ -149,7 +149,9 @@ impl Execution {
         let model = self.model()?;
         self.run = match model.facts().kind {
             ModelKind::Chat => {
-                let generation = model.generate(self.request()?).map_err(|error| refuse(&error))?;
+                let generation = model
+                    .generate(self.request()?)
+                    .map_err(|error| refuse(&error))?;
                 Run::Generating(generation)
             }
             ModelKind::Embedding => {
@@ -170,12 +172,20 @@ impl Execution {
             Run::Done(Some(reason)) => Err(end(reason)),
             Run::Done(None) => Ok(()),
             Run::Generating(generation) => {
-                let progress = if wait { generation.next() } else { generation.poll() };
+                let progress = if wait {
+                    generation.next()
+                } else {
+                    generation.poll()
+                };
                 self.usage = generation.usage();
                 self.take(progress)
             }
             Run::Embedding(embedding) => {
-                let outcome = if wait { Some(embedding.wait()) } else { embedding.poll() };
+                let outcome = if wait {
+                    Some(embedding.wait())
+                } else {
+                    embedding.poll()
+                };
                 let outcome = outcome.ok_or(Errno::Busy)?;
                 self.run = Run::Done(None);
                 self.embeddings = Some(outcome.map_err(|reason| {
@@ -294,7 +304,9 @@ impl Execution {
             Some(Inputs::Many(inputs)) => inputs,
             Some(Inputs::One(_)) | None => return Err(Errno::InvalidArgument),
         };
-        let lengths = inputs.iter().map(|input| Ok(tokens_of(&model, input)?.len()));
+        let lengths = inputs
+            .iter()
+            .map(|input| Ok(tokens_of(&model, input)?.len()));
         lengths.collect()
     }
 
@@ -327,7 +339,9 @@ fn token_ids(bytes: &[u8]) -> Result<Vec<TokenId>, Errno> {
         return Err(Errno::InvalidArgument);
     }
     let numbers = bytes.chunks_exact(4);
-    Ok(numbers.map(|one| TokenId::from_le_bytes([one[0], one[1], one[2], one[3]])).collect())
+    Ok(numbers
+        .map(|one| TokenId::from_le_bytes([one[0], one[1], one[2], one[3]]))
+        .collect())
 }
 
 /// A list of texts and of lists of token numbers.
@@ -396,15 +410,27 @@ mod tests {
     #[test]
     fn lists_hold_texts_and_tokens() {
         let inputs = many(&json!(["a", [1, 2]])).unwrap();
-        assert_eq!(inputs, [Input::Text("a".to_owned()), Input::Tokens(vec![1, 2])]);
-        for bad in [json!({}), json!([1]), json!([["x"]]), json!([[1.5]]), json!([[1u64 << 40]])] {
+        assert_eq!(
+            inputs,
+            [Input::Text("a".to_owned()), Input::Tokens(vec![1, 2])]
+        );
+        for bad in [
+            json!({}),
+            json!([1]),
+            json!([["x"]]),
+            json!([[1.5]]),
+            json!([[1u64 << 40]]),
+        ] {
             assert_eq!(many(&bad), Err(Errno::InvalidArgument));
         }
     }
 
     #[test]
     fn tokens_come_in_fours() {
-        assert_eq!(token_ids(&[1, 0, 0, 0, 255, 255, 255, 255]), Ok(vec![1, -1]));
+        assert_eq!(
+            token_ids(&[1, 0, 0, 0, 255, 255, 255, 255]),
+            Ok(vec![1, -1])
+        );
         assert_eq!(token_ids(&[1, 0, 0]), Err(Errno::InvalidArgument));
     }
 }

@@ -48,7 +48,12 @@ impl Graph {
             path: preload.path.clone(),
             temporary: false,
         };
-        Self::open(Some(preload.name.clone()), file, preload.config.as_ref(), config)
+        Self::open(
+            Some(preload.name.clone()),
+            file,
+            preload.config.as_ref(),
+            config,
+        )
     }
 
     /// Opens a model that came through the guest's memory.
@@ -98,7 +103,8 @@ impl Graph {
         if let Some(model) = &*model {
             return Ok(model.clone());
         }
-        let options = self.with_orders(config)?.load;
+        let mut options = self.with_orders(config)?.load;
+        options.checked = true;
         let loaded = load(&self.file.path, &options)?;
         Ok(model.insert(loaded).clone())
     }
@@ -159,9 +165,7 @@ fn refuse(error: &LoadError) -> Errno {
     tracing::error!("{}", chain(error));
     match error {
         LoadError::Open { .. } | LoadError::NotAFile { .. } => Errno::ModelNotFound,
-        LoadError::Header { .. } | LoadError::Unusable { .. } | LoadError::Llama { .. } => {
-            Errno::InvalidEncoding
-        }
+        LoadError::Header { .. } | LoadError::Llama { .. } => Errno::InvalidEncoding,
         LoadError::Option { .. } => Errno::InvalidArgument,
         LoadError::Memory { .. } => Errno::TooLarge,
         LoadError::Processor { .. } => Errno::UnsupportedOperation,
@@ -213,6 +217,9 @@ mod tests {
         };
         let missing = Graph::offered(&preload, None);
         assert_eq!(missing.err(), Some(Errno::ModelNotFound));
-        assert_eq!(Graph::from_bytes(b"not a model", None).err(), Some(Errno::InvalidEncoding));
+        assert_eq!(
+            Graph::from_bytes(b"not a model", None).err(),
+            Some(Errno::InvalidEncoding)
+        );
     }
 }

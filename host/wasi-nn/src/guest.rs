@@ -109,6 +109,16 @@ impl Guest {
         self.write(address, &number.to_le_bytes())
     }
 
+    /// Writes what `action` gives to `address`, which is tried before anything is opened for nothing.
+    pub fn answer(
+        &self,
+        address: u32,
+        action: impl FnOnce() -> Result<u32, Errno>,
+    ) -> Result<(), Errno> {
+        self.check(address, 4)?;
+        self.write_u32(address, action()?)
+    }
+
     /// Refuses what is outside before anything of that length is allocated here.
     fn check(&self, address: u32, len: u32) -> Result<(), Errno> {
         // SAFETY: the memory is live during the call. In 0.14 the answer has 32 bits, so the upper

@@ -12,8 +12,8 @@ use tracing_subscriber::EnvFilter;
 pub(crate) fn start() {
     static START: Once = Once::new();
     START.call_once(|| {
-        let filter = EnvFilter::try_from_env("GAIA_NN_LOG")
-            .unwrap_or_else(|_| EnvFilter::new("warn"));
+        let filter =
+            EnvFilter::try_from_env("GAIA_NN_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
         // An error means that the process has a logger already, which then gets our messages.
         let _ = tracing_subscriber::fmt()
             .with_env_filter(filter)

@@ -85,7 +85,10 @@ pub(crate) fn first_embedding(embeddings: &Embeddings) -> Vec<u8> {
 
 /// Outputs 3 and 6.
 pub(crate) fn numbers(numbers: &[TokenId]) -> Vec<u8> {
-    numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
+    numbers
+        .iter()
+        .flat_map(|number| number.to_le_bytes())
+        .collect()
 }
 
 /// Output 6.
@@ -96,7 +99,10 @@ pub(crate) fn counts(counts: &[usize]) -> Vec<u8> {
 
 /// Output 4.
 pub(crate) fn floats(numbers: &[f32]) -> Vec<u8> {
-    numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
+    numbers
+        .iter()
+        .flat_map(|number| number.to_le_bytes())
+        .collect()
 }
 
 /// Encodes what is always encodable: our own structs, without maps keyed by anything but text.

@@ -62,7 +62,9 @@ fn parse(value: &str) -> Result<Preload, String> {
     let _target = part("target")?;
     let rest = part("file")?;
     if !encoding.eq_ignore_ascii_case("ggml") {
-        return Err(format!("has the encoding {encoding}; this plugin runs GGML only"));
+        return Err(format!(
+            "has the encoding {encoding}; this plugin runs GGML only"
+        ));
     }
     let (path, config) = match rest.split_once(":{") {
         Some((path, config)) => (path, Some(format!("{{{config}"))),
@@ -103,7 +105,13 @@ mod tests {
             "--nn-preload=embedding:GGML:CPU:/models/embed.gguf",
             "app.wasm",
         ]);
-        assert_eq!(found, [pair("default", "chat.gguf"), pair("embedding", "/models/embed.gguf")]);
+        assert_eq!(
+            found,
+            [
+                pair("default", "chat.gguf"),
+                pair("embedding", "/models/embed.gguf")
+            ]
+        );
     }
 
     #[test]
@@ -111,12 +119,21 @@ mod tests {
         let preload = parse(r#"d:ggml:AUTO:m.gguf:{"ctx-size":512,"a":{"b":1}}"#).unwrap();
         assert_eq!(preload.path, PathBuf::from("m.gguf"));
         assert_eq!(preload.config.unwrap()["ctx-size"], 512);
-        assert_eq!(parse("d:GGML:AUTO:C:\\m.gguf").unwrap().path, PathBuf::from("C:\\m.gguf"));
+        assert_eq!(
+            parse("d:GGML:AUTO:C:\\m.gguf").unwrap().path,
+            PathBuf::from("C:\\m.gguf")
+        );
     }
 
     #[test]
     fn what_cannot_be_read_is_left_out() {
-        for bad in ["d", "d:GGML:AUTO", "d:GGML:AUTO:", "d:PyTorch:AUTO:m.pt", "d:GGML:AUTO:m:{x"] {
+        for bad in [
+            "d",
+            "d:GGML:AUTO",
+            "d:GGML:AUTO:",
+            "d:PyTorch:AUTO:m.pt",
+            "d:GGML:AUTO:m:{x",
+        ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
         assert!(names(&["wasmedge", "--nn-preload"]).is_empty());

@@ -1,0 +1,284 @@
+//! Tries a model file in a process of its own before this one touches it.
+//!
+//! The header has been read by then, so the file is well-formed. But well-formed is not consistent:
+//! llama.cpp meets an odd head count, a token type that does not exist or a rotation wider than its
+//! vector with an assertion, a division by zero or a wild read, and the process is gone, with
+//! everything else it was doing. So a forked child loads the file, tokenises a line and computes one
+//! token of it. If the child dies, the file is refused with the child's last words.
+//!
+//! The child shares the pages of the mapped file with what is loaded after it, so what is read from
+//! disk is read once. It uses the CPU only.
+
+use std::path::Path;
+
+/// Why the trial failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProbeError {
+    /// There was no child or no way to hear from it.
+    #[error("failed to start the trial: {0}")]
+    Start(std::io::Error),
+    /// llama.cpp refused the file, in its words.
+    #[error("{0}")]
+    Refused(String),
+    /// The child crashed.
+    #[error("trying it crashed llama.cpp: {0}")]
+    Crashed(String),
+    /// The child did not come to an end.
+    #[error("trying it took longer than {seconds} s")]
+    TooSlow {
+        /// The limit.
+        seconds: u64,
+    },
+}
+
+/// Tries the file at `path` of `file_bytes`; `embeddings` as it would be used.
+pub(crate) fn probe(path: &Path, file_bytes: u64, embeddings: bool) -> Result<(), ProbeError> {
+    crate::backend::llama_backend();
+    #[cfg(unix)]
+    return child::probe(path, file_bytes, embeddings);
+    #[cfg(not(unix))]
+    {
+        // Without fork there is no cheap trial; a bad file ends the process there.
+        let _ = (path, file_bytes, embeddings);
+        Ok(())
+    }
+}
+
+#[cfg(unix)]
+mod child {
+    use std::ffi::{CStr, c_char, c_int, c_void};
+    use std::fs::File;
+    use std::io::{self, ErrorKind, Read};
+    use std::os::fd::{AsRawFd, FromRawFd};
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicI32, Ordering};
+    use std::time::{Duration, Instant};
+
+    use llama_cpp_2::model::LlamaModel;
+    use llama_cpp_2::model::params::LlamaModelParams;
+    use llama_cpp_2::token::LlamaToken;
+    use llama_cpp_sys_2 as sys;
+
+    use super::ProbeError;
+    use crate::backend;
+    use crate::context::{Context, ContextOptions};
+
+    const SECONDS_MIN: u64 = 60;
+    /// A slow disk reads this much in a second.
+    const BYTES_PER_SECOND: u64 = 20 << 20;
+    /// How much of the child's words is kept.
+    const WORDS_BYTES_MAX: usize = 2000;
+    const TOKENS: u32 = 32;
+    const SAMPLE: &str = "Hello, wörld 🦀\n\t1 + 2 = 3";
+
+    const FINE: c_int = 0;
+    const REFUSED: c_int = 1;
+
+    pub(super) fn probe(path: &Path, file_bytes: u64, embeddings: bool) -> Result<(), ProbeError> {
+        let (reader, writer) = pipe().map_err(ProbeError::Start)?;
+        // SAFETY: the child runs only `run`, which ends with `_exit`: no destructor and no exit
+        // handler of this process runs in it. glibc keeps its allocator usable after a fork.
+        let pid = unsafe { libc::fork() };
+        match pid {
+            -1 => Err(ProbeError::Start(io::Error::last_os_error())),
+            0 => run(path, embeddings, writer.as_raw_fd()),
+            pid => {
+                drop(writer);
+                let seconds = SECONDS_MIN + file_bytes / BYTES_PER_SECOND;
+                attend(pid, reader, seconds)
+            }
+        }
+    }
+
+    fn pipe() -> io::Result<(File, File)> {
+        let mut ends = [0; 2];
+        // SAFETY: there is room for two descriptors, which are owned once each.
+        unsafe {
+            if libc::pipe(ends.as_mut_ptr()) != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            for end in ends {
+                libc::fcntl(end, libc::F_SETFD, libc::FD_CLOEXEC);
+            }
+            Ok((File::from_raw_fd(ends[0]), File::from_raw_fd(ends[1])))
+        }
+    }
+
+    /// Waits for the child, and ends it if it takes too long.
+    fn attend(pid: libc::pid_t, mut reader: File, seconds: u64) -> Result<(), ProbeError> {
+        let words = listen(&mut reader, Duration::from_secs(seconds));
+        if words.is_none() {
+            // SAFETY: the child has not been waited for, so the number is still its own.
+            unsafe { libc::kill(pid, libc::SIGKILL) };
+        }
+        let status = wait(pid).map_err(ProbeError::Start)?;
+        let words = words.ok_or(ProbeError::TooSlow { seconds })?;
+        let text = String::from_utf8_lossy(&words).trim().replace('\n', "; ");
+        match (libc::WIFEXITED(status), libc::WEXITSTATUS(status)) {
+            (true, FINE) => Ok(()),
+            (true, _) => Err(ProbeError::Refused(text)),
+            (false, _) => {
+                let signal = libc::WTERMSIG(status);
+                Err(ProbeError::Crashed(format!("signal {signal}; {text}")))
+            }
+        }
+    }
+
+    /// What the child says until it ends; `None` if it does not end in time.
+    fn listen(reader: &mut File, limit: Duration) -> Option<Vec<u8>> {
+        let end = Instant::now() + limit;
+        let mut words = Vec::new();
+        let mut buffer = [0; 512];
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let mut descriptor = libc::pollfd {
+                fd: reader.as_raw_fd(),
+                events: libc::POLLIN,
+                revents: 0,
+            };
+            let milliseconds = c_int::try_from(left.as_millis()).unwrap_or(c_int::MAX);
+            // SAFETY: one descriptor is passed.
+            let ready = unsafe { libc::poll(&raw mut descriptor, 1, milliseconds) };
+            if ready == 0 {
+                return None;
+            }
+            match reader.read(&mut buffer) {
+                Ok(0) => return Some(words),
+                Ok(len) => words.extend_from_slice(&buffer[..len]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return Some(words),
+            }
+            words.truncate(WORDS_BYTES_MAX);
+        }
+    }
+
+    fn wait(pid: libc::pid_t) -> io::Result<c_int> {
+        let mut status = 0;
+        loop {
+            // SAFETY: `status` has room for the answer.
+            if unsafe { libc::waitpid(pid, &raw mut status, 0) } == pid {
+                return Ok(status);
+            }
+            let error = io::Error::last_os_error();
+            if error.kind() != ErrorKind::Interrupted {
+                return Err(error);
+            }
+        }
+    }
+
+    static WORDS: AtomicI32 = AtomicI32::new(-1);
+
+    /// The whole life of the child.
+    fn run(path: &Path, embeddings: bool, writer: c_int) -> ! {
+        WORDS.store(writer, Ordering::Relaxed);
+        // SAFETY: only this thread exists here. The host's signal handlers must not catch what goes
+        // wrong, and nothing of it belongs on the host's terminal or in a core file.
+        unsafe {
+            for signal in [
+                libc::SIGSEGV,
+                libc::SIGBUS,
+                libc::SIGFPE,
+                libc::SIGILL,
+                libc::SIGABRT,
+            ] {
+                libc::signal(signal, libc::SIG_DFL);
+            }
+            let none = libc::rlimit {
+                rlim_cur: 0,
+                rlim_max: 0,
+            };
+            libc::setrlimit(libc::RLIMIT_CORE, &raw const none);
+            let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
+            for stream in [libc::STDIN_FILENO, libc::STDOUT_FILENO, libc::STDERR_FILENO] {
+                libc::dup2(null, stream);
+            }
+            sys::llama_log_set(Some(on_log), std::ptr::null_mut());
+            sys::ggml_log_set(Some(on_log), std::ptr::null_mut());
+            sys::ggml_set_abort_callback(Some(on_abort));
+        }
+        let code = match std::panic::catch_unwind(|| try_out(path, embeddings)) {
+            Ok(Some(())) => FINE,
+            Ok(None) | Err(_) => REFUSED,
+        };
+        // SAFETY: ends the child at once.
+        unsafe { libc::_exit(code) }
+    }
+
+    fn try_out(path: &Path, embeddings: bool) -> Option<()> {
+        let parameters = LlamaModelParams::default().with_devices(&[]).ok()?;
+        let model = LlamaModel::load_from_file(backend::llama_backend(), path, &parameters).ok()?;
+        let model = Arc::new(model);
+        let token = try_vocabulary(&model)?;
+        let options = ContextOptions {
+            cells: 256,
+            sequences: 1,
+            batch: TOKENS,
+            ubatch: TOKENS,
+            threads: 1,
+            threads_batch: 1,
+            flash_attention: None,
+            embeddings,
+            pooling: match embeddings {
+                true => sys::LLAMA_POOLING_TYPE_MEAN,
+                false => sys::LLAMA_POOLING_TYPE_UNSPECIFIED,
+            },
+        };
+        let mut context = Context::new(model, &options).ok()?;
+        let mut batch = context.batch();
+        batch.push(token, 0, 0, true);
+        context.decode(&mut batch).ok()?;
+        let computed = if embeddings {
+            context.embedding(0)
+        } else {
+            context.logits(0)
+        };
+        computed.map(drop)
+    }
+
+    /// There and back again; gives a token that the text has.
+    fn try_vocabulary(model: &LlamaModel) -> Option<LlamaToken> {
+        let vocab = model.vocab();
+        let tokens = vocab.tokenize(SAMPLE.as_bytes(), true, true);
+        let count = model.n_vocab();
+        for token in tokens.iter().copied().chain([vocab.bos(), vocab.eos()]) {
+            if (0..count).contains(&token.0) {
+                vocab.token_to_piece(token, true, None);
+            }
+        }
+        vocab.tokens().filter(|token| vocab.is_eog(*token)).count();
+        let first = tokens
+            .first()
+            .copied()
+            .filter(|token| (0..count).contains(&token.0));
+        if first.is_none() {
+            say(b"its vocabulary cannot express plain text");
+        }
+        first
+    }
+
+    unsafe extern "C" fn on_log(level: sys::ggml_log_level, text: *const c_char, _: *mut c_void) {
+        if level == sys::GGML_LOG_LEVEL_ERROR && !text.is_null() {
+            // SAFETY: llama.cpp passes a zero-terminated string.
+            say(unsafe { CStr::from_ptr(text) }.to_bytes());
+        }
+    }
+
+    unsafe extern "C" fn on_abort(text: *const c_char) {
+        if !text.is_null() {
+            // SAFETY: as in `on_log`.
+            say(unsafe { CStr::from_ptr(text) }.to_bytes());
+        }
+    }
+
+    fn say(words: &[u8]) {
+        // SAFETY: the descriptor is this process's end of the pipe. What does not get through is lost.
+        unsafe {
+            libc::write(
+                WORDS.load(Ordering::Relaxed),
+                words.as_ptr().cast(),
+                words.len(),
+            );
+        }
+    }
+}

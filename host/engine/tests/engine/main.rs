@@ -1,0 +1,16 @@
+//! The engine with real models: a small chat model and a small embedding model.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops at the first thing that is not as it should be"
+)]
+
+mod cancellation;
+mod embeddings;
+mod limits;
+mod loading;
+mod models;
+mod reference;
+mod same_tokens;
+mod sampling;
+mod streams;
