@@ -141,6 +141,11 @@ fn check_stock(sampling: &Sampling, logprobs: Option<u32>) -> Result<(), ApiErro
         ("presence_penalty", negative(sampling.presence_penalty)),
         ("frequency_penalty", negative(sampling.frequency_penalty)),
         ("ignore_eos", sampling.ignore_eos),
+        // Nobody has checked it, and that plugin does not survive one with an error.
+        (
+            "grammar",
+            matches!(sampling.constraint, Some(Constraint::Grammar(_))),
+        ),
     ];
     match wanted.iter().find(|(_, wanted)| *wanted) {
         None => Ok(()),
@@ -198,6 +203,12 @@ mod tests {
         let plain = Sampling::default;
         assert_eq!(check(&plain(), None, Engine::Stock, None), Ok(()));
         assert_eq!(refused(plain(), Some(0)), "logprobs");
+        let grammar = Sampling {
+            constraint: Some(Constraint::Grammar("root ::= (".to_owned())),
+            ..plain()
+        };
+        assert_eq!(check(&grammar, None, Engine::Gaia, None), Ok(()));
+        assert_eq!(refused(grammar, None), "grammar");
         let negative = Sampling {
             presence_penalty: Some(-0.5),
             ..plain()
