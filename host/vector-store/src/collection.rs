@@ -1,7 +1,7 @@
 //! One collection: the engine's shard, its folder, and who may touch it when.
 //!
 //! The engine locks itself for reads and updates. What it does not know is here:
-//! * `writes` — updates share it, a snapshot or a replacement takes it alone;
+//! * `writes` — updates and flushes share it, a snapshot or a replacement takes it alone;
 //! * `upkeep` — the one who changes segment files holds it: optimiser, snapshot, replacement, and
 //!   the removal of the folder. A folder is never removed under a running optimisation.
 //!
@@ -191,6 +191,8 @@ impl Collection {
 
     /// Brings everything applied so far to disk.
     pub(crate) fn flush(&self) -> Result<(), StoreError> {
+        // A flush replaces files: not while somebody copies them.
+        let _writes = self.writes.read().unwrap_or_else(PoisonError::into_inner);
         let shard = self.shard()?;
         self.sync(&shard)
     }

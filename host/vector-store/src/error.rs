@@ -71,6 +71,19 @@ impl StoreError {
     pub fn no_collection(name: &str) -> Self {
         Self::NotFound(format!("Collection `{name}` doesn't exist!"))
     }
+
+    /// What a query failed of. When a formula cannot be computed for a point in one segment, the
+    /// engine tells the others to stop, and their `Cancelled` may come first; nothing else here
+    /// breaks queries off.
+    pub(crate) fn of_query(error: OperationError) -> Self {
+        match error {
+            OperationError::Cancelled { .. } => Self::BadInput(
+                "the formula cannot be computed for some of the points; `defaults` may help"
+                    .to_owned(),
+            ),
+            other => other.into(),
+        }
+    }
 }
 
 impl From<OperationError> for StoreError {

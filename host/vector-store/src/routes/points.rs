@@ -209,7 +209,12 @@ pub(super) async fn query_groups(
         let collection = store.registry().get(&name)?;
         let query = Resolver::new(store.registry(), &collection)?.resolve(body.query)?;
         let request = GroupRequest::new(query, body.group_by, body.groups, body.group_size);
-        Ok(reply::groups(collection.shard()?.query_groups(request)?))
+        Ok(reply::groups(
+            collection
+                .shard()?
+                .query_groups(request)
+                .map_err(StoreError::of_query)?,
+        ))
     };
     Reply::started().run(work).await
 }
@@ -247,7 +252,12 @@ pub(super) async fn recommend(State(store): Store, Path(name): Name, Sent(body):
 fn run(store: &VectorStore, name: &str, body: QueryBody) -> Result<Vec<ScoredReply>, StoreError> {
     let collection = store.registry().get(name)?;
     let request = Resolver::new(store.registry(), &collection)?.resolve(body)?;
-    Ok(reply::scored(collection.shard()?.query(request)?))
+    Ok(reply::scored(
+        collection
+            .shard()?
+            .query(request)
+            .map_err(StoreError::of_query)?,
+    ))
 }
 
 fn run_batch(
@@ -269,7 +279,8 @@ fn run_batch(
         .collect::<Result<_, _>>()?;
     let results = collection
         .shard()?
-        .query_batch(QueryBatchRequest { queries })?;
+        .query_batch(QueryBatchRequest { queries })
+        .map_err(StoreError::of_query)?;
     Ok(results.into_iter().map(reply::scored).collect())
 }
 

@@ -45,10 +45,30 @@ pub(super) fn write(path: &Path, manifest: &Manifest, shard: &Path) -> Result<()
         format!("{SHARD_DIR}/{SEGMENTS_DIR}"),
         shard.join(SEGMENTS_DIR),
     )?;
-    archive.append_dir_all(format!("{SHARD_DIR}/{WAL_DIR}"), shard.join(WAL_DIR))?;
+    add_log(&mut archive, &shard.join(WAL_DIR))?;
     let mut file = archive.into_inner()?;
     file.flush()?;
     Ok(file.get_ref().sync_all()?)
+}
+
+/// The log's files. A thread of the engine's may just be making the next one under a temporary
+/// name: that one is empty and can be left out.
+fn add_log(archive: &mut Builder<impl Write>, dir: &Path) -> Result<(), StoreError> {
+    archive.append_dir(format!("{SHARD_DIR}/{WAL_DIR}"), dir)?;
+    for entry in fs::read_dir(dir)? {
+        let name = entry?.file_name();
+        let Some(name) = name.to_str().filter(|name| !name.starts_with("tmp-")) else {
+            continue;
+        };
+        match File::open(dir.join(name)) {
+            Ok(mut file) => {
+                archive.append_file(format!("{SHARD_DIR}/{WAL_DIR}/{name}"), &mut file)?
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 fn add_json<T: Serialize>(
