@@ -13,6 +13,7 @@ pub mod completion;
 pub mod embedding;
 mod error;
 mod fields;
+pub mod grammar;
 pub mod info;
 mod limits;
 pub mod model;

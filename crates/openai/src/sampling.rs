@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use crate::fields::{self, Fields};
-use crate::{ApiError, Limits, schema};
+use crate::{ApiError, Limits, grammar, schema};
 
 /// How the model's tokens are chosen. `None` means the node's default.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -54,7 +54,7 @@ pub struct LogitBias {
 pub enum Constraint {
     /// A JSON schema, as JSON text, already checked.
     JsonSchema(String),
-    /// A grammar in llama.cpp's GBNF.
+    /// A grammar in llama.cpp's GBNF, already checked.
     Grammar(String),
 }
 
@@ -160,9 +160,11 @@ fn constraint(root: &Fields<'_>, limits: &Limits) -> Result<Option<Constraint>, 
     if let Some(schema) = root.get("json_schema") {
         found.push(json_schema(schema, "json_schema", limits)?);
     }
-    if let Some(grammar) = root.text("grammar")?.filter(|text| !text.is_empty()) {
-        fields::too_large("grammar", grammar.len(), limits.grammar_bytes_max)?;
-        found.push(Constraint::Grammar(grammar.to_owned()));
+    if let Some(text) = root.text("grammar")?.filter(|text| !text.is_empty()) {
+        fields::too_large("grammar", text.len(), limits.grammar_bytes_max)?;
+        grammar::check(text)
+            .map_err(|error| ApiError::invalid_value("grammar", format!("`grammar`: {error}.")))?;
+        found.push(Constraint::Grammar(text.to_owned()));
     }
     if found.len() > 1 {
         let message = "Only one of `response_format`, `json_schema` and `grammar` can be given.";

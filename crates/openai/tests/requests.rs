@@ -312,9 +312,10 @@ fn constraints() {
     );
     refused("json_schema", json!({"json_schema": {"type": "strnig"}}));
     refused("grammar", json!({"grammar": "x".repeat(21)}));
+    refused("grammar", json!({"grammar": "root ::= root"}));
     refused(
         "response_format",
-        json!({"grammar": "x", "json_schema": {}}),
+        json!({"grammar": "root ::= \"a\"", "json_schema": {}}),
     );
 }
 
