@@ -141,7 +141,7 @@ fn check_stock(sampling: &Sampling, logprobs: Option<u32>) -> Result<(), ApiErro
         ("presence_penalty", negative(sampling.presence_penalty)),
         ("frequency_penalty", negative(sampling.frequency_penalty)),
         ("ignore_eos", sampling.ignore_eos),
-        // Nobody has checked it, and that plugin does not survive one with an error.
+        // Checked here, but by other code than its own, and it does not survive one it dislikes.
         (
             "grammar",
             matches!(sampling.constraint, Some(Constraint::Grammar(_))),
