@@ -236,9 +236,12 @@ fn search(context: &Context, node: &Node, question: &str, limit: usize) -> anyho
         |terminal| {
             let mut text = String::new();
             for citation in &citations {
-                let place = [&[citation.document.clone()], citation.heading.as_slice()]
-                    .concat()
-                    .join(" > ");
+                let place = [
+                    std::slice::from_ref(&citation.document),
+                    citation.heading.as_slice(),
+                ]
+                .concat()
+                .join(" > ");
                 let head = format!("{:.3}  {place}", citation.score);
                 text.push_str(&format!(
                     "{}\n{}\n\n",

@@ -60,14 +60,16 @@ pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
         out.write(&followed.path, &tail)?;
         files.push(followed);
     }
-    while arguments.follow {
+    if !arguments.follow {
+        return Ok(());
+    }
+    loop {
         for followed in &mut files {
             let more = followed.more().context("failed to read a log")?;
             out.write(&followed.path, &more)?;
         }
         thread::sleep(FOLLOW_INTERVAL);
     }
-    Ok(())
 }
 
 /// A file that grows, and may be set aside and begun anew.

@@ -12,7 +12,7 @@ use super::{Context, init, runtime};
 use crate::config::Config;
 use crate::exit::{Exit, failure};
 use crate::supervisor::daemon::{self, DaemonError};
-use crate::supervisor::front::ListenError;
+use crate::supervisor::front::{ListenError, check_free};
 use crate::supervisor::lock::{self, LockError};
 use crate::supervisor::node::{self, NodeError, NodePlan};
 use crate::supervisor::prepare::{PrepareError, Prepared, prepare};
@@ -45,6 +45,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
         ));
     }
     let config = context.config()?;
+    check_free(&config).map_err(listen_failure)?;
     let prepared = prepare_parts(context, &config)?;
     if arguments.foreground {
         foreground(context, &config, &prepared, &done.address)
@@ -168,11 +169,19 @@ fn write_log_to_stderr(level: Option<&str>) {
 }
 
 fn node_failure(error: NodeError) -> anyhow::Error {
-    let exit = match &error {
+    let exit = match error {
+        NodeError::Listen(error) => return listen_failure(error),
         NodeError::Lock(LockError::Held { .. }) => Exit::AlreadyRunning,
-        NodeError::Listen(ListenError::Taken { .. }) => Exit::PortTaken,
         NodeError::NeverReady { .. } => Exit::Unhealthy,
         _ => Exit::Failure,
+    };
+    failure(exit, chain(&error))
+}
+
+fn listen_failure(error: ListenError) -> anyhow::Error {
+    let exit = match &error {
+        ListenError::Taken { .. } => Exit::PortTaken,
+        ListenError::Refused(_) => Exit::Failure,
     };
     failure(exit, chain(&error))
 }

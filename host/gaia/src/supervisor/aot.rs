@@ -3,7 +3,7 @@
 //! Worth a factor of twenty in speed, and takes about twenty seconds, so the result is kept in
 //! the cache. Invariant: a file under its final name is whole.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -15,6 +15,9 @@ use crate::home::{WriteHomeError, make_private_folder};
 
 /// Lines of the compiler's output that an error shows.
 const OUTPUT_LINES_MAX: usize = 5;
+
+/// What the folders of running compilations are called.
+const SCRATCH: &str = ".compile-";
 
 /// Why there is no compiled application.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +77,8 @@ pub fn compiled_path(
     Ok(folder.join(format!("{digest}-{}.wasm", wasmedge.version)))
 }
 
-/// Compiles `wasm` to `target`, whole or not at all.
+/// Compiles `wasm` to `target`, whole or not at all. Where two processes want the same, the second
+/// waits for the first's result.
 pub fn compile(wasmedge: &WasmEdge, wasm: &Path, target: &Path) -> Result<(), CompileError> {
     let write = |source| CompileError::Write {
         path: target.to_owned(),
@@ -82,8 +86,13 @@ pub fn compile(wasmedge: &WasmEdge, wasm: &Path, target: &Path) -> Result<(), Co
     };
     let folder = target.parent().unwrap_or(Path::new("."));
     make_private_folder(folder)?;
+    let _lock = lock(&folder.join(".lock")).map_err(write)?;
+    if target.is_file() {
+        return Ok(());
+    }
+    remove_leftovers(folder);
     let scratch = tempfile::Builder::new()
-        .prefix(".compile-")
+        .prefix(SCRATCH)
         .tempdir_in(folder)
         .map_err(write)?;
     let output_file = scratch.path().join("out.wasm");
@@ -104,6 +113,26 @@ pub fn compile(wasmedge: &WasmEdge, wasm: &Path, target: &Path) -> Result<(), Co
         });
     }
     fs::rename(&output_file, target).map_err(write)
+}
+
+/// Held until the value is dropped or the process ends.
+fn lock(path: &Path) -> io::Result<File> {
+    let file = File::options().create(true).append(true).open(path)?;
+    file.lock()?;
+    Ok(file)
+}
+
+/// Removes what a killed compilation left; the caller holds the lock, so none is running.
+fn remove_leftovers(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry
+            .file_name()
+            .as_encoded_bytes()
+            .starts_with(SCRATCH.as_bytes())
+        {
+            let _stays_until_the_next_time = fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 fn last_lines(text: &str) -> String {
@@ -146,16 +175,21 @@ mod tests {
         let target = compiled_path(&cache, &wasm, &broken).unwrap();
         let error = compile(&broken, &wasm, &target).unwrap_err();
         assert_eq!(error.to_string(), "`wasmedge compile` failed: no LLVM");
-        assert_eq!(
-            fs::read_dir(&cache).unwrap().count(),
-            0,
-            "nothing left behind"
-        );
+        let names = || {
+            let entries = fs::read_dir(&cache).unwrap().flatten();
+            entries
+                .map(|entry| entry.path())
+                .filter(|path| !path.ends_with(".lock"))
+                .collect::<Vec<_>>()
+        };
+        assert!(names().is_empty(), "nothing left behind");
+        fs::create_dir(cache.join(".compile-killed")).unwrap();
 
         let good = fake(folder.path(), "cat \"$2\" \"$2\" > \"$3\"");
         compile(&good, &wasm, &target).unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"abcabc");
-        assert_eq!(fs::read_dir(&cache).unwrap().count(), 1);
+        assert_eq!(names(), std::slice::from_ref(&target));
+        compile(&broken, &wasm, &target).unwrap();
     }
 
     #[test]

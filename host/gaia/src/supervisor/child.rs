@@ -16,6 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::Command;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 pub use log::ChildLog;
@@ -24,6 +25,9 @@ pub use log::ChildLog;
 const LISTENING: &str = "listening on ";
 /// The longest line that is taken from a child's output, in bytes.
 const LINE_BYTES_MAX: usize = 16 * 1024;
+
+/// How long to wait for what a child wrote before it ended.
+const LAST_WORDS_LIMIT: Duration = Duration::from_millis(500);
 
 /// Everything that is needed to start a child.
 #[derive(Debug, Clone)]
@@ -45,6 +49,7 @@ pub struct Child {
     /// Its process.
     pub pid: u32,
     addresses: mpsc::Receiver<String>,
+    readers: Vec<JoinHandle<()>>,
 }
 
 /// How a wait for a child's address ended badly.
@@ -82,16 +87,18 @@ impl ChildPlan {
         let mut child = command.spawn()?;
         let pid = child.id().unwrap_or_default();
         let (sender, addresses) = mpsc::channel(1);
+        let mut readers = Vec::new();
         if let Some(output) = child.stdout.take() {
-            tokio::spawn(copy_lines(output, log.clone(), Some(sender)));
+            readers.push(tokio::spawn(copy_lines(output, log.clone(), Some(sender))));
         }
         if let Some(output) = child.stderr.take() {
-            tokio::spawn(copy_lines(output, log.clone(), None));
+            readers.push(tokio::spawn(copy_lines(output, log.clone(), None)));
         }
         Ok(Child {
             child,
             pid,
             addresses,
+            readers,
         })
     }
 }
@@ -125,22 +132,36 @@ impl Child {
     /// Waits until the child says where it listens; gives the URL.
     pub async fn listening(&mut self, limit: Duration) -> Result<String, ListenError> {
         let wait = async {
-            tokio::select! {
+            let ended = tokio::select! {
                 biased;
-                Some(url) = self.addresses.recv() => Ok(url),
-                ended = self.child.wait() => {
-                    Err(ended.map_or_else(ListenError::Wait, ListenError::Ended))
-                }
-            }
+                Some(url) = self.addresses.recv() => return Ok(url),
+                ended = self.child.wait() => ended,
+            };
+            self.last_words().await;
+            Err(ended.map_or_else(ListenError::Wait, ListenError::Ended))
         };
         timeout(limit, wait)
             .await
             .unwrap_or(Err(ListenError::Silent(limit)))
     }
 
-    /// Waits until the child ends.
+    /// Waits until the child ends and its last words are in the log.
     pub async fn ended(&mut self) -> io::Result<ExitStatus> {
-        self.child.wait().await
+        let status = self.child.wait().await?;
+        self.last_words().await;
+        Ok(status)
+    }
+
+    /// Waits until what an ended child wrote is in the log.
+    async fn last_words(&mut self) {
+        let readers = async {
+            while let Some(reader) = self.readers.last_mut() {
+                let _a_broken_reader_has_no_words = reader.await;
+                self.readers.pop();
+            }
+        };
+        // A process of the child's own may live on and hold the pipe.
+        let _enough_waited = timeout(LAST_WORDS_LIMIT, readers).await;
     }
 
     /// Asks the child to end, and makes it after `grace`.
@@ -284,13 +305,7 @@ mod tests {
             matches!(&error, ListenError::Ended(status) if status.code() == Some(3)),
             "{error}"
         );
-        for _ in 0..200 {
-            if log.last_lines() == "no such model" {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("{}", log.last_lines());
+        assert_eq!(log.last_lines(), "no such model");
     }
 
     #[tokio::test]

@@ -49,6 +49,25 @@ pub struct Front {
     serving: JoinHandle<()>,
 }
 
+/// Fails if the address of `config` cannot be had; cheap, and so done before anything slow.
+pub fn check_free(config: &Config) -> Result<(), ListenError> {
+    match std::net::TcpListener::bind((config.host, config.port)) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(taken(config.port)),
+        Err(source) => {
+            let address = SocketAddr::new(config.host, config.port);
+            Err(ListenError::Refused(StartError::Bind { address, source }))
+        }
+    }
+}
+
+fn taken(port: u16) -> ListenError {
+    ListenError::Taken {
+        port,
+        owner: port_owner::find(port),
+    }
+}
+
 impl Front {
     /// Binds the address that `config` names and starts to answer: with 503 until there is a
     /// worker to forward to.
@@ -62,10 +81,7 @@ impl Front {
                 StartError::Bind { ref source, .. }
                     if source.kind() == io::ErrorKind::AddrInUse =>
                 {
-                    ListenError::Taken {
-                        port: config.port,
-                        owner: port_owner::find(config.port),
-                    }
+                    taken(config.port)
                 }
                 other => ListenError::Refused(other),
             })?;

@@ -79,6 +79,12 @@ pub fn take(path: &Path) -> Result<Lock, LockError> {
     Ok(Lock { _file: file })
 }
 
+/// Takes the lock at `path` until this process ends: whoever sees it free knows that.
+pub fn take_for_life(path: &Path) -> Result<(), LockError> {
+    std::mem::forget(take(path)?);
+    Ok(())
+}
+
 /// The process that holds the lock at `path`, if any does.
 pub fn holder(path: &Path) -> Option<i32> {
     // Between taking the lock and writing the pid lies a moment; so look again a few times.

@@ -283,11 +283,11 @@ fn automatic(
 ) -> Result<ModelInUse, ChooseModelError> {
     let file = choice_file(home);
     let remembered = fs::read_to_string(&file).unwrap_or_default();
-    if let Some(manifest) = shelf.catalogue.find(remembered.trim()) {
-        if shelf.library.is_present(manifest) {
-            let reason = "chosen automatically at an earlier start";
-            return Ok(in_use(manifest, reason, shelf.library.path(manifest)));
-        }
+    if let Some(manifest) = shelf.catalogue.find(remembered.trim())
+        && shelf.library.is_present(manifest)
+    {
+        let reason = "chosen automatically at an earlier start";
+        return Ok(in_use(manifest, reason, shelf.library.path(manifest)));
     }
     let chosen = choose_new(shelf, say)?;
     if let Err(error) = write_private(&file, chosen.name.as_bytes()) {

@@ -98,7 +98,7 @@ pub struct NodePlan<'a> {
 ///
 /// `on_ready` is called once, with the node's state, when it first answers.
 pub async fn run(plan: &NodePlan<'_>, on_ready: impl FnOnce(&State)) -> Result<(), NodeError> {
-    let _lock = lock::take(&plan.home.lock())?;
+    lock::take_for_life(&plan.home.lock())?;
     let mut stop = StopSignal::new()?;
     let mut front = Front::open(plan.config).await?;
     let mut store = tokio::select! {

@@ -2,6 +2,9 @@
 //! models there. Slow the first time, quick and offline afterwards.
 
 use std::path::PathBuf;
+use std::time::Duration;
+
+use indicatif::ProgressBar;
 
 use super::aot::{self, CompileError};
 use super::models::{self, ChooseModelError, Models};
@@ -79,8 +82,12 @@ fn compiled(
     if target.is_file() {
         return Ok((target, true));
     }
-    say("Compiling the application to machine code (about 20 s, once) ...");
-    match aot::compile(wasmedge, &api_server, &target) {
+    say("Compiling the application to machine code (about 20 s on an idle machine, once) ...");
+    let spinner = ProgressBar::new_spinner().with_message("compiling");
+    spinner.enable_steady_tick(Duration::from_millis(200));
+    let outcome = aot::compile(wasmedge, &api_server, &target);
+    spinner.finish_and_clear();
+    match outcome {
         Ok(()) => Ok((target, true)),
         Err(CompileError::Refused { output }) => {
             say(&format!(
