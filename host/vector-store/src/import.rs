@@ -171,14 +171,14 @@ impl<'a> Source<'a> {
 
     fn copy(&self, shard: &EdgeShard, mut progress: impl FnMut(u64)) -> Result<(), ImportError> {
         let mut offset = Value::Null;
-        let (mut copied, mut pages) = (0, 0);
+        let (mut copied, mut pages) = (0, 0_u64);
         loop {
             let body = json!({"limit": PAGE_POINTS, "offset": offset, "with_payload": true, "with_vector": true});
             let page: Page = self.post("/points/scroll", &body)?;
             copied += page.points.as_array().map_or(0, Vec::len) as u64;
             keep(page.points, shard).map_err(ImportError::Keep)?;
             pages += 1;
-            if pages % PAGES_UNFLUSHED_MAX == 0 {
+            if pages.is_multiple_of(PAGES_UNFLUSHED_MAX) {
                 shard
                     .flush()
                     .map_err(|error| ImportError::Keep(error.into()))?;

@@ -20,7 +20,6 @@ mod snapshot;
 mod upkeep;
 mod wire;
 
-use std::fs::File;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -41,12 +40,11 @@ use crate::upkeep::Threads;
 #[derive(Clone)]
 pub struct VectorStore(Arc<Inner>);
 
-// Dropped from top to bottom: threads end, collections flush and close, the lock goes last.
+// Dropped from top to bottom: threads end, then collections flush and close, then the lock goes.
 struct Inner {
     _threads: Threads,
     registry: Arc<Registry>,
     dir: PathBuf,
-    _lock: File,
 }
 
 impl fmt::Debug for VectorStore {
@@ -75,14 +73,13 @@ impl VectorStore {
             .ok_or_else(|| OpenError::InUse { path: dir.clone() })?;
         snapshot::remove_parts(&dir).map_err(at)?;
         let (reaper, dropped) = channel();
-        let registry = Arc::new(Registry::open(&dir, options.limits, reaper).map_err(at)?);
+        let registry = Arc::new(Registry::open(&dir, options.limits, reaper, lock).map_err(at)?);
         let threads =
             Threads::start(&registry, dropped, &options.upkeep).map_err(OpenError::Thread)?;
         Ok(Self(Arc::new(Inner {
             _threads: threads,
             registry,
             dir,
-            _lock: lock,
         })))
     }
 

@@ -178,14 +178,11 @@ impl Lookup<'_> {
             Query::Discover { target, context } => {
                 let target = self.vector(target)?;
                 let pairs = self.pairs(context)?;
-                self.scored(
-                    |named| QueryEnum::Discover(named),
-                    DiscoverQuery::new(target, pairs),
-                )
+                self.scored(QueryEnum::Discover, DiscoverQuery::new(target, pairs))
             }
             Query::Context(context) => {
                 let pairs = self.pairs(context)?;
-                self.scored(|named| QueryEnum::Context(named), ContextQuery::new(pairs))
+                self.scored(QueryEnum::Context, ContextQuery::new(pairs))
             }
             Query::Feedback {
                 target,

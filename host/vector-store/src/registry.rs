@@ -6,7 +6,7 @@
 //! are swept up when the store opens.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
@@ -36,20 +36,22 @@ pub(crate) struct Registry {
     changes: Mutex<()>,
     /// Where dropped collections go to have their folders removed.
     reaper: Sender<Arc<Collection>>,
+    /// Dropped last, when everything in the folder is closed.
+    _lock: File,
 }
 
 /// One step of `POST /collections/aliases`.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
 pub(crate) enum AliasAction {
-    CreateAlias {
+    #[serde(rename = "create_alias")]
+    Create {
         collection_name: String,
         alias_name: String,
     },
-    DeleteAlias {
-        alias_name: String,
-    },
-    RenameAlias {
+    #[serde(rename = "delete_alias")]
+    Delete { alias_name: String },
+    #[serde(rename = "rename_alias")]
+    Rename {
         old_alias_name: String,
         new_alias_name: String,
     },
@@ -62,11 +64,12 @@ pub(crate) struct AliasDescription {
 }
 
 impl Registry {
-    /// Loads what lies in `dir`.
+    /// Loads what lies in `dir`, which `lock` guards.
     pub(crate) fn open(
         dir: &Path,
         limits: Limits,
         reaper: Sender<Arc<Collection>>,
+        lock: File,
     ) -> io::Result<Self> {
         let root = dir.join(COLLECTIONS_DIR);
         disk::create_private_dir(&root)?;
@@ -95,6 +98,7 @@ impl Registry {
             aliases: RwLock::new(aliases),
             changes: Mutex::new(()),
             reaper,
+            _lock: lock,
         })
     }
 
@@ -275,19 +279,23 @@ fn apply(
     limits: &Limits,
 ) -> Result<(), StoreError> {
     let missing = |alias: &str| StoreError::NotFound(format!("Alias {alias} does not exists!"));
+    let vacant = |alias: &String| {
+        check_name(alias, limits.name_len_max)?;
+        match collections.contains(alias) {
+            true => Err(StoreError::Conflict(format!(
+                "Collection `{alias}` already exists!"
+            ))),
+            false => Ok(()),
+        }
+    };
     match action {
-        AliasAction::CreateAlias {
+        AliasAction::Create {
             collection_name,
             alias_name,
         } => {
-            check_name(&alias_name, limits.name_len_max)?;
+            vacant(&alias_name)?;
             if !collections.contains(&collection_name) {
                 return Err(StoreError::no_collection(&collection_name));
-            }
-            if collections.contains(&alias_name) {
-                return Err(StoreError::Conflict(format!(
-                    "Collection `{alias_name}` already exists!"
-                )));
             }
             aliases.insert(alias_name, collection_name);
             if aliases.len() > limits.aliases_max {
@@ -297,16 +305,16 @@ fn apply(
                 )));
             }
         }
-        AliasAction::DeleteAlias { alias_name } => {
+        AliasAction::Delete { alias_name } => {
             aliases
                 .remove(&alias_name)
                 .ok_or_else(|| missing(&alias_name))?;
         }
-        AliasAction::RenameAlias {
+        AliasAction::Rename {
             old_alias_name,
             new_alias_name,
         } => {
-            check_name(&new_alias_name, limits.name_len_max)?;
+            vacant(&new_alias_name)?;
             let target = aliases
                 .remove(&old_alias_name)
                 .ok_or_else(|| missing(&old_alias_name))?;

@@ -4,8 +4,8 @@
 //! log would grow), and so does the removal of what does not belong to the collection at work.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
@@ -14,11 +14,17 @@ use crate::error::StoreError;
 use crate::options::Upkeep;
 use crate::registry::{Registry, sweep};
 
-/// The running threads. Dropping it ends them and waits for them.
+const FLUSH: &str = "store-flush";
+const OPTIMIZE: &str = "store-optimize";
+const REAP: &str = "store-reap";
+
+/// The running threads. Dropping it ends them. An optimisation under way cannot be broken off and
+/// is not waited for: its thread keeps the registry, and with it the lock on the folder, until it
+/// is done or the process ends, which is as safe as a kill.
 #[derive(Debug)]
 pub(crate) struct Threads {
     stops: Vec<Sender<()>>,
-    handles: Mutex<Vec<JoinHandle<()>>>,
+    flush: Option<JoinHandle<()>>,
 }
 
 impl Threads {
@@ -30,24 +36,24 @@ impl Threads {
     ) -> io::Result<Self> {
         let mut threads = Self {
             stops: Vec::new(),
-            handles: Mutex::default(),
+            flush: None,
         };
-        threads.every(
-            "store-flush",
+        let flush = threads.every(
+            FLUSH,
             upkeep.flush_interval,
             registry,
             Collection::flush_if_needed,
         )?;
+        threads.flush = Some(flush);
         if let Some(interval) = upkeep.optimize_interval {
-            threads.every("store-optimize", interval, registry, |collection| {
+            threads.every(OPTIMIZE, interval, registry, |collection| {
                 collection.optimize_if_needed().map(drop)
             })?;
         }
-        threads.keep(
-            Builder::new()
-                .name("store-reaper".to_owned())
-                .spawn(|| reap(dropped))?,
-        );
+        // Ends when the registry does, which has the other end of the channel.
+        Builder::new()
+            .name(REAP.to_owned())
+            .spawn(|| reap(dropped))?;
         Ok(threads)
     }
 
@@ -57,9 +63,9 @@ impl Threads {
         interval: Duration,
         registry: &Arc<Registry>,
         job: impl Fn(&Collection) -> Result<(), StoreError> + Send + 'static,
-    ) -> io::Result<()> {
+    ) -> io::Result<JoinHandle<()>> {
         let (stop, stopped) = channel();
-        // Weak: the registry's end is the threads' end, not the other way round.
+        // Weak: an idle thread does not keep the store open.
         let registry = Arc::downgrade(registry);
         let run = move || {
             while stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
@@ -74,37 +80,17 @@ impl Threads {
             }
         };
         self.stops.push(stop);
-        self.keep(Builder::new().name(name.to_owned()).spawn(run)?);
-        Ok(())
-    }
-
-    fn keep(&self, handle: JoinHandle<()>) {
-        self.handles
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(handle);
-    }
-
-    /// Ends the threads. Waits for an optimisation under way: it cannot be broken off.
-    pub(crate) fn stop(&mut self) {
-        self.stops.clear();
-        for handle in self
-            .handles
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .drain(..)
-        {
-            // The reaper ends with the registry's sender; waiting here for it could wait for ever.
-            if handle.thread().name() != Some("store-reaper") {
-                let _ = handle.join();
-            }
-        }
+        Builder::new().name(name.to_owned()).spawn(run)
     }
 }
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        self.stop();
+        self.stops.clear();
+        if let Some(flush) = self.flush.take() {
+            // Only a panic in it could be told here, and it has been.
+            let _ = flush.join();
+        }
     }
 }
 

@@ -686,3 +686,74 @@ async fn it_says_what_it_is() {
         1
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_may_be_larger_than_a_file_of_the_log() {
+    let store = Local::new();
+    let body =
+        json!({"vectors": {"size": 1024, "distance": "Dot"}, "wal_config": {"wal_capacity_mb": 1}});
+    store.ok("PUT", "/collections/a", body).await;
+    let points: Vec<Value> = (0..600)
+        .map(|id| json!({"id": id, "vector": vec![id as f32; 1024]}))
+        .collect();
+    for _ in 0..3 {
+        store
+            .ok(
+                "PUT",
+                "/collections/a/points?wait=true",
+                json!({ "points": points }),
+            )
+            .await;
+    }
+    let store = store.reopen();
+    let count = store
+        .ok("POST", "/collections/a/points/count", Value::Null)
+        .await;
+    assert_eq!(count["count"], 600);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_collection_leaves_the_others_alone() {
+    let store = Local::new();
+    store.filled("good", 5).await;
+    store.filled("bad", 5).await;
+    let collections = store.dir.path().join("collections");
+    for entry in std::fs::read_dir(collections).unwrap() {
+        let dir = entry.unwrap().path();
+        let manifest = std::fs::read_to_string(dir.join("collection.json")).unwrap();
+        if !manifest.contains("\"bad\"") {
+            continue;
+        }
+        for file in files_below(&dir)
+            .iter()
+            .filter(|file| !file.ends_with("collection.json"))
+        {
+            std::fs::write(file, b"garbage").unwrap();
+        }
+    }
+    let store = store.reopen();
+    let count = store
+        .ok("POST", "/collections/good/points/count", Value::Null)
+        .await;
+    assert_eq!(count["count"], 5);
+    store
+        .refused("POST", "/collections/bad/points/count", Value::Null, 500)
+        .await;
+    store.ok("DELETE", "/collections/bad", Value::Null).await;
+    store.filled("bad", 3).await;
+}
+
+fn files_below(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| {
+            if path.is_dir() {
+                files_below(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect()
+}

@@ -52,7 +52,7 @@ pub(super) fn upsert_operation(
         true => PointOperations::UpsertPoints(points),
         false => PointOperations::UpsertPointsConditional(ConditionalInsertOperation {
             points_op: points,
-            condition: body.update_filter.unwrap_or_else(Filter::new),
+            condition: body.update_filter.unwrap_or_default(),
             update_mode: body.update_mode,
         }),
     }))

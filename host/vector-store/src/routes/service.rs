@@ -22,6 +22,7 @@ pub(super) fn routes() -> Router<VectorStore> {
         .route("/readyz", get(|| async { "all shards are ready" }))
         .route("/metrics", get(metrics))
         .route("/telemetry", get(telemetry))
+        .route("/cluster", get(cluster))
 }
 
 async fn version() -> Response {
@@ -31,6 +32,10 @@ async fn version() -> Response {
         "gaia": env!("CARGO_PKG_VERSION"),
     }))
     .into_response()
+}
+
+async fn cluster() -> Response {
+    Reply::started().ok(json!({ "status": "disabled" }))
 }
 
 async fn telemetry(State(store): State<VectorStore>) -> Response {

@@ -108,6 +108,8 @@ pub(crate) struct OptimizersConfig {
     pub max_segment_size: Option<usize>,
     pub indexing_threshold: Option<usize>,
     pub flush_interval_sec: Option<u64>,
+    /// Kept and shown; the engine has no use for it any more.
+    pub memmap_threshold: Option<usize>,
     pub prevent_unoptimized: Option<bool>,
 }
 

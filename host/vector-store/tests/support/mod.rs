@@ -30,6 +30,11 @@ impl Local {
         Self::with(Limits::default())
     }
 
+    pub fn at(dir: TempDir) -> Self {
+        let router = open(dir.path(), Limits::default());
+        Self { dir, router }
+    }
+
     pub fn with(limits: Limits) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let router = open(dir.path(), limits);
@@ -126,7 +131,7 @@ impl Local {
 
 pub fn point(n: u64) -> Value {
     let word = ["red", "green", "blue"][n as usize % 3];
-    json!({"id": n, "vector": vector(n), "payload": {"n": n, "even": n % 2 == 0, "word": word}})
+    json!({"id": n, "vector": vector(n), "payload": {"n": n, "even": n.is_multiple_of(2), "word": word}})
 }
 
 pub fn vector(n: u64) -> Vec<f32> {
@@ -181,6 +186,10 @@ impl Process {
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     pub fn pid(&self) -> u32 {
