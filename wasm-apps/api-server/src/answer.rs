@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 use gaia_chat::{Effect, Event, Generation, Turn};
 use gaia_openai::chat::{ChunkHead, TokenLogProb, TopLogProb};
@@ -150,9 +151,10 @@ impl Answer {
     }
 
     async fn generate(&mut self, chat: &Chat, generation: &Generation) -> Result<(), Event> {
+        let since = Instant::now();
         let pass = enter(&self.app, &chat.model).await;
         let pass = pass.map_err(Event::Failed)?;
-        self.timing.entered();
+        self.timing.entered(since);
         let session = chat
             .model
             .start(generation)

@@ -30,10 +30,10 @@ impl Timing {
         }
     }
 
-    /// The request got its place.
-    pub(crate) fn entered(&mut self) {
+    /// The request got its place, for which it waited from `since` on.
+    pub(crate) fn entered(&mut self, since: Instant) {
         let now = Instant::now();
-        self.app.metrics.queue.observe(now - self.started);
+        self.app.metrics.queue.observe(now - since);
         self.entered = Some(now);
     }
 

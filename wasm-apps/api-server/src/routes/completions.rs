@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -190,8 +191,9 @@ async fn start(
         logprobs: request.logprobs,
     };
     wanted.check(model.engine.into(), model.vocabulary())?;
+    let since = Instant::now();
     let pass = enter(app, model).await?;
-    timing.entered();
+    timing.entered(since);
     let session = model.start(&wanted);
     let session = session.map_err(|error| refused(error, "prompt", &request.sampling))?;
     timing.begun();
