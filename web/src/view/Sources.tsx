@@ -1,6 +1,7 @@
-/** The passages an answer was given to read, each unfolding to its text. */
+/** The passages an answer was given to read, each unfolding to its text. The best stands open: a small model errs, it does not. */
 import { plural } from '../api/failure.ts';
 import type { Citation } from '../api/wire.ts';
+import { withoutHeadings } from '../markdown/passage.ts';
 import { Book, Chevron } from './icons.tsx';
 import { Markdown } from './Markdown.tsx';
 
@@ -25,7 +26,7 @@ export function Sources({ citations }: { citations: Citation[] }) {
 function Source({ citation, place }: { citation: Citation; place: number }) {
   const { document, heading, score, start, end, text } = citation;
   return (
-    <details class="source">
+    <details class="source" open={place === 1}>
       <summary>
         <span class="place" aria-hidden="true">
           {place}
@@ -38,7 +39,7 @@ function Source({ citation, place }: { citation: Citation; place: number }) {
         <Chevron />
       </summary>
       <div class="passage">
-        <Markdown source={text} headings={4} />
+        <Markdown source={withoutHeadings(text, heading)} headings={4} />
         {end > start && (
           <p class="range">
             Passage {citation.chunk + 1}, characters {start.toLocaleString('en')}–{end.toLocaleString('en')}

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decodeEntities } from '../../src/markdown/entities.ts';
+import { withoutHeadings } from '../../src/markdown/passage.ts';
 import { plainText } from '../../src/markdown/plain.ts';
 import { splitThoughts } from '../../src/markdown/thoughts.ts';
 import { type Block, type Inline, MARKDOWN_CHARS_MAX, parseMarkdown, safeHref } from '../../src/markdown/tree.ts';
@@ -126,4 +127,14 @@ test('read aloud, only the words are left', () => {
   check('## Use `gaia`\n\n- **one**\n- [two](https://example.org)\n\n---\n\n> three', 'Use gaia\none\ntwo\nthree');
   check('| A | B |\n|---|---|\n| 1 | 2 |', 'A, B\n1, 2');
   check('```sh\nls\n```', 'ls');
+});
+
+test('a passage is shown without the headings that stand above it', () => {
+  const check = (passage: string, headings: string[], expected: string) =>
+    assert.equal(withoutHeadings(passage, headings), expected);
+  check('# A\n\n## B\n\nwords\n## C', ['A', 'B'], 'words\n## C');
+  check('## Other\n\nwords', ['A'], '## Other\n\nwords');
+  check('words', [], 'words');
+  check('# A', ['A'], '# A');
+  check('#A is no heading', ['A is no heading'], '#A is no heading');
 });
