@@ -305,6 +305,26 @@ fn a_taken_port_names_who_has_it() {
 }
 
 #[test]
+fn a_home_that_wasmedge_cannot_see_is_refused() {
+    let node = Node::new("SERVE");
+    let home = node.sandbox.path("a:b");
+    let home = home.to_str().unwrap();
+    for (key, value) in [("port", "0"), ("embedding_model", "")] {
+        node.sandbox
+            .gaia(&["--home", home, "config", "set", key, value])
+            .ok();
+    }
+    let model = node.sandbox.path("chat.gguf");
+    let model = model.to_str().unwrap();
+    node.sandbox
+        .gaia(&["--home", home, "config", "set", "chat_model", model])
+        .ok();
+    let run = node.sandbox.gaia(&["--home", home, "start"]);
+    assert_eq!(run.code, 1);
+    assert!(run.err.contains("colon"), "{}", run.err);
+}
+
+#[test]
 fn running_answers_finish_before_the_node_stops() {
     let node = Node::new("SERVE");
     node.sandbox.gaia(&["start"]).ok();

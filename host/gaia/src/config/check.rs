@@ -1,6 +1,7 @@
 //! From a TOML document to a [`Config`], or to the list of everything that is wrong with it.
 
 use std::fmt;
+use std::net::SocketAddrV4;
 
 use toml_edit::DocumentMut;
 
@@ -18,10 +19,10 @@ const CONTEXT_WINDOW_MAX: u32 = 100;
 const BODY_BYTES_MAX_MAX: u64 = 1 << 30;
 /// The longest timeout that can be set: one day.
 const TIMEOUT_SECONDS_MAX: u32 = 86_400;
-/// The most answers at a time that can be allowed.
-const REQUESTS_RUNNING_MAX_MAX: u32 = 256;
+/// The most answers at a time that can be allowed: the engine's own maximum.
+const REQUESTS_RUNNING_MAX_MAX: u32 = 64;
 /// The longest queue that can be allowed.
-const QUEUE_LEN_MAX_MAX: u32 = 100_000;
+const QUEUE_LEN_MAX_MAX: u32 = 65_536;
 /// The least similarity a name must have to be suggested (Jaro-Winkler).
 const SUGGEST_SIMILARITY_MIN: f64 = 0.8;
 
@@ -134,9 +135,10 @@ fn check_knowledge(config: &Config, problems: &mut Vec<Problem>) {
     if config.chat_model.is_empty() {
         problems.push(problem("chat_model", "must name a model, or be \"auto\""));
     }
-    let url = &config.store_url;
-    if !url.is_empty() && !url.starts_with("http://") && !url.starts_with("https://") {
-        problems.push(problem("store_url", "must start with http:// or https://"));
+    if !config.store_url.is_empty() && !is_on_this_machine(&config.store_url) {
+        let message = "must be on this machine, such as http://127.0.0.1:6333; \
+                       reach one elsewhere through a tunnel (ssh -L)";
+        problems.push(problem("store_url", message));
     }
     if !(0.0..=1.0).contains(&config.retrieval_threshold) {
         problems.push(problem("retrieval_threshold", "must be between 0 and 1"));
@@ -149,6 +151,19 @@ fn check_knowledge(config: &Config, problems: &mut Vec<Problem>) {
             "must be made of letters, digits, - and _",
         ));
     }
+}
+
+/// The sandbox reaches loopback over IPv4 and nothing else.
+fn is_on_this_machine(url: &str) -> bool {
+    let Some(rest) = url.strip_prefix("http://") else {
+        return false;
+    };
+    let address = rest
+        .trim_end_matches('/')
+        .replacen("localhost", "127.0.0.1", 1);
+    address
+        .parse()
+        .is_ok_and(|address: SocketAddrV4| address.ip().is_loopback())
 }
 
 fn check_limits(config: &Config, problems: &mut Vec<Problem>) {
@@ -279,10 +294,21 @@ mod tests {
             "cors_origins = ['https://a/b']",
             &["cors_origins: `https://a/b` is not an origin such as https://chat.example.org"],
         );
-        check(
-            "store_url = 'qdrant:6333'",
-            &["store_url: must start with http:// or https://"],
-        );
+        for elsewhere in [
+            "http://10.0.0.1:6333",
+            "https://127.0.0.1:6333",
+            "http://127.0.0.1",
+            "qdrant:6333",
+        ] {
+            check(
+                &format!("store_url = '{elsewhere}'"),
+                &[
+                    "store_url: must be on this machine, such as http://127.0.0.1:6333; \
+                   reach one elsewhere through a tunnel (ssh -L)",
+                ],
+            );
+        }
+        check("store_url = 'http://localhost:6333/'", &[]);
         check(
             "collection = '../x'",
             &["collection: must be made of letters, digits, - and _"],
@@ -317,12 +343,12 @@ mod tests {
             &["body_bytes_max: must be between 1024 and 1073741824"],
         );
         check(
-            "requests_running_max = 257",
-            &["requests_running_max: must be between 1 and 256"],
+            "requests_running_max = 65",
+            &["requests_running_max: must be between 1 and 64"],
         );
         check(
-            "queue_len_max = 100001",
-            &["queue_len_max: must be between 0 and 100000"],
+            "queue_len_max = 65537",
+            &["queue_len_max: must be between 0 and 65536"],
         );
         check("queue_len_max = 0\ndrain_timeout_seconds = 0", &[]);
         check(

@@ -90,8 +90,8 @@ keys! {
         embedding_model: String = "all-minilm-l6-v2".to_owned(),
         /// The model's name in the API. Empty: the name of the manifest or file.
         embedding_name: String = String::new(),
-        /// Tokens that one conversation may have, question and answer together. 0: what the
-        /// model was trained for, as far as memory allows.
+        /// Tokens that one conversation may have, question and answer together. 0: 4096, or what
+        /// the model was trained for if that is less.
         ctx_size: u32 = 0,
         /// Prompt tokens read in one go. 0: the engine's choice.
         batch_size: u32 = 0,
@@ -114,14 +114,15 @@ keys! {
         /// How many of the user's last messages make the search query.
         context_window: u32 = 1,
         /// The most passages for one answer.
-        retrieval_limit: u32 = 4,
+        retrieval_limit: u32 = 3,
         /// Passages less similar than this (0 to 1) are left out.
-        retrieval_threshold: f32 = 0.3,
-        /// The most tokens of passages for one answer.
-        retrieval_tokens_max: u32 = 800,
+        retrieval_threshold: f32 = 0.25,
+        /// The most tokens of passages for one answer. 0: half the context.
+        retrieval_tokens_max: u32 = 0,
         /// The collection that holds the knowledge.
         collection: String = "default".to_owned(),
-        /// A Qdrant server, such as "http://127.0.0.1:6333". Empty: the node's own store.
+        /// A Qdrant server on this machine, such as "http://127.0.0.1:6333". Empty: the node's own
+        /// store.
         store_url: String = String::new(),
         /// The key of that server. Empty: none.
         store_key: Secret = Secret::default(),

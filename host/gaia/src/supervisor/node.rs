@@ -54,6 +54,9 @@ pub enum NodeError {
         #[source]
         source: std::io::Error,
     },
+    /// WasmEdge cannot be told of a folder whose name holds a colon.
+    #[error("`{0}` has a colon in its name, which WasmEdge cannot take; choose another --home")]
+    Colon(PathBuf),
     /// The chat template is not there.
     #[error("failed to read chat_template `{path}`")]
     ChatTemplate {

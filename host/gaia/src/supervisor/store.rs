@@ -272,10 +272,10 @@ mod tests {
             log: &log,
         };
         let config = Config {
-            store_url: "http://q:6333/".into(),
+            store_url: "http://127.0.0.1:6333/".into(),
             ..Config::default()
         };
         let store = Store::open(&config, &environment(), &plan).await.unwrap();
-        assert_eq!(store.service().url, "http://q:6333");
+        assert_eq!(store.service().url, "http://127.0.0.1:6333");
     }
 }

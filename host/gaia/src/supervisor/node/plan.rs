@@ -25,6 +25,9 @@ pub fn worker_child(plan: &NodePlan, store: &Service) -> Result<WorkerChild, Nod
     const TEMPLATE_FILE: &str = "chat-template.jinja";
     let (config, prepared) = (plan.config, plan.prepared);
     let folder = plan.home.worker();
+    if folder.as_os_str().as_encoded_bytes().contains(&b':') {
+        return Err(NodeError::Colon(plan.home.root().to_owned()));
+    }
     let key = random_hex::<32>().map_err(NodeError::Random)?;
     if !config.chat_template.is_empty() {
         // The worker sees only its own folder.

@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(file["port"].as_integer(), Some(0));
         assert_eq!(file["worker_key"].as_str(), Some("wk"));
         assert_eq!(file["store_key"].as_str(), Some("sk"));
-        assert_eq!(file["score_threshold"].as_float(), Some(0.3));
+        assert_eq!(file["score_threshold"].as_float(), Some(0.25));
         for absent in [
             "ctx_size",
             "embedding_name",
