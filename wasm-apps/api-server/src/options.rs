@@ -103,7 +103,7 @@ impl Default for Options {
             store_required: false,
             collection: "default".to_owned(),
             limit: 3,
-            score_threshold: 0.35,
+            score_threshold: 0.25,
             retrieval_tokens_max: None,
             worker_key: None,
             body_bytes_max: 8 << 20,

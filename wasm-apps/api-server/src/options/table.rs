@@ -38,14 +38,14 @@ const TABLE: &[Spec] = options! {
     "system-prompt" "TEXT" "System message for conversations that bring none" |o, v| some_text(&mut o.system_prompt, v);
     "rag-prompt" "TEXT" "Text before the retrieved passages" |o, v| some_text(&mut o.rag_prompt, v);
     "rag-policy" "WHERE" "system-message or last-user-message: where passages go [default: system-message]" rag_policy;
-    "context-window" "TURNS" "User turns that make the query [default: 1]" |o, v| within(&mut o.context_window, v, 0, 64);
+    "context-window" "TURNS" "User turns that make the query [default: 1]" |o, v| within(&mut o.context_window, v, 0, 100);
     "chat-template" "FILE" "Jinja template instead of the model's own; a .gguf file: the one in its header" |o, v| { o.chat_template = Some(v.into()); Ok(()) };
     "store-url" "URL" "Qdrant REST API on this machine, as http://127.0.0.1:6333 [default: no retrieval]" store_url;
     "store-key" "KEY" "api-key for the store" |o, v| secret(&mut o.store_key, v);
     "store-required" "BOOL" "Answer 503 instead of answering without passages when the store is down [default: false]" |o, v| put(&mut o.store_required, v, "true or false");
     "collection" "NAME" "Collection to search [default: default]" collection;
     "limit" "COUNT" "Most passages in a prompt, 0 for none [default: 3]" |o, v| within(&mut o.limit, v, 0, 100);
-    "score-threshold" "SCORE" "Least similarity of a passage, -1 to 1 [default: 0.35]" score_threshold;
+    "score-threshold" "SCORE" "Least similarity of a passage, -1 to 1 [default: 0.25]" score_threshold;
     "retrieval-tokens-max" "TOKENS" "Most tokens of passages in a prompt [default: half the context]" |o, v| some_within(&mut o.retrieval_tokens_max, v, 0, 1 << 24);
     "worker-key" "KEY" "Bearer key demanded on every route but /health" |o, v| secret(&mut o.worker_key, v);
     "body-bytes-max" "BYTES" "Largest request body [default: 8388608]" |o, v| within(&mut o.body_bytes_max, v, 1024, 1 << 30);
@@ -53,7 +53,7 @@ const TABLE: &[Spec] = options! {
     "idle-timeout-seconds" "SECONDS" "Time a connection may be silent, or a client not read [default: 75]" |o, v| seconds(&mut o.idle_timeout, v);
     "connections-max" "COUNT" "Open connections [default: 2048]" |o, v| within(&mut o.connections_max, v, 1, 65_536);
     "requests-running-max" "COUNT" "Requests the model works on at a time [default: 8]" |o, v| within(&mut o.requests_running_max, v, 1, 1024);
-    "queue-len-max" "COUNT" "Requests that may wait for their turn; more get 429 [default: 64]" |o, v| within(&mut o.queue_len_max, v, 0, 65_536);
+    "queue-len-max" "COUNT" "Requests that may wait for their turn; more get 429 [default: 64]" |o, v| within(&mut o.queue_len_max, v, 0, 100_000);
     "node-id" "ADDRESS" "The node's address, shown in /v1/info" |o, v| some_text(&mut o.node_id, v);
     "node-name" "NAME" "The node's name, shown in /v1/info" |o, v| some_text(&mut o.node_name, v);
     "cors-origins" "ORIGINS" "Origins of pages that may call the API, separated by commas" cors_origins;
