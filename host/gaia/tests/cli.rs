@@ -70,6 +70,24 @@ fn config_values_are_set_and_read() {
 }
 
 #[test]
+fn values_that_need_each_other_are_set_together() {
+    let sandbox = Sandbox::new();
+    let alone = sandbox.gaia(&["config", "set", "tls_cert", "c.pem"]);
+    assert_eq!(alone.code, 2);
+    assert_eq!(
+        alone.err,
+        "gaia: tls_key: missing; tls_cert alone is not enough\n"
+    );
+    let both = ["config", "set", "tls_cert", "c.pem", "tls_key", "k.pem"];
+    assert_eq!(
+        sandbox.gaia(&both).ok(),
+        "tls_cert = c.pem\ntls_key = k.pem\n"
+    );
+    let odd = sandbox.gaia(&["config", "set", "port", "1", "ctx_size"]);
+    assert_eq!(odd.err, "gaia: ctx_size: a value is missing\n");
+}
+
+#[test]
 fn keys_of_clients_are_not_listed() {
     let sandbox = Sandbox::new();
     sandbox

@@ -1,6 +1,6 @@
 //! `gaia config`: reads and changes `config.toml`, imports GaiaNet's `config.json`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -17,6 +17,7 @@ const EXAMPLES: &str = "\
 Examples:
   gaia config set port 9000
   gaia config set api_keys key-one,key-two
+  gaia config set tls_cert chain.pem tls_key key.pem
   gaia config get chat_model
   gaia config list
   gaia config import ~/gaianet/config.json";
@@ -36,13 +37,12 @@ enum Action {
         /// The key's name
         key: String,
     },
-    /// Change one value
+    /// Change one value, or several together
     Set {
-        /// The key's name
-        key: String,
-        /// Its new value; lists are a,b,c
-        #[arg(allow_hyphen_values = true)]
-        value: String,
+        /// Keys and their new values by turns; lists are a,b,c
+        #[arg(required = true, num_args = 2.., allow_hyphen_values = true)]
+        #[arg(value_names = ["KEY", "VALUE"])]
+        entries: Vec<String>,
     },
     /// Print all keys and values
     List,
@@ -57,7 +57,7 @@ enum Action {
 pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
     match &arguments.action {
         Action::Get { key } => get(context, key),
-        Action::Set { key, value } => set(context, key, value),
+        Action::Set { entries } => set(context, entries),
         Action::List => list(context),
         Action::Import { file } => import(context, file),
     }
@@ -76,23 +76,62 @@ fn get(context: &Context, name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn set(context: &Context, name: &str, text: &str) -> anyhow::Result<()> {
+fn set(context: &Context, entries: &[String]) -> anyhow::Result<()> {
+    let (pairs, rest) = entries.as_chunks::<2>();
+    if let [key, ..] = rest {
+        return Err(failure(Exit::Usage, format!("{key}: a value is missing")));
+    }
+    let texts: Vec<(&str, String)> = pairs
+        .iter()
+        .map(|[key, value]| (key.as_str(), absolute_path(key, value)))
+        .collect();
     let mut file = read(context)?;
-    file.set(name, text).map_err(usage)?;
+    let entries: Vec<_> = texts
+        .iter()
+        .map(|(key, text)| (*key, text.as_str()))
+        .collect();
+    file.set_all(&entries).map_err(usage)?;
     context.home.make_folders()?;
     file.write()?;
-    if name == "chat_model" {
+    if entries.iter().any(|(key, _)| *key == "chat_model") {
         // Setting it, to "auto" too, means to choose anew.
         let _none_was_made = std::fs::remove_file(choice_file(&context.home));
     }
     let config = file.config().map_err(|error| config_failure(&error))?;
-    let shown = (find_key(name).map_err(usage)?.shown)(&config);
+    let mut shown = Vec::new();
+    for (key, _) in &entries {
+        shown.push((*key, (find_key(key).map_err(usage)?.shown)(&config)));
+    }
     context.terminal.answer(
-        || json!({"key": name, "value": shown}),
-        |_| format!("{name} = {shown}"),
+        || {
+            shown
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), json!(value)))
+                .collect()
+        },
+        |_| {
+            let lines = shown.iter().map(|(key, value)| format!("{key} = {value}"));
+            lines.collect::<Vec<_>>().join("\n")
+        },
     );
     hint_restart(context);
     Ok(())
+}
+
+/// A file named relative to where the command is typed must be found from elsewhere too.
+fn absolute_path(key: &str, value: &str) -> String {
+    const KEYS_OF_FILES: [&str; 5] = [
+        "tls_cert",
+        "tls_key",
+        "chat_template",
+        "chat_model",
+        "embedding_model",
+    ];
+    let path = Path::new(value);
+    if !KEYS_OF_FILES.contains(&key) || !path.is_file() {
+        return value.to_owned();
+    }
+    std::path::absolute(path).map_or(value.to_owned(), |path| path.display().to_string())
 }
 
 fn list(context: &Context) -> anyhow::Result<()> {
@@ -121,7 +160,7 @@ fn list(context: &Context) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn import(context: &Context, path: &std::path::Path) -> anyhow::Result<()> {
+fn import(context: &Context, path: &Path) -> anyhow::Result<()> {
     let import = read_gaianet(path)?;
     let mut file = read(context)?;
     let entries: Vec<_> = import.entries().collect();

@@ -112,12 +112,8 @@ impl ConfigFile {
         })
     }
 
-    /// Sets `name` to `text` as typed on a command line; comments stay.
-    pub fn set(&mut self, name: &str, text: &str) -> Result<(), SetKeyError> {
-        self.set_all(&[(name, text)])
-    }
-
-    /// Sets several keys, all or none: together they must make a right configuration.
+    /// Sets keys to texts as typed on a command line, all or none: together they must make a right
+    /// configuration. Comments stay.
     pub fn set_all(&mut self, entries: &[(&str, &str)]) -> Result<(), SetKeyError> {
         let mut document = self.document.clone();
         for (name, text) in entries {
@@ -219,12 +215,12 @@ mod tests {
     #[test]
     fn setting_keeps_comments() {
         let mut config = file("# mine\nport = 1 # why\n# last\nctx_size = 2\n");
-        config.set("port", "9000").unwrap();
+        config.set_all(&[("port", "9000")]).unwrap();
         assert_eq!(
             config.document.to_string(),
             "# mine\nport = 9000 # why\n# last\nctx_size = 2\n"
         );
-        config.set("threads", "3").unwrap();
+        config.set_all(&[("threads", "3")]).unwrap();
         assert_eq!(
             config.document.to_string(),
             "# mine\nport = 9000 # why\n# last\nctx_size = 2\n\n\
@@ -234,7 +230,7 @@ mod tests {
 
     fn check_refused(name: &str, text: &str, expected: &str) {
         let mut config = file("port = 1\n");
-        let error = config.set(name, text).unwrap_err();
+        let error = config.set_all(&[(name, text)]).unwrap_err();
         assert_eq!(error.to_string(), expected);
         assert_eq!(
             config.document.to_string(),
