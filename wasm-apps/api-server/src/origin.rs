@@ -28,11 +28,17 @@ fn is_port(text: &str) -> bool {
         .is_some_and(|port| port.parse::<u16>().is_ok())
 }
 
-/// An origin in the form headers have it: scheme, host, port, lower case. `None` for anything else.
+/// Lists every origin.
+const ANY: &str = "*";
+
+/// An origin in the form headers have it: scheme, host, port, lower case; or `*`. `None` for anything else.
 pub(crate) fn normal(origin: &str) -> Option<String> {
+    if origin == ANY {
+        return Some(origin.to_owned());
+    }
     let (scheme, host) = origin.split_once("://")?;
     let known = matches!(scheme.to_ascii_lowercase().as_str(), "http" | "https");
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
+    let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '/' | ',' | '"' | '@' | '?' | '#');
     (known && !host.is_empty() && host.chars().all(plain)).then(|| origin.to_ascii_lowercase())
 }
 
@@ -59,7 +65,10 @@ pub(crate) fn judge(origin: Option<&str>, host: &str, listed: &[String]) -> Verd
         .is_some_and(|from| from.eq_ignore_ascii_case(host));
     if ours {
         Verdict::Own
-    } else if listed.contains(&origin) {
+    } else if listed
+        .iter()
+        .any(|listed| *listed == origin || listed == ANY)
+    {
         Verdict::Listed
     } else {
         Verdict::Foreign
@@ -108,5 +117,27 @@ mod tests {
         check(Some("http://localhost:8081"), Verdict::Foreign);
         check(Some("null"), Verdict::Foreign);
         check(Some(""), Verdict::Foreign);
+        let any = [ANY.to_owned()];
+        assert_eq!(judge(Some("null"), "localhost", &any), Verdict::Listed);
+    }
+
+    #[test]
+    fn what_can_be_listed() {
+        let check = |origin, expected: Option<&str>| {
+            assert_eq!(normal(origin).as_deref(), expected, "{origin}");
+        };
+        check("*", Some("*"));
+        check("HTTPS://A.example:1", Some("https://a.example:1"));
+        for bad in [
+            "",
+            "a.example",
+            "ftp://a",
+            "http://",
+            "http://a/",
+            "http://a@b",
+            "http://a,b",
+        ] {
+            check(bad, None);
+        }
     }
 }

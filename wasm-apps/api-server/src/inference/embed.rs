@@ -68,7 +68,9 @@ impl Model {
             let width = matrix.len() / counts.len().max(1);
             all.vectors
                 .extend(matrix.chunks_exact(width.max(1)).map(<[f32]>::to_vec));
-            all.tokens += counts.iter().sum::<u32>();
+            all.tokens = counts
+                .iter()
+                .fold(all.tokens, |sum, count| sum.saturating_add(*count));
         }
         Ok(all)
     }
@@ -77,7 +79,7 @@ impl Model {
         let mut all = Embedded::default();
         for text in texts {
             let mut context = self.contexts.lease()?;
-            context.set_metadata(&settings::load(Some(self.facts.n_ctx), None, true))?;
+            context.set_metadata(&settings::embedding_stock())?;
             context.set_text(text)?;
             match context.compute()? {
                 Computed::Some | Computed::End => {}
@@ -87,7 +89,7 @@ impl Model {
             all.vectors
                 .push(vector.ok_or_else(|| unreadable("not an embedding"))?);
             let (tokens, ..) = stock::read_usage(&context.output(OUTPUT_METADATA)?);
-            all.tokens += tokens;
+            all.tokens = all.tokens.saturating_add(tokens);
             yield_now().await;
         }
         Ok(all)

@@ -3,6 +3,7 @@
 //! A context is never closed, because a module that imports the call for it does not start under every WasmEdge: it
 //! is reset and used again. A reset ends its sequence at once.
 
+use std::cell::RefCell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
@@ -29,6 +30,11 @@ pub(crate) const OUTPUT_EMBEDDINGS: usize = 4;
 pub(crate) const OUTPUT_EVENTS: usize = 5;
 pub(crate) const OUTPUT_EMBEDDING_TOKENS: usize = 6;
 pub(crate) const OUTPUT_DETOKENIZED: usize = 8;
+
+thread_local! {
+    // Outputs are read for every token; a fresh buffer each time would cost more than the text.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// The contexts of one graph.
 pub(crate) struct Contexts {
@@ -159,21 +165,20 @@ impl Lease {
         get: impl Fn(&GraphExecutionContext, &mut [u8]) -> Result<usize, Error>,
     ) -> Result<Vec<u8>, InferenceError> {
         let context = self.context()?;
-        let mut buffer = vec![0; OUTPUT_BYTES];
-        loop {
-            match get(context, &mut buffer) {
-                Ok(len) => {
-                    buffer.truncate(len);
-                    return Ok(buffer);
+        SCRATCH.with_borrow_mut(|buffer| {
+            buffer.resize(OUTPUT_BYTES.max(buffer.len()), 0);
+            loop {
+                match get(context, buffer) {
+                    Ok(len) => return Ok(buffer.get(..len).unwrap_or_default().to_vec()),
+                    Err(Error::BackendError(BackendError::TooLarge))
+                        if buffer.len() < OUTPUT_BYTES_MAX =>
+                    {
+                        buffer.resize(buffer.len() * 4, 0);
+                    }
+                    Err(error) => return Err(refused_or_failed("give its output", &error)),
                 }
-                Err(Error::BackendError(BackendError::TooLarge))
-                    if buffer.len() < OUTPUT_BYTES_MAX =>
-                {
-                    buffer.resize(buffer.len() * 4, 0);
-                }
-                Err(error) => return Err(refused_or_failed("give its output", &error)),
             }
-        }
+        })
     }
 }
 

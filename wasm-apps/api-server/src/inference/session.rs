@@ -148,7 +148,7 @@ impl Session {
             self.ended = Some(finish_reason(computed)?);
             return Ok(text_only(guard.finish()));
         }
-        *tokens += 1;
+        *tokens = tokens.saturating_add(1);
         let bytes = self.context.output_single(OUTPUT_TEXT)?;
         let mut text = guard.push(&bytes);
         if guard.stopped() {

@@ -24,6 +24,15 @@ pub(crate) fn load(ctx_size: Option<u32>, sequences: Option<u32>, embedding: boo
     Value::Object(keys)
 }
 
+/// What an embedding needs on the stock plugin: context, batch and micro-batch that agree, or llama.cpp ends the
+/// process; a longer text is refused by the plugin then. 512 tokens are what sentence encoders read.
+pub(crate) fn embedding_stock() -> Value {
+    json!({
+        "enable-log": false, "embedding": true,
+        "ctx-size": 512, "batch-size": 512, "ubatch-size": 512,
+    })
+}
+
 /// Everything about one text. `fresh_seed` is for requests without one.
 pub(crate) fn generation(
     wanted: &Generation,

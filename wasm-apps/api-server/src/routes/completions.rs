@@ -95,12 +95,7 @@ impl Work {
             Step::Piece(_) => self.timing.piece(),
             Step::End { usage, .. } => {
                 self.timing.end(*usage);
-                self.usage = Usage::new(
-                    self.usage.prompt_tokens + usage.prompt_tokens,
-                    self.usage.completion_tokens + usage.completion_tokens,
-                    self.usage.prompt_tokens_details.cached_tokens
-                        + usage.prompt_tokens_details.cached_tokens,
-                );
+                self.usage = added(self.usage, *usage);
             }
         }
         Ok(step)
@@ -141,7 +136,8 @@ impl Work {
             .iter()
             .map(|token| token.token.chars().count())
             .sum::<usize>();
-        self.characters += u32::try_from(characters).unwrap_or(u32::MAX);
+        let characters = u32::try_from(characters).unwrap_or(u32::MAX);
+        self.characters = self.characters.saturating_add(characters);
         Some(CompletionLogProbs::new(&tokens, offset))
     }
 
@@ -172,6 +168,15 @@ impl Work {
     fn event(&self, choice: CompletionChoice) -> Vec<u8> {
         sse::event(&self.reply(vec![choice], None))
     }
+}
+
+fn added(a: Usage, b: Usage) -> Usage {
+    let cached = |usage: Usage| usage.prompt_tokens_details.cached_tokens;
+    Usage::new(
+        a.prompt_tokens.saturating_add(b.prompt_tokens),
+        a.completion_tokens.saturating_add(b.completion_tokens),
+        cached(a).saturating_add(cached(b)),
+    )
 }
 
 async fn start(
