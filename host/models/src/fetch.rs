@@ -25,6 +25,10 @@ const REDIRECT_COUNT_MAX: usize = 8;
 /// How often a connection is made anew without a single new byte in between.
 const RETRY_COUNT_MAX: u32 = 5;
 
+/// How often a server is asked again that has not answered yet: likely there is no network, and
+/// the next source is waiting.
+const FIRST_RETRY_COUNT_MAX: u32 = 1;
+
 /// How much is read at a time, in bytes.
 const CHUNK_BYTES: usize = 256 << 10;
 
@@ -33,7 +37,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Why a download ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// The server could not be asked, or stopped in the middle.
+    /// The server could not be asked.
     #[error("the connection failed")]
     Connection(#[source] Box<ureq::Error>),
     /// The server says no.
@@ -45,6 +49,9 @@ pub enum FetchError {
     /// Redirects go in circles, nowhere, or from `https` to `http`.
     #[error("the server redirects to nowhere useful")]
     Redirect,
+    /// The server began to answer and stopped in the middle.
+    #[error("the connection broke")]
+    Interrupted(#[source] io::Error),
     /// The body ended before the announced length.
     #[error("the connection ended after {found} of {expected} bytes")]
     Broken {
@@ -94,7 +101,7 @@ impl FetchError {
                 !matches!(**error, ureq::Error::BadUri(_) | ureq::Error::Tls(_))
             }
             Self::Status { status } => matches!(status, 408 | 429 | 500 | 502 | 503 | 504),
-            Self::Broken { .. } | Self::WrongRange => true,
+            Self::Interrupted(_) | Self::Broken { .. } | Self::WrongRange => true,
             Self::Redirect | Self::Space { .. } | Self::Write(_) => false,
         }
     }
@@ -122,6 +129,8 @@ struct State {
     etag: Option<String>,
     /// The file's SHA-256, in hexadecimal.
     sum: Option<String>,
+    /// The file's length in bytes.
+    total: Option<u64>,
 }
 
 /// The HTTP client.
@@ -186,19 +195,22 @@ impl Client {
         target: &Target<'_>,
         on: &mut dyn FnMut(Event<'_>),
     ) -> Result<Option<Sha256>, FetchError> {
-        let mut retries = 0;
+        let (mut retries, mut has_answered) = (0, false);
         loop {
             let before = len(target.part);
             let error = match self.attempt(url, target, on) {
                 Ok(sum) => return Ok(sum),
                 Err(error) => error,
             };
-            retries = if len(target.part) > before {
-                0
+            let has_grown = len(target.part) > before;
+            retries = if has_grown { 0 } else { retries + 1 };
+            has_answered |= has_grown || error.is_answer();
+            let max = if has_answered {
+                RETRY_COUNT_MAX
             } else {
-                retries + 1
+                FIRST_RETRY_COUNT_MAX
             };
-            if !error.is_passing() || retries > RETRY_COUNT_MAX {
+            if !error.is_passing() || retries > max {
                 return Err(error);
             }
             on(Event::Retrying { why: error.chain() });
@@ -212,44 +224,71 @@ impl Client {
         target: &Target<'_>,
         on: &mut dyn FnMut(Event<'_>),
     ) -> Result<Option<Sha256>, FetchError> {
-        let (have, validator) = resumable(url, target);
-        let mut opened = open(url, |url| {
-            let request = self.agent.get(url);
-            Ok(match &validator {
-                Some(etag) => request
-                    .header("range", format!("bytes={have}-"))
-                    .header("if-range", etag)
-                    .call()?,
-                None => request.call()?,
-            })
-        })?;
-        let start = match opened.response.status() {
-            StatusCode::OK => 0,
-            StatusCode::PARTIAL_CONTENT => have,
-            StatusCode::RANGE_NOT_SATISFIABLE => {
+        let (have, state) = begun(url, target);
+        if state.total.is_some_and(|total| total == have) {
+            // Only the last step is missing.
+            on(Event::Bytes {
+                done: have,
+                total: state.total,
+            });
+            return Ok(state.sum.and_then(|sum| sum.parse().ok()));
+        }
+        let mut opened = self.ask_for_rest(url, have, state.etag)?;
+        let start = match start(&opened.response, have)? {
+            Some(start) => start,
+            None => {
                 // The part is as long as the file or longer: it cannot be trusted.
                 fs::remove_file(target.part).map_err(FetchError::Write)?;
                 return Err(FetchError::WrongRange);
             }
-            status => {
-                return Err(FetchError::Status {
-                    status: status.as_u16(),
-                });
-            }
         };
-        if start != 0 && range_start(opened.response.headers()) != Some(start) {
-            return Err(FetchError::WrongRange);
+        let rest = opened.response.body().content_length();
+        let total = rest.map(|rest| start + rest);
+        check_space(target, rest.unwrap_or(0))?;
+        if start == 0 {
+            // Before the new state is written: the old part must never meet it.
+            File::create(target.part).map_err(FetchError::Write)?;
         }
-        let total = opened
-            .response
-            .body()
-            .content_length()
-            .map(|rest| start + rest);
-        check_space(target, total.map_or(0, |total| total - start))?;
-        let sum = opened.sum;
-        remember(url, &opened, target.state)?;
+        remember(url, &opened, total, target.state)?;
         receive(opened.response.body_mut(), target.part, start, total, on)?;
-        Ok(sum)
+        Ok(opened.sum)
+    }
+
+    fn ask_for_rest(
+        &self,
+        url: &str,
+        have: u64,
+        etag: Option<String>,
+    ) -> Result<Opened, FetchError> {
+        let etag = etag.filter(|_| have > 0);
+        open(url, |url| {
+            let request = self.agent.get(url);
+            Ok(match &etag {
+                None => request.call()?,
+                Some(etag) => {
+                    let range = format!("bytes={have}-");
+                    request
+                        .header("range", range)
+                        .header("if-range", etag)
+                        .call()?
+                }
+            })
+        })
+    }
+}
+
+/// Where in the file the answer's body starts; none if there is no such place.
+fn start(response: &Response<Body>, have: u64) -> Result<Option<u64>, FetchError> {
+    match response.status() {
+        StatusCode::OK => Ok(Some(0)),
+        StatusCode::PARTIAL_CONTENT if range_start(response.headers()) == Some(have) => {
+            Ok(Some(have))
+        }
+        StatusCode::PARTIAL_CONTENT => Err(FetchError::WrongRange),
+        StatusCode::RANGE_NOT_SATISFIABLE => Ok(None),
+        status => Err(FetchError::Status {
+            status: status.as_u16(),
+        }),
     }
 }
 
@@ -303,23 +342,24 @@ fn len(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |it| it.len())
 }
 
-/// How much of the file is here and the ETag it belongs to, if it can be continued.
-fn resumable(url: &str, target: &Target<'_>) -> (u64, Option<String>) {
-    let have = len(target.part);
+/// How much of the file is here, and what the server said about it then.
+fn begun(url: &str, target: &Target<'_>) -> (u64, State) {
     let state = fs::read(target.state).ok();
     let state: Option<State> = state.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     match state {
-        Some(state) if state.url == url && have > 0 => (have, state.etag),
-        _ => (0, None),
+        Some(state) if state.url == url => (len(target.part), state),
+        _ => (0, State::default()),
     }
 }
 
-fn remember(url: &str, opened: &Opened, path: &Path) -> Result<(), FetchError> {
+fn remember(url: &str, opened: &Opened, total: Option<u64>, path: &Path) -> Result<(), FetchError> {
     let sum = opened.sum.map(|sum| sum.to_string());
+    let (url, etag) = (url.to_owned(), opened.etag.clone());
     let state = State {
-        url: url.to_owned(),
-        etag: opened.etag.clone(),
+        url,
+        etag,
         sum,
+        total,
     };
     let bytes = serde_json::to_vec(&state).map_err(|error| FetchError::Write(error.into()))?;
     fs::write(path, bytes).map_err(FetchError::Write)
@@ -363,9 +403,7 @@ fn receive(
     let mut done = start;
     on(Event::Bytes { done, total });
     loop {
-        let count = reader
-            .read(&mut chunk)
-            .map_err(|error| ureq::Error::from(error))?;
+        let count = reader.read(&mut chunk).map_err(FetchError::Interrupted)?;
         if count == 0 {
             break;
         }

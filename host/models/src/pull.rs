@@ -9,7 +9,7 @@ use gaia_manifest::{Manifest, Sha256, Source};
 use crate::event::Event;
 use crate::fetch::{FetchError, Target, free_bytes};
 use crate::finish::{FinishError, finish};
-use crate::library::LibraryError;
+use crate::library::{LibraryError, remove_file};
 use crate::package::{PackageError, Packages};
 use crate::{Library, address};
 
@@ -57,6 +57,9 @@ pub enum PullError {
 /// Why a source did not give the right file.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
+    /// What is left of an earlier try cannot be removed.
+    #[error("the folder of models cannot be used")]
+    Folder(#[from] LibraryError),
     /// The local file cannot be read.
     #[error("it cannot be read")]
     File(#[source] io::Error),
@@ -145,6 +148,10 @@ fn from(
     let part = library.part_path(manifest);
     let packages = || Packages::new(&settings.python, library.package_path(manifest));
     let mut announced = None;
+    if !matches!(source, Source::Url { .. }) {
+        // What a server said holds for what it sent, and other bytes are about to be there.
+        remove_file(&library.state_path(manifest))?;
+    }
     match source {
         Source::File { path } => {
             on(Event::Working { what: "copying" });
