@@ -20,6 +20,9 @@ function licences(): Plugin {
   };
 }
 
+/** Where `npm run dev` sends what the page asks. A node answers only pages of its own, hence the origin. */
+const NODE = process.env.GAIA_URL ?? 'http://127.0.0.1:8080';
+
 export default defineConfig({
   plugins: [licences()],
   // Names carry a hash of the content, and the server lets browsers keep what lies under assets/ for good.
@@ -38,5 +41,5 @@ export default defineConfig({
       },
     },
   },
-  server: { proxy: { '/v1': process.env.GAIA_URL ?? 'http://127.0.0.1:8090' } },
+  server: { proxy: { '/v1': { target: NODE, changeOrigin: true, headers: { origin: NODE } } } },
 });

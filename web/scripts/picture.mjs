@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { launch, nodeUrl } from '../tests/browser.mjs';
 
 const OUT = new URL('../../docs/images', import.meta.url).pathname;
-const QUESTION = process.env.GAIA_QUESTION ?? 'How do I add my own files to the knowledge base?';
+const QUESTION = process.env.GAIA_QUESTION ?? 'Are my questions sent to a cloud service?';
 const ANSWER_MS_MAX = 180_000;
 
 mkdirSync(OUT, { recursive: true });
@@ -14,7 +14,7 @@ await page.goto(nodeUrl());
 await page.locator('.node dl').waitFor();
 await page.getByRole('textbox', { name: 'Your question' }).fill(QUESTION);
 await page.keyboard.press('Enter');
-await page.locator('.answer:not(.streaming)').waitFor({ timeout: ANSWER_MS_MAX });
+await page.locator('.answer.complete').waitFor({ timeout: ANSWER_MS_MAX });
 await page.getByRole('textbox', { name: 'Your question' }).focus();
 await page.locator('.scroller').evaluate((box) => box.scrollTo(0, 0));
 await page.mouse.move(0, 0);

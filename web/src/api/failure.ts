@@ -52,8 +52,9 @@ export interface Explanation {
 export function failureFromReply(status: number, body: unknown, retryAfter: string | null): Failure {
   switch (status) {
     case 401:
-    case 403:
       return { kind: 'key-needed' };
+    case 403:
+      return { kind: 'refused', detail: messageOf(body) };
     case 413:
       return { kind: 'too-large' };
     case 429:

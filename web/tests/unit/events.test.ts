@@ -50,6 +50,10 @@ test('each refusal has a kind of its own', () => {
   assert.equal(kind(400, body('context_length_exceeded')), 'too-long');
   assert.equal(kind(400, body(null)), 'refused');
   assert.equal(kind(401, body('invalid_api_key')), 'key-needed');
+  assert.deepEqual(failureFromReply(403, { error: { message: 'not from there', type: 'forbidden' } }, null), {
+    kind: 'refused',
+    detail: 'not from there',
+  });
   assert.equal(kind(413, null), 'too-large');
   assert.equal(kind(500, null), 'broken');
   assert.equal(kind(503, body(null)), 'not-ready');
