@@ -1,6 +1,4 @@
 //! A store to ask, in this process or as a process of its own that can be killed.
-#![allow(dead_code, reason = "every test file uses a part of it")]
-#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

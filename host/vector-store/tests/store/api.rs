@@ -1,11 +1,8 @@
 //! Qdrant's API as clients use it, asked through the router.
-#![allow(clippy::unwrap_used, reason = "tests")]
 
-mod support;
-
+use crate::support::{Local, point, vector};
 use gaia_vector_store::{ApiKey, Limits, Options, VectorStore};
 use serde_json::{Value, json};
-use support::{Local, point, vector};
 
 fn ids(points: &Value) -> Vec<u64> {
     points

@@ -1,11 +1,8 @@
 //! Taking a collection over from a running server.
-#![allow(clippy::unwrap_used, reason = "tests")]
 
-mod support;
-
+use crate::support::{KEY, Local, Process, point};
 use gaia_vector_store::{ApiKey, ImportError, Options, RemoteCollection, VectorStore};
 use serde_json::{Value, json};
-use support::{KEY, Local, Process, point};
 
 fn remote(server: &Process, collection: &str, key: &str) -> RemoteCollection {
     RemoteCollection {
@@ -102,7 +99,9 @@ fn a_server_that_goes_away_leaves_nothing() {
     let from = remote(&server, "a", KEY);
     let mut server = Some(server);
     let result = store.import(&from, "a", |_| {
-        server.take().map(Process::kill);
+        if let Some(server) = server.take() {
+            server.kill();
+        }
     });
     assert!(matches!(result, Err(ImportError::Ask { .. })), "{result:?}");
     assert_eq!(

@@ -1,7 +1,4 @@
 //! What was acknowledged survives kill -9; one process has a folder.
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -9,8 +6,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::support::{Client, Process, vector};
 use serde_json::{Value, json};
-use support::{Process, vector};
 
 const SEED_DEFAULT: u64 = 20_261_121;
 const ROUNDS: u64 = 5;
@@ -87,7 +84,7 @@ fn what_was_acknowledged_survives_kill_9() {
 fn write(
     writer: u64,
     mut random: Random,
-    mut client: support::Client,
+    mut client: Client,
     told: &Mutex<Told>,
     revision: &AtomicU64,
 ) {
