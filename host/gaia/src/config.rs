@@ -11,4 +11,4 @@ mod value;
 
 pub use file::{ConfigFile, ReadConfigError, SetKeyError, default_text, find_key};
 pub use keys::{Config, KEYS};
-pub use value::Value;
+pub use value::{Value, one_line};

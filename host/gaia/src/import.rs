@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::config::{Config, find_key};
+use crate::config::{Config, find_key, one_line};
 
 /// The longest `config.json`, in bytes.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -93,7 +93,7 @@ impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.from)?;
         match &self.outcome {
-            Outcome::Set { key, value } => write!(f, "{key} = {value}"),
+            Outcome::Set { key, value } => write!(f, "{key} = {}", one_line(value)),
             Outcome::Same { key } => write!(f, "empty, {key} stays as it is"),
             Outcome::NotNeeded { why } => write!(f, "not needed: {why}"),
             Outcome::ToDo { what } => write!(f, "left to do: {what}"),
@@ -283,6 +283,11 @@ mod tests {
     #[test]
     fn keys_with_a_counterpart() {
         check("llamaedge_port", "8081", "llamaedge_port: port = 8081");
+        check(
+            "rag_prompt",
+            "Use:\n---",
+            "rag_prompt: rag_prompt = Use:\\n---",
+        );
         check("chat_ctx_size", "16384", "chat_ctx_size: ctx_size = 16384");
         check(
             "chat_name",

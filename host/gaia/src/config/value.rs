@@ -22,10 +22,15 @@ pub trait Value: Sized {
     /// As shown in listings; secrets hide here.
     fn shown(&self) -> String {
         match self.to_toml() {
-            Toml::String(text) => text.into_value(),
+            Toml::String(text) => one_line(&text.into_value()),
             other => other.to_string().trim().to_owned(),
         }
     }
+}
+
+/// `text` with its line breaks shown as `\n`.
+pub fn one_line(text: &str) -> String {
+    text.replace('\n', "\\n")
 }
 
 macro_rules! whole_numbers {
