@@ -64,7 +64,11 @@ impl Model {
         ))?;
         let output = context.output(OUTPUT_FACTS);
         let known = output.as_deref().ok().filter(|_| !wanted.as_stock);
-        let (engine, facts) = Facts::read(known, wanted.ctx_size);
+        let stock_context = match wanted.embedding {
+            true => Some(settings::STOCK_EMBEDDING_CONTEXT),
+            false => wanted.ctx_size,
+        };
+        let (engine, facts) = Facts::read(known, stock_context);
         drop(context);
         let running_max = match engine {
             Engine::Gaia => wanted.running_max,

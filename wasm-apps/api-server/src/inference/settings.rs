@@ -24,12 +24,17 @@ pub(crate) fn load(ctx_size: Option<u32>, sequences: Option<u32>, embedding: boo
     Value::Object(keys)
 }
 
+/// Tokens of a text that the stock plugin embeds: what sentence encoders read.
+pub(crate) const STOCK_EMBEDDING_CONTEXT: u32 = 512;
+
 /// What an embedding needs on the stock plugin: context, batch and micro-batch that agree, or llama.cpp ends the
-/// process; a longer text is refused by the plugin then. 512 tokens are what sentence encoders read.
+/// process; a longer text is refused by the plugin then.
 pub(crate) fn embedding_stock() -> Value {
     json!({
         "enable-log": false, "embedding": true,
-        "ctx-size": 512, "batch-size": 512, "ubatch-size": 512,
+        "ctx-size": STOCK_EMBEDDING_CONTEXT,
+        "batch-size": STOCK_EMBEDDING_CONTEXT,
+        "ubatch-size": STOCK_EMBEDDING_CONTEXT,
     })
 }
 
