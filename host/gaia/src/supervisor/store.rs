@@ -23,6 +23,11 @@ const LISTEN_LIMIT: Duration = Duration::from_secs(300);
 /// The store may take so long to bring everything to disk when it ends.
 const CLOSE_GRACE: Duration = Duration::from_secs(20);
 
+/// How often a store is tried that does not open at the node's start.
+const START_ATTEMPTS_MAX: u32 = 3;
+/// The time between these attempts.
+const START_PAUSE: Duration = Duration::from_millis(300);
+
 /// Why the node's own store did not open.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenStoreError {
@@ -92,7 +97,7 @@ impl Store {
         }
         let key = random_hex::<32>().map_err(OpenStoreError::Random)?;
         let mut child_plan = child_plan(plan, environment, &key);
-        let (child, url) = start(&child_plan, plan.log).await?;
+        let (child, url) = first_start(&child_plan, plan.log).await?;
         // The worker knows this address; a restarted store must be found there again.
         if let (Some(address), Some(port)) =
             (child_plan.arguments.last_mut(), url.rsplit(':').next())
@@ -169,6 +174,18 @@ fn child_plan(plan: &StorePlan, environment: &Environment, key: &str) -> ChildPl
         environment: variables,
         folder: plan.folder.to_owned(),
     }
+}
+
+/// As [`start`], tried a few times: the store of a node that was killed a moment ago may be about
+/// to let go of the folder.
+async fn first_start(plan: &ChildPlan, log: &ChildLog) -> Result<(Child, String), OpenStoreError> {
+    for _ in 1..START_ATTEMPTS_MAX {
+        match start(plan, log).await {
+            Err(OpenStoreError::Listen { .. }) => sleep(START_PAUSE).await,
+            outcome => return outcome,
+        }
+    }
+    start(plan, log).await
 }
 
 async fn start(plan: &ChildPlan, log: &ChildLog) -> Result<(Child, String), OpenStoreError> {
@@ -249,7 +266,8 @@ mod tests {
     #[tokio::test]
     async fn a_store_that_does_not_open_says_why() {
         let folder = tempfile::tempdir().unwrap();
-        let program = program(folder.path(), "echo in use by another process >&2; exit 1");
+        let script = "echo x >> tries; echo in use by another process >&2; exit 1";
+        let program = program(folder.path(), script);
         let log = ChildLog::open(&folder.path().join("log")).unwrap();
         let plan = StorePlan {
             program: &program,
@@ -260,6 +278,12 @@ mod tests {
             .await
             .unwrap_err();
         assert!(matches!(error, OpenStoreError::Listen { .. }), "{error}");
+        assert!(
+            error.to_string().contains("in use by another process"),
+            "{error}"
+        );
+        let tries = std::fs::read_to_string(folder.path().join("tries")).unwrap();
+        assert_eq!(tries.lines().count(), START_ATTEMPTS_MAX as usize);
     }
 
     #[tokio::test]
