@@ -31,7 +31,7 @@ before(async () => {
   browser = await launch();
   context = await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme: 'light' });
   page = await context.newPage();
-  page.setDefaultTimeout(15_000);
+  page.setDefaultTimeout(60_000);
   page.on('console', (message) => {
     if (['error', 'warning'].includes(message.type())) complaints.push(message.text());
   });
@@ -168,8 +168,8 @@ step('stops when told', async () => {
   await ask(LONG_QUESTION);
   await firstText();
   await page.keyboard.press('Escape');
-  await answers().last().locator('.small-print').getByText('Stopped').waitFor({ timeout: 5000 });
-  await page.getByRole('button', { name: 'Send' }).waitFor({ timeout: 5000 });
+  await answers().last().locator('.small-print').getByText('Stopped').waitFor({ timeout: 15_000 });
+  await page.getByRole('button', { name: 'Send' }).waitFor({ timeout: 15_000 });
   const said = await answers().last().innerText();
   await page.waitForTimeout(600);
   assert.equal(await answers().last().innerText(), said, 'nothing is added after the stop');
