@@ -9,16 +9,16 @@ use crate::models::{ask, greedy, load_chat, run};
 /// One sequence and one cell pool: whoever holds it keeps everybody else out.
 fn narrow() -> Model {
     load_chat(|options| {
-        options.context_size = Some(8000);
+        options.context_size = Some(4000);
         options.sequences_max = Some(1);
         options.batch_size = Some(2048);
     })
 }
 
 fn long_prompt(model: &Model) -> String {
-    let prompt = ask(&"The sea is deep and blue. ".repeat(950));
+    let prompt = ask(&"The sea is deep and blue. ".repeat(330));
     let len = model.tokenize_prompt(&prompt).unwrap().len();
-    assert!((6000..8000).contains(&len), "{len}");
+    assert!((2000..4000).contains(&len), "{len}");
     prompt
 }
 
@@ -46,7 +46,7 @@ fn while_its_prompt_is_being_read() {
 #[test]
 fn while_it_writes() {
     let model = narrow();
-    let mut request = greedy(&ask("Tell a long story."), 4000);
+    let mut request = greedy(&ask("Tell a long story."), 3000);
     request.ignore_eos = true;
     let mut generation = model.generate(request).unwrap();
     assert!(matches!(generation.next(), Progress::Piece(_)));
@@ -81,15 +81,15 @@ fn while_it_waits() {
 #[test]
 fn without_harm_to_a_neighbour_in_the_same_step() {
     let model = load_chat(|options| {
-        options.context_size = Some(8000);
-        options.cells = Some(16384);
+        options.context_size = Some(4000);
+        options.cells = Some(8192);
         options.sequences_max = Some(2);
         options.batch_size = Some(4096);
     });
     let question = ask("What is the capital of France?");
     let doomed = model.generate(greedy(&long_prompt(&model), 1)).unwrap();
     let neighbour = model.generate(greedy(&question, 20)).unwrap();
-    std::thread::sleep(Duration::from_millis(300));
+    std::thread::sleep(Duration::from_millis(500));
     drop(doomed);
     let (piece, finish) = neighbour.collect();
     assert_eq!(piece.text, "The capital of France is Paris.");

@@ -92,34 +92,43 @@ pub fn generate(prompt: &[TokenId], tokens_max: usize) -> Vec<TokenId> {
     })
 }
 
+/// What [`noise`] is measured on.
+const PASSAGE: &str = "The harbour wakes before the town does. Boats come in with the tide, nets are \
+    counted, and the first coffee is poured in a kitchen whose window looks over the water. By eight \
+    the market has taken the best of the catch; what is left goes to the cats, who know the hour \
+    better than any clock. In winter the same street is empty until noon, and the only sound is the \
+    rope that beats against a mast.";
+
 /// How much llama.cpp's own logits move when the same text is read in one batch and token by token:
 /// the order of additions differs, quantised activations round differently, and by this much two
-/// tokens can change places without either order being wrong. The largest shift of the leading logits
-/// after `text`.
-fn noise(text: &[TokenId]) -> f32 {
-    let leading = |context: &mut LlamaContext<'_>| context.get_logits_ith(-1).to_vec();
-    let (at_once, one_by_one): (Vec<_>, Vec<_>) = [4, 2, 1]
-        .map(|part| {
-            let text = &text[..text.len() / part];
-            let at_once = with_context(|context| {
-                decode(context, text, 0);
-                leading(context)
-            });
-            let one_by_one = with_context(|context| {
-                for (position, token) in (0..).zip(text) {
-                    decode(context, &[*token], position);
-                }
-                leading(context)
-            });
-            (at_once, one_by_one)
-        })
-        .into_iter()
-        .unzip();
-    at_once
-        .iter()
-        .zip(&one_by_one)
-        .map(|(a, b)| shift(a, b))
-        .fold(0.0, f32::max)
+/// tokens can change places without either order being wrong. The largest shift among the leading
+/// logits at three places of a passage.
+fn noise() -> f32 {
+    static NOISE: OnceLock<f32> = OnceLock::new();
+    *NOISE.get_or_init(|| {
+        let passage = crate::models::chat().tokenize_prompt(PASSAGE).unwrap();
+        let shifts = [4, 2, 1].map(|part| {
+            let text = &passage[..passage.len() / part];
+            shift(&logits_at_once(text), &logits_one_by_one(text))
+        });
+        shifts.into_iter().fold(0.0, f32::max)
+    })
+}
+
+fn logits_at_once(text: &[TokenId]) -> Vec<f32> {
+    with_context(|context| {
+        decode(context, text, 0);
+        context.get_logits_ith(-1).to_vec()
+    })
+}
+
+fn logits_one_by_one(text: &[TokenId]) -> Vec<f32> {
+    with_context(|context| {
+        for (position, token) in (0..).zip(text) {
+            decode(context, &[*token], position);
+        }
+        context.get_logits_ith(-1).to_vec()
+    })
 }
 
 /// The largest difference among the ten leading logits.
@@ -139,7 +148,7 @@ fn shift(a: &[f32], b: &[f32]) -> f32 {
 /// When a token is neither the loop's own nor tied with it: when the loop's own leads by more than
 /// both logits together can have moved.
 pub fn judge(prompt: &[TokenId], tokens: &[TokenId], ended: bool) -> Verdict {
-    let noise = noise(&[prompt, tokens].concat());
+    let noise = noise();
     with_context(|context| {
         decode(context, prompt, 0);
         let mut verdict = Verdict {

@@ -214,7 +214,7 @@ fn guest_program() -> &'static Path {
     PROGRAM.get_or_init(|| {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guest");
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guest");
-        let status = Command::new(env!("CARGO"))
+        let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
             .args([
                 "build",
                 "--release",

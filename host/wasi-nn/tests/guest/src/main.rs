@@ -40,7 +40,8 @@ impl Guest {
                 if let Some(config) = call.get("config") {
                     builder = builder.config(config.to_string());
                 }
-                self.graphs.push(builder.build_from_cache(text("name")).map_err(errno)?);
+                self.graphs
+                    .push(builder.build_from_cache(text("name")).map_err(errno)?);
                 Ok(json!(self.graphs.len() - 1))
             }
             "load-bytes" => {
@@ -54,7 +55,10 @@ impl Guest {
                 self.contexts.push(context.map_err(errno)?);
                 Ok(json!(self.contexts.len() - 1))
             }
-            "unload" => self.graphs[number("graph")].unload().map(Value::from).map_err(errno),
+            "unload" => self.graphs[number("graph")]
+                .unload()
+                .map(Value::from)
+                .map_err(errno),
             "raw" => raw(call),
             name => self.on_context(name, call, number("context")),
         }
@@ -67,17 +71,29 @@ impl Guest {
             "set" => {
                 let (kind, data) = match &call["data"] {
                     Value::String(text) => (TensorType::U8, text.clone().into_bytes()),
-                    Value::Array(ids) if index == 2 => (TensorType::I32, ids.iter().flat_map(|id| (id.as_i64().unwrap() as i32).to_le_bytes()).collect()),
+                    Value::Array(ids) if index == 2 => (
+                        TensorType::I32,
+                        ids.iter()
+                            .flat_map(|id| (id.as_i64().unwrap() as i32).to_le_bytes())
+                            .collect(),
+                    ),
                     value => (TensorType::U8, value.to_string().into_bytes()),
                 };
-                context.set_input(index, kind, &[data.len()], &data).map_err(errno)?;
+                context
+                    .set_input(index, kind, &[data.len()], &data)
+                    .map_err(errno)?;
                 Ok(Value::Null)
             }
             "compute" => context.compute().map(Value::from).map_err(errno),
             "step" => context.compute_single().map(Value::from).map_err(errno),
             "fini" => context.fini_single().map(Value::from).map_err(errno),
             "get" => output(context, index, call, GraphExecutionContext::get_output),
-            "get-single" => output(context, index, call, GraphExecutionContext::get_output_single),
+            "get-single" => output(
+                context,
+                index,
+                call,
+                GraphExecutionContext::get_output_single,
+            ),
             name => panic!("no call is named {name}"),
         }
     }
@@ -94,8 +110,14 @@ fn output(
     let len = get(context, index, &mut buffer).map_err(errno)?;
     let bytes = &buffer[..len];
     Ok(match call["as"].as_str() {
-        Some("i32") => bytes.chunks_exact(4).map(|one| i32::from_le_bytes(one.try_into().unwrap())).collect(),
-        Some("f32") => bytes.chunks_exact(4).map(|one| f32::from_le_bytes(one.try_into().unwrap())).collect(),
+        Some("i32") => bytes
+            .chunks_exact(4)
+            .map(|one| i32::from_le_bytes(one.try_into().unwrap()))
+            .collect(),
+        Some("f32") => bytes
+            .chunks_exact(4)
+            .map(|one| f32::from_le_bytes(one.try_into().unwrap()))
+            .collect(),
         Some("json") => serde_json::from_slice(bytes).unwrap(),
         _ => String::from_utf8(bytes.to_vec()).unwrap().into(),
     })
@@ -124,12 +146,19 @@ fn errno(error: Error) -> i32 {
 
 /// Makes a call with plain numbers; the errno is the answer.
 fn raw(call: &Value) -> Result<Value, i32> {
-    let arguments: Vec<i32> = call["arguments"].as_array().unwrap().iter().map(|one| one.as_i64().unwrap() as i32).collect();
+    let arguments: Vec<i32> = call["arguments"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one.as_i64().unwrap() as i32)
+        .collect();
     let errno = unsafe {
         match (call["function"].as_str().unwrap(), arguments.as_slice()) {
             ("load", &[a, b, c, d, e]) => imports::load(a, b, c, d, e),
             ("load_by_name", &[a, b, c]) => imports::load_by_name(a, b, c),
-            ("load_by_name_with_config", &[a, b, c, d, e]) => imports::load_by_name_with_config(a, b, c, d, e),
+            ("load_by_name_with_config", &[a, b, c, d, e]) => {
+                imports::load_by_name_with_config(a, b, c, d, e)
+            }
             ("init_execution_context", &[a, b]) => imports::init_execution_context(a, b),
             ("set_input", &[a, b, c]) => imports::set_input(a, b, c),
             ("compute", &[a]) => imports::compute(a),
