@@ -1,6 +1,6 @@
 //! How things are shown: colours only on a terminal, JSON for machines, nothing fancy elsewhere.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 
 /// What the person or program at the other end can take.
 #[derive(Debug, Clone, Copy)]
@@ -71,13 +71,14 @@ impl Terminal {
         json: impl FnOnce() -> serde_json::Value,
         text: impl FnOnce(&Self) -> String,
     ) {
-        if self.json {
-            println!("{:#}", json());
-            return;
-        }
-        let text = text(self);
+        let text = if self.json {
+            format!("{:#}", json())
+        } else {
+            text(self)
+        };
         if !text.is_empty() {
-            println!("{}", text.trim_end());
+            // Not `println!`: it panics where the reader has left, as in `gaia … | head`.
+            let _ = writeln!(io::stdout(), "{}", text.trim_end());
         }
     }
 }
