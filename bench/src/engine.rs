@@ -31,7 +31,7 @@ fn one(model: &Model, tokens: u32, text: &str) -> Stream {
         .unwrap_or_else(|error| panic!("{error}"));
     let mut first = None;
     loop {
-        match generation.next() {
+        match generation.wait() {
             Progress::Finished(finish) => {
                 let ended = Instant::now();
                 let tokens = u32::try_from(finish.usage.generated).unwrap_or(u32::MAX);

@@ -120,7 +120,7 @@ impl Generation {
     }
 
     /// Waits until something is new; never gives [`Progress::Busy`].
-    pub fn next(&mut self) -> Progress {
+    pub fn wait(&mut self) -> Progress {
         let mut state = self.outbox.lock();
         loop {
             match state.take() {
@@ -130,8 +130,8 @@ impl Generation {
         }
     }
 
-    /// As [`Self::next`], and [`Progress::Busy`] when `timeout` has passed.
-    pub fn next_within(&mut self, timeout: Duration) -> Progress {
+    /// As [`Self::wait`], and [`Progress::Busy`] when `timeout` has passed.
+    pub fn wait_within(&mut self, timeout: Duration) -> Progress {
         let end = Instant::now() + timeout;
         let mut state = self.outbox.lock();
         loop {
@@ -154,7 +154,7 @@ impl Generation {
     pub fn collect(mut self) -> (Piece, Finish) {
         let mut all = Piece::default();
         loop {
-            match self.next() {
+            match self.wait() {
                 Progress::Piece(piece) => all.append(piece),
                 Progress::Finished(finish) => return (all, finish),
                 Progress::Busy => {}

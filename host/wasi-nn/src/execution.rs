@@ -173,7 +173,7 @@ impl Execution {
             Run::Done(None) => Ok(()),
             Run::Generating(generation) => {
                 let progress = if wait {
-                    generation.next()
+                    generation.wait()
                 } else {
                     generation.poll()
                 };

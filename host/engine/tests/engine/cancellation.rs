@@ -49,7 +49,7 @@ fn while_it_writes() {
     let mut request = greedy(&ask("Tell a long story."), 3000);
     request.ignore_eos = true;
     let mut generation = model.generate(request).unwrap();
-    assert!(matches!(generation.next(), Progress::Piece(_)));
+    assert!(matches!(generation.wait(), Progress::Piece(_)));
     drop(generation);
     let dropped = Instant::now();
     run(&model, greedy(&ask("Hello"), 1));
@@ -69,11 +69,11 @@ fn while_it_waits() {
     let mut first = greedy(&ask("Tell a long story."), 60);
     first.ignore_eos = true;
     let mut running = model.generate(first).unwrap();
-    running.next();
+    running.wait();
     drop(model.generate(greedy(&ask("Hello"), 1)).unwrap());
     // Its place in the queue is free again after the current step.
-    running.next();
-    running.next();
+    running.wait();
+    running.wait();
     model.generate(greedy(&ask("Hello"), 1)).unwrap();
 }
 

@@ -16,7 +16,7 @@ fn the_queue() {
     let mut first = greedy(&ask("Tell a long story."), 300);
     first.ignore_eos = true;
     let mut running = model.generate(first).unwrap();
-    running.next();
+    running.wait();
     let waiting: Vec<_> = (0..2)
         .map(|_| model.generate(greedy("a", 1)).unwrap())
         .collect();

@@ -102,32 +102,37 @@ const PASSAGE: &str = "The harbour wakes before the town does. Boats come in wit
 /// How much llama.cpp's own logits move when the same text is read in one batch and token by token:
 /// the order of additions differs, quantised activations round differently, and by this much two
 /// tokens can change places without either order being wrong. The largest shift among the leading
-/// logits at three places of a passage.
+/// logits of a passage.
 fn noise() -> f32 {
     static NOISE: OnceLock<f32> = OnceLock::new();
     *NOISE.get_or_init(|| {
         let passage = crate::models::chat().tokenize_prompt(PASSAGE).unwrap();
-        let shifts = [4, 2, 1].map(|part| {
-            let text = &passage[..passage.len() / part];
-            shift(&logits_at_once(text), &logits_one_by_one(text))
-        });
-        shifts.into_iter().fold(0.0, f32::max)
+        let (at_once, one_by_one) = (logits_at_once(&passage), logits_one_by_one(&passage));
+        let shifts = at_once.iter().zip(&one_by_one).map(|(a, b)| shift(a, b));
+        shifts.fold(0.0, f32::max)
     })
 }
 
-fn logits_at_once(text: &[TokenId]) -> Vec<f32> {
+/// The logits after every token of `text`.
+fn logits_at_once(text: &[TokenId]) -> Vec<Vec<f32>> {
     with_context(|context| {
-        decode(context, text, 0);
-        context.get_logits_ith(-1).to_vec()
-    })
-}
-
-fn logits_one_by_one(text: &[TokenId]) -> Vec<f32> {
-    with_context(|context| {
+        let mut batch = LlamaBatch::new(text.len(), 1);
         for (position, token) in (0..).zip(text) {
-            decode(context, &[*token], position);
+            batch.add(LlamaToken::new(*token), position, &[0], true).unwrap();
         }
-        context.get_logits_ith(-1).to_vec()
+        context.decode(&mut batch).unwrap();
+        let places = 0..text.len() as i32;
+        places.map(|place| context.get_logits_ith(place).to_vec()).collect()
+    })
+}
+
+fn logits_one_by_one(text: &[TokenId]) -> Vec<Vec<f32>> {
+    with_context(|context| {
+        let mut read = |(position, token): (i32, &TokenId)| {
+            decode(context, &[*token], position);
+            context.get_logits_ith(-1).to_vec()
+        };
+        (0..).zip(text).map(&mut read).collect()
     })
 }
 

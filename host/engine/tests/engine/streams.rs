@@ -66,13 +66,13 @@ fn emoji_leave_whole_and_nothing_is_lost() {
     let mut generation = chat().generate(request).unwrap();
     let mut text = String::new();
     loop {
-        match generation.next() {
+        match generation.wait() {
             Progress::Piece(piece) => {
                 assert!(!piece.text.contains('\u{fffd}'));
                 text.push_str(&piece.text);
             }
             Progress::Finished(_) => break,
-            Progress::Busy => unreachable!("next waits"),
+            Progress::Busy => unreachable!("it waits"),
         }
     }
     assert_eq!(text, "🦀🌍 é 漢字 👩‍👩‍👧");
@@ -87,7 +87,7 @@ fn polling_never_waits() {
         std::thread::sleep(Duration::from_micros(200));
     }
     assert!(busy > 0);
-    assert!(generation.next_within(Duration::from_secs(60)) != Progress::Busy);
+    assert!(generation.wait_within(Duration::from_secs(60)) != Progress::Busy);
 }
 
 #[test]
