@@ -8,5 +8,5 @@ running=0
 "$gaia" status >/dev/null 2>&1 || running=$?
 if [ "$running" -ne 0 ]; then "$gaia" start; fi
 # Unchanged documents are skipped by their hash: a second run has nothing to do here.
-"$gaia" knowledge add knowledge/handbook
+"$gaia" knowledge add knowledge/handbook --name handbook
 "$gaia" status

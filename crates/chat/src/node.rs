@@ -1,5 +1,6 @@
 //! What every turn of a node has in common.
 
+use gaia_openai::Sampling;
 use gaia_prompt::{ChatTemplate, RagPrompt};
 use gaia_rag::SelectLimits;
 
@@ -20,10 +21,22 @@ pub struct Node {
     pub completion_tokens_max: Option<u32>,
     /// Goes first where a conversation brings no system message.
     pub system_prompt: Option<String>,
+    /// The temperature of requests that name none; `None`: the engine's.
+    pub temperature: Option<f32>,
     /// How passages are put into the prompt.
     pub rag_prompt: RagPrompt,
     /// How passages are found; `None` without a knowledge base.
     pub retrieval: Option<Retrieval>,
+}
+
+impl Node {
+    /// What a request asks for, with the owner's choice where it asks for nothing.
+    #[must_use]
+    pub fn sampling(&self, asked: &Sampling) -> Sampling {
+        let mut sampling = asked.clone();
+        sampling.temperature = sampling.temperature.or(self.temperature);
+        sampling
+    }
 }
 
 /// How passages are found.

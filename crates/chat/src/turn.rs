@@ -31,6 +31,8 @@ pub enum Event {
     Embedded(Vec<f32>),
     /// What the store found.
     Found(Vec<Hit>),
+    /// The store has no knowledge base for this node yet: nothing to search, and nothing to warn of.
+    NoKnowledge,
     /// Embedding or searching failed; `reason` is shown to the caller.
     RetrievalFailed {
         /// A short clause, such as "the knowledge store did not answer".
@@ -190,6 +192,7 @@ impl Turn {
             (State::New, Event::Start) => self.start(),
             (State::Embedding, Event::Embedded(vector)) => self.search(vector),
             (State::Searching, Event::Found(hits)) => self.found(hits),
+            (State::Searching, Event::NoKnowledge) => self.count_prompt(None),
             (State::Embedding | State::Searching, Event::RetrievalFailed { reason }) => {
                 self.without_retrieval(&reason)
             }
@@ -342,7 +345,7 @@ impl Turn {
         let generation = Generation {
             prompt: Prompt::Text(prompt),
             tokens_max,
-            sampling: self.request.sampling.clone(),
+            sampling: self.node.sampling(&self.request.sampling),
             logprobs: self.request.logprobs,
         };
         let state = State::Generating { prompt_tokens };

@@ -23,6 +23,7 @@ fn node() -> Node {
         vocabulary: Some(100),
         completion_tokens_max: Some(300),
         system_prompt: Some("Be kind.".to_owned()),
+        temperature: Some(0.25),
         rag_prompt: RagPrompt {
             text: "Read:".to_owned(),
             no_hit: "Nothing found.".to_owned(),
@@ -119,6 +120,33 @@ fn piece(text: &str) -> Event {
         text: text.to_owned(),
         logprobs: Vec::new(),
     }
+}
+
+#[test]
+fn a_node_that_was_taught_nothing_neither_warns_nor_mentions_it() {
+    let mut turn = turn(node());
+    let _ = one(&mut turn, Event::Start);
+    let _ = one(&mut turn, Event::Embedded(vec![1.0]));
+    let texts = counted_texts(one(&mut turn, Event::NoKnowledge));
+    assert!(!texts[0].contains("Nothing found."), "{texts:?}");
+    let _ = one(&mut turn, Event::Counted(vec![50]));
+    let begin = turn.step(piece("Hi")).remove(0);
+    let expected = Effect::Begin {
+        citations: None,
+        warning: None,
+    };
+    assert_eq!(begin, expected);
+}
+
+#[test]
+fn the_owners_temperature_holds_where_the_request_names_none() {
+    let check = |fields: &str, expected: f32| {
+        let sampling = node().sampling(&request(fields).sampling);
+        assert_eq!(sampling.temperature, Some(expected));
+    };
+    check("", 0.25);
+    check(r#","temperature":1.5"#, 1.5);
+    check(r#","temperature":0"#, 0.0);
 }
 
 #[test]

@@ -125,7 +125,8 @@ impl Answer {
                     limit,
                     score_threshold,
                 } => match retrieval::ask(&self.app, &vector, limit, score_threshold).await {
-                    Ok(hits) => Event::Found(hits),
+                    Ok(Some(hits)) => Event::Found(hits),
+                    Ok(None) => Event::NoKnowledge,
                     Err(error) => not_retrieved(error),
                 },
                 Effect::Count { texts } => self.count(chat, &texts),

@@ -239,6 +239,7 @@ fn node(options: &Options, model: &Model) -> Result<Node, LoadModelsError> {
         vocabulary: model.vocabulary(),
         completion_tokens_max: options.n_predict_max,
         system_prompt: options.system_prompt.clone(),
+        temperature: options.temperature,
         rag_prompt,
         retrieval,
     })

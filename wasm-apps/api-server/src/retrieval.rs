@@ -38,7 +38,8 @@ async fn embed_one(app: &App, query: &str) -> Result<Vec<f32>, ApiError> {
     vector.ok_or_else(|| unavailable("the query has no embedding"))
 }
 
-/// What the store has near `vector`.
+/// What the store has near `vector`; `None` where it has no such collection, which is no failure: the node was
+/// taught nothing yet.
 ///
 /// # Errors
 /// 503 when it does not answer.
@@ -47,7 +48,7 @@ pub(crate) async fn ask(
     vector: &[f32],
     limit: usize,
     score_threshold: f32,
-) -> Result<Vec<Hit>, ApiError> {
+) -> Result<Option<Vec<Hit>>, ApiError> {
     let store = app.store.as_ref();
     let store = store.ok_or_else(|| unavailable("this node has no knowledge store"))?;
     let started = Instant::now();
@@ -56,8 +57,8 @@ pub(crate) async fn ask(
         .await;
     app.metrics.retrieval.observe(started.elapsed());
     app.metrics.retrieved(match &hits {
-        Ok(hits) if hits.is_empty() => Retrieval::Nothing,
-        Ok(_) => Retrieval::Hits,
+        Ok(Some(hits)) if !hits.is_empty() => Retrieval::Hits,
+        Ok(_) => Retrieval::Nothing,
         Err(_) => Retrieval::Failed,
     });
     hits.map_err(|error| {
@@ -82,7 +83,7 @@ pub(crate) async fn search(
         score_threshold,
         limit,
     };
-    Ok(gaia_rag::select(hits, limits))
+    Ok(gaia_rag::select(hits.unwrap_or_default(), limits))
 }
 
 fn unavailable(reason: &str) -> ApiError {

@@ -43,21 +43,24 @@ impl Store {
         }
     }
 
-    /// The points nearest to `vector`.
+    /// The points nearest to `vector`; `None` where the collection is not there.
     pub(crate) async fn query(
         &self,
         vector: &[f32],
         limit: usize,
         score_threshold: f32,
-    ) -> Result<Vec<Hit>, StoreError> {
+    ) -> Result<Option<Vec<Hit>>, StoreError> {
         let query = json!({
             "query": vector,
             "limit": limit,
             "score_threshold": score_threshold,
             "with_payload": true,
         });
-        let reply = self.ask("query", &query).await?;
-        Ok(Hit::from_reply(&reply))
+        match self.ask("query", &query).await {
+            Ok(reply) => Ok(Some(Hit::from_reply(&reply))),
+            Err(StoreError::Refused { status: 404, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// How many points the collection has; a collection that is not there has none.

@@ -143,6 +143,9 @@ fn check_knowledge(config: &Config, problems: &mut Vec<Problem>) {
     if !(0.0..=1.0).contains(&config.retrieval_threshold) {
         problems.push(problem("retrieval_threshold", "must be between 0 and 1"));
     }
+    if !(0.0..=2.0).contains(&config.temperature) {
+        problems.push(problem("temperature", "must be between 0 and 2"));
+    }
     let name = &config.collection;
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if name.is_empty() || name.starts_with('.') || !name.chars().all(allowed) {

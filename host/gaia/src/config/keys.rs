@@ -102,7 +102,10 @@ keys! {
         /// The most tokens in one answer. 0: as many as fit.
         n_predict_max: u32 = 0,
         /// What the model is told first, unless the client tells it something.
-        system_prompt: String = String::new(),
+        system_prompt: String = "You are a helpful assistant.".to_owned(),
+        /// How freely the model chooses its words where the client does not say: 0 to 2, low keeps
+        /// to the passages.
+        temperature: f32 = 0.3,
         /// A file with a chat template (Jinja) instead of the model's own. Empty: the model's own.
         chat_template: String = String::new(),
     }

@@ -4,7 +4,9 @@
 //! and needs no network at the next start.
 
 use std::fs;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
+use std::thread::available_parallelism;
 
 use gaia_manifest::{Choice, Kind, Manifest, Source};
 use gaia_models::{Catalogue, Library, PullError, Settings, report, usable_memory_bytes};
@@ -300,7 +302,15 @@ fn automatic(
 /// and the next one taken.
 fn choose_new(shelf: &Shelf, say: &dyn Fn(&str)) -> Result<ModelInUse, ChooseModelError> {
     say("Choosing a chat model:");
-    let memory = usable_memory_bytes().unwrap_or(MEMORY_BYTES_UNKNOWN);
+    let available = usable_memory_bytes().unwrap_or(MEMORY_BYTES_UNKNOWN);
+    let cores = available_parallelism().map_or(1, NonZero::get);
+    let memory = memory_answering_quickly(available, cores);
+    if memory < available {
+        let gigabytes = memory as f64 / 1e9;
+        say(&format!(
+            "  on {cores} cores a model of more than {gigabytes:.1} GB answers too slowly; name one to have it anyway"
+        ));
+    }
     let mut manifests = shelf.catalogue.manifests.clone();
     loop {
         let choice = shelf.library.choose(&manifests, Kind::Chat, memory);
@@ -317,6 +327,14 @@ fn choose_new(shelf: &Shelf, say: &dyn Fn(&str)) -> Result<ModelInUse, ChooseMod
         let failed = manifest.name.clone();
         manifests.retain(|manifest| manifest.name != failed);
     }
+}
+
+/// How much of the memory a model may take without being asked for: a core reads a gigabyte and a
+/// half of weights often enough in a second to write as fast as people read.
+fn memory_answering_quickly(available: u64, cores: usize) -> u64 {
+    const BYTES_PER_CORE: u64 = 1_500_000_000;
+    let cores = u64::try_from(cores).unwrap_or(u64::MAX);
+    available.min(BYTES_PER_CORE.saturating_mul(cores))
 }
 
 /// Why this one, in a few words.
@@ -343,6 +361,17 @@ mod tests {
         check("model.gguf", true, false);
         check("./model", true, false);
         check("https://a/b.gguf", true, true);
+    }
+
+    #[test]
+    fn a_small_machine_is_not_given_a_model_it_can_only_crawl_with() {
+        let check = |gigabytes, cores, expected| {
+            let memory = memory_answering_quickly(gigabytes * 1_000_000_000, cores);
+            assert_eq!(memory, expected * 100_000_000);
+        };
+        check(16, 2, 30);
+        check(2, 2, 20);
+        check(64, 8, 120);
     }
 
     fn check_url(url: &str, expected: Option<&str>) {

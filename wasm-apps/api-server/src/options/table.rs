@@ -36,6 +36,7 @@ const TABLE: &[Spec] = options! {
     "ctx-size" "TOKENS" "Context of a request [default: the engine's; 4096 with the stock plugin]" |o, v| some_within(&mut o.ctx_size, v, 64, 1 << 24);
     "n-predict-max" "TOKENS" "Most tokens an answer may have [default: what fits the context]" |o, v| some_within(&mut o.n_predict_max, v, 1, 1 << 24);
     "system-prompt" "TEXT" "System message for conversations that bring none" |o, v| some_text(&mut o.system_prompt, v);
+    "temperature" "NUMBER" "Temperature of requests that name none, 0 to 2 [default: the engine's]" temperature;
     "rag-prompt" "TEXT" "Text before the retrieved passages" |o, v| some_text(&mut o.rag_prompt, v);
     "rag-policy" "WHERE" "system-message or last-user-message: where passages go [default: system-message]" rag_policy;
     "context-window" "TURNS" "User turns that make the query [default: 1]" |o, v| within(&mut o.context_window, v, 0, 100);
@@ -242,6 +243,16 @@ fn seconds(slot: &mut Duration, value: &str) -> Result<(), String> {
         _ => Err(format!(
             "`{value}` is not a number of seconds from 0.1 to 86400"
         )),
+    }
+}
+
+fn temperature(options: &mut Options, value: &str) -> Result<(), String> {
+    match value.parse::<f32>() {
+        Ok(number) if (0.0..=2.0).contains(&number) => {
+            options.temperature = Some(number);
+            Ok(())
+        }
+        _ => Err(format!("`{value}` is not a number from 0 to 2")),
     }
 }
 

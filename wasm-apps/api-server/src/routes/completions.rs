@@ -185,14 +185,15 @@ async fn start(
     index: usize,
 ) -> Result<(Generating, Timing), Failure> {
     let mut timing = Timing::start(app);
-    let model = &app.chat(request.model.as_deref())?.model;
+    let chat = app.chat(request.model.as_deref())?;
+    let model = &chat.model;
     let prompt = request.prompts.get(index).cloned();
     let prompt = prompt.unwrap_or_else(|| Prompt::Text(String::new()));
     let tokens_max = tokens_max(app, model, request, &prompt)?;
     let wanted = Generation {
         prompt,
         tokens_max,
-        sampling: request.sampling.clone(),
+        sampling: chat.node.sampling(&request.sampling),
         logprobs: request.logprobs,
     };
     wanted.check(model.engine.into(), model.vocabulary())?;

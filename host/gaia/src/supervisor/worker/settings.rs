@@ -117,6 +117,7 @@ pub fn worker_settings(config: &Config, around: &Surroundings) -> String {
     number("requests_running_max", config.requests_running_max.into());
     file["port"] = value(0);
     file["queue_len_max"] = value(i64::from(config.queue_len_max));
+    file["temperature"] = config.temperature.to_toml().into();
     file["score_threshold"] = config.retrieval_threshold.to_toml().into();
     file["store_required"] = value(config.store_required);
     file["cors_origins"] = config.cors_origins.to_toml().into();
@@ -174,12 +175,7 @@ mod tests {
         assert_eq!(file["worker_key"].as_str(), Some("wk"));
         assert_eq!(file["store_key"].as_str(), Some("sk"));
         assert_eq!(file["score_threshold"].as_float(), Some(0.25));
-        for absent in [
-            "ctx_size",
-            "embedding_name",
-            "system_prompt",
-            "n_predict_max",
-        ] {
+        for absent in ["ctx_size", "embedding_name", "n_predict_max"] {
             assert!(!file.contains_key(absent), "{absent}");
         }
     }
