@@ -1,5 +1,7 @@
 //! A question about the handbook in, an answer with its sources out, token by token.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use e2e::node::Node;
 use serde_json::{Value, json};
 

@@ -1,5 +1,7 @@
 //! kill -9 at bad moments.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::time::Duration;
 
 use e2e::node::Node;

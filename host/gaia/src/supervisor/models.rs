@@ -365,7 +365,7 @@ mod tests {
 
     #[test]
     fn a_small_machine_is_not_given_a_model_it_can_only_crawl_with() {
-        let check = |gigabytes, cores, expected| {
+        let check = |gigabytes: u64, cores, expected: u64| {
             let memory = memory_answering_quickly(gigabytes * 1_000_000_000, cores);
             assert_eq!(memory, expected * 100_000_000);
         };
