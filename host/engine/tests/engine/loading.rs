@@ -128,7 +128,7 @@ fn flipped_bytes() {
     }
 }
 
-/// Well-formed files with numbers that make no model. The last two of each list end llama.cpp's process.
+/// Well-formed files with numbers that make no model. The last two would end the process.
 #[test]
 fn impossible_numbers() {
     let nan = f32::NAN.to_bits();

@@ -118,11 +118,15 @@ fn logits_at_once(text: &[TokenId]) -> Vec<Vec<f32>> {
     with_context(|context| {
         let mut batch = LlamaBatch::new(text.len(), 1);
         for (position, token) in (0..).zip(text) {
-            batch.add(LlamaToken::new(*token), position, &[0], true).unwrap();
+            batch
+                .add(LlamaToken::new(*token), position, &[0], true)
+                .unwrap();
         }
         context.decode(&mut batch).unwrap();
         let places = 0..text.len() as i32;
-        places.map(|place| context.get_logits_ith(place).to_vec()).collect()
+        places
+            .map(|place| context.get_logits_ith(place).to_vec())
+            .collect()
     })
 }
 
