@@ -34,6 +34,7 @@ fn main() {
     let options = Options::parse();
     let engine = engine::load(&model(CHAT_FILE));
     let node = Node::new();
+    node.set("threads", "0");
     node.start();
     node.gaia_ok(&["stop"]);
     let start_seconds = node::start_seconds(&node);

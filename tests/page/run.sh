@@ -13,7 +13,9 @@ trap 'gaia stop >/dev/null 2>&1 || true; rm -rf "$home"' EXIT
 gaia init >/dev/null
 gaia config set port 0 >/dev/null
 gaia config set chat_model smollm2-135m-instruct >/dev/null
+# The browser takes a core; llama.cpp's threads spin at barriers and would crawl.
+gaia config set threads 1 >/dev/null
 gaia start
-gaia knowledge add knowledge/handbook
+gaia knowledge add knowledge/handbook --name handbook
 url=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["url"])' "$home/run/state.json")
 (cd web && GAIA_URL="$url" npm run --silent test:page)

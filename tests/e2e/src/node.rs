@@ -33,6 +33,8 @@ impl Node {
         node.gaia_ok(&["init"]);
         node.set("port", "0");
         node.set("chat_model", "smollm2-135m-instruct");
+        // llama.cpp's threads spin at barriers: two of them crawl where other work takes a core.
+        node.set("threads", "1");
         node
     }
 
