@@ -19,6 +19,8 @@ stage_lint() {
 }
 stage_deny() {
     local deny="$GAIA_CACHE/cargo-deny/bin/cargo-deny"
+    # Crates of other platforms are looked at too, so all must be here.
+    cargo fetch --quiet --locked
     "$deny" --offline check bans licenses sources
     # The advisory database is on the internet; where it cannot be reached, that is said and not fatal.
     if timeout 60 "$deny" fetch db >/dev/null 2>&1; then "$deny" check advisories; else echo "advisories: database out of reach, not checked"; fi
@@ -26,6 +28,8 @@ stage_deny() {
 stage_wasm() { cargo build --release --target wasm32-wasip1; }
 stage_rust_from_debian() { bash tests/setup/rust-from-debian.sh; }
 stage_unit() {
+    # One at a time: many of these load a model or start processes, and two cores are all there may be.
+    export RUST_TEST_THREADS=1
     cargo test "${native[@]}" --exclude e2e
     cargo test --release -p gaia-vector-store
 }
