@@ -2,12 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use e2e::node::Node;
 use e2e::process::{is_alive, signal, wait_for};
-use e2e::root;
+use e2e::{program, root};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 fn long_story() -> Value {
     json!({"messages": [{"role": "user", "content": "Tell me a very long story."}], "max_tokens": 1500, "ignore_eos": true})
@@ -115,29 +118,73 @@ fn an_ingestion_killed_at_any_moment_resumes_with_nothing_lost_or_doubled() {
     assert_eq!(once, found.1, "no passage twice");
 }
 
+/// A store of the test's own, as somebody's Qdrant beside the node would be.
+struct Store {
+    process: Child,
+    url: String,
+    _folder: TempDir,
+}
+
+impl Store {
+    fn started() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut process = Command::new(program("gaia-vector-store"))
+            .arg(folder.path())
+            .arg("127.0.0.1:0")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let url = line.trim().split(' ').next_back().unwrap().to_owned();
+        Self {
+            process,
+            url,
+            _folder: folder,
+        }
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn answer_after_losing_the_store(required: &str) -> e2e::http::Answer {
+    let store = Store::started();
+    let node = Node::new();
+    node.set("store_url", &store.url);
+    node.set("store_required", required);
+    node.start();
+    drop(store);
+    node.post(
+        "/v1/chat/completions",
+        &json!({"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 4}),
+    )
+}
+
 #[test]
 fn a_store_that_is_gone_costs_the_sources_not_the_answer() {
-    let node = Node::new();
-    node.set("store_url", "http://127.0.0.1:9");
-    node.start();
-    let reply = node.post(
-        "/v1/chat/completions",
-        &json!({"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 4}),
-    );
-    assert_eq!(reply.status, 200, "{}", reply.text);
+    let answer = answer_after_losing_the_store("false");
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let warning = answer.json()["warning"].clone();
     assert!(
-        reply.json()["warning"]
+        warning
             .as_str()
-            .is_some_and(|text| !text.is_empty()),
+            .is_some_and(|text| text.contains("knowledge base")),
         "{}",
-        reply.text
+        answer.text
     );
-    node.gaia_ok(&["stop"]);
-    node.set("store_required", "true");
-    node.start();
-    let reply = node.post(
-        "/v1/chat/completions",
-        &json!({"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 4}),
-    );
-    assert_eq!(reply.status, 503, "{}", reply.text);
+}
+
+#[test]
+fn a_node_that_requires_its_store_does_not_answer_without_it() {
+    let answer = answer_after_losing_the_store("true");
+    assert_eq!(answer.status, 503, "{}", answer.text);
+    assert!(answer.retry_after.is_some(), "with Retry-After");
+    assert!(answer.text.contains("knowledge base"), "{}", answer.text);
 }
