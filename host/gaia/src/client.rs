@@ -69,6 +69,8 @@ impl Client {
             _ => (state.url.clone(), own_key.unwrap_or_default()),
         };
         let agent = Agent::config_builder()
+            // A proxy is for the way out; this talks to this machine only.
+            .proxy(None)
             .timeout_connect(Some(CONNECT_LIMIT))
             .http_status_as_error(false)
             .build()

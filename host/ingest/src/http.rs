@@ -96,6 +96,8 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn new(endpoint: Endpoint, header: KeyHeader) -> Self {
         let config = ureq::Agent::config_builder()
+            // A proxy is for the way out; this talks to this machine only.
+            .proxy(None)
             .http_status_as_error(false)
             .proxy(None)
             .max_redirects(0)

@@ -58,6 +58,8 @@ impl Events {
 
 fn agent() -> ureq::Agent {
     ureq::Agent::config_builder()
+        // A proxy is for the way out; this talks to this machine only.
+        .proxy(None)
         .http_status_as_error(false)
         .timeout_global(Some(ANSWER_LIMIT))
         .build()

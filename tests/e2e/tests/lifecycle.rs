@@ -33,10 +33,10 @@ fn stop_leaves_nothing_running_and_the_second_start_needs_no_network() {
 #[test]
 fn a_killed_supervisor_takes_its_worker_with_it() {
     let node = Node::started();
-    let worker = node.worker_pid();
-    signal(node.pid(), "KILL");
-    wait_for("the worker to end", Duration::from_secs(20), || {
-        (!is_alive(worker)).then_some(())
+    let (gaia, worker) = (node.pid(), node.worker_pid());
+    signal(gaia, "KILL");
+    wait_for("both to end", Duration::from_secs(20), || {
+        (!is_alive(gaia) && !is_alive(worker)).then_some(())
     });
     node.start();
     node.wait_until_ready();
