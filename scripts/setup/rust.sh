@@ -103,6 +103,8 @@ unpack_debian() {
     build_wasm_std "$prefix/unpacked"
     rm -rf "$prefix/debs"
     mv "$prefix/unpacked/usr" "$prefix/usr"
+    # What was compiled against another std of the same version does not link with this one (E0463).
+    rm -rf "$GAIA_CACHE/build/wasm32-wasip1"
 }
 
 link_debian() {

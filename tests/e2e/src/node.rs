@@ -49,7 +49,10 @@ impl Node {
     /// A node that answers and knows the handbook.
     #[must_use]
     pub fn with_handbook() -> Self {
-        let node = Self::started();
+        let node = Self::new();
+        // A model of this size may ramble to the end of its context.
+        node.set("n_predict_max", "200");
+        node.start();
         node.gaia_ok(&[
             "knowledge",
             "add",
