@@ -104,7 +104,7 @@ unpack_debian() {
     rm -rf "$prefix/debs"
     mv "$prefix/unpacked/usr" "$prefix/usr"
     # What was compiled against another std of the same version does not link with this one (E0463).
-    rm -rf "$GAIA_CACHE/build/wasm32-wasip1"
+    rm -rf "$GAIA_CACHE/build/wasm32-wasip1" "$GAIA_CACHE/build/tmp"
 }
 
 link_debian() {
