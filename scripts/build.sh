@@ -15,4 +15,4 @@ cargo build --release --workspace --exclude api-server --exclude gaia-wasi-rt --
 # The store's features are its own: docs/decisions/store-process.md
 cargo build --release -p gaia-vector-store
 cargo build --release --target wasm32-wasip1 -p api-server
-cp -u target/wasm32-wasip1/release/api-server.wasm target/release/api-server.wasm
+cp target/wasm32-wasip1/release/api-server.wasm target/release/api-server.wasm

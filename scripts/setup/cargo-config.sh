@@ -22,3 +22,12 @@ mkdir -p "$project/.cargo"
     fi
 } >"$config.new.$$"
 if cmp -s "$config.new.$$" "$config"; then rm "$config.new.$$"; else mv "$config.new.$$" "$config"; fi
+
+# Cargo tells a changed source by its time alone. If another clone compiled into the cache last, its
+# programs could look fresh here; so every source of this one counts as changed.
+last="$GAIA_CACHE/build/.last-clone"
+if [ "$(cat "$last" 2>/dev/null)" != "$project" ]; then
+    find "$project" \( -name target -o -name node_modules -o -name .git \) -prune -o -name '*.rs' -exec touch {} +
+    mkdir -p "$GAIA_CACHE/build"
+    echo "$project" >"$last"
+fi

@@ -19,6 +19,10 @@ use crate::supervisor::prepare::{PrepareError, Prepared, prepare};
 use crate::supervisor::state::{self, State};
 use crate::terminal::{Terminal, Tint};
 
+/// How long a node that is just ending gets to let go of its home: a killed process holds its lock
+/// until its last thread is gone.
+const ENDING_MAX: Duration = Duration::from_secs(1);
+
 const EXAMPLES: &str = "\
 Examples:
   gaia start                  in the background; prints the address when it answers
@@ -55,6 +59,9 @@ pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 fn refuse_second(context: &Context) -> anyhow::Result<()> {
+    if lock::wait_free(&context.home.lock(), ENDING_MAX) {
+        return Ok(());
+    }
     let Some(pid) = lock::holder(&context.home.lock()) else {
         return Ok(());
     };
