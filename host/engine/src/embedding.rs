@@ -12,6 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use llama_cpp_2::token::LlamaToken;
 
 use crate::TokenId;
+use crate::bell::Bell;
 use crate::context::{Batch, Context, SequenceId};
 use crate::scheduler::Queue;
 
@@ -242,6 +243,7 @@ pub(crate) struct Embedder {
     batch: Batch,
     jobs: Receiver<EmbeddingJob>,
     queue: Arc<Queue>,
+    bell: Arc<Bell>,
     pending: VecDeque<Pending>,
     /// What is in the batch, one sequence each.
     packed: Vec<Pending>,
@@ -261,6 +263,7 @@ impl Embedder {
         sequences: u32,
         jobs: Receiver<EmbeddingJob>,
         queue: Arc<Queue>,
+        bell: Arc<Bell>,
     ) -> Self {
         let batch = context.batch();
         Self {
@@ -269,6 +272,7 @@ impl Embedder {
             batch,
             jobs,
             queue,
+            bell,
             pending: VecDeque::new(),
             packed: Vec::new(),
         }
@@ -280,6 +284,7 @@ impl Embedder {
             self.pack();
             if !self.packed.is_empty() {
                 self.compute();
+                self.bell.ring();
             }
         }
     }

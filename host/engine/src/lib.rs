@@ -11,6 +11,7 @@
 //! grammars.
 
 mod backend;
+mod bell;
 mod context;
 mod embedding;
 mod facts;
@@ -29,6 +30,7 @@ mod threads;
 mod turn;
 
 pub use backend::{EngineBuild, engine_build, llama_backend};
+pub use bell::Ring;
 pub use embedding::{EmbedError, Embedding, EmbeddingOutcome, Embeddings, Input, Limits};
 pub use facts::{ModelFacts, ModelKind};
 pub use grammar::{

@@ -10,6 +10,7 @@ use llama_cpp_2::token::LlamaToken;
 use llama_cpp_sys_2 as sys;
 
 use crate::TokenId;
+use crate::bell::{Bell, Ring};
 use crate::context::{Context, Interrupt};
 use crate::embedding::{EmbedError, Embedder, Embedding, EmbeddingJob, INPUTS_MAX, Input, Limits};
 use crate::facts::{ModelFacts, ModelKind};
@@ -66,6 +67,7 @@ struct Shared {
     facts: ModelFacts,
     end_tokens: Vec<LlamaToken>,
     queue: Arc<Queue>,
+    bell: Arc<Bell>,
     queue_len_max: usize,
     worker: Worker,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -119,13 +121,15 @@ impl Model {
         })?;
         let facts = facts(&plan, &weights);
         let queue = Arc::new(Queue::default());
-        let (worker, thread) = start(&plan, context, &weights, &queue);
+        let bell = Arc::new(Bell::default());
+        let (worker, thread) = start(&plan, context, &weights, &queue, &bell);
         Ok(Self {
             shared: Arc::new(Shared {
                 end_tokens: end_tokens(&weights),
                 weights,
                 facts,
                 queue,
+                bell,
                 queue_len_max: plan.queue_len_max,
                 worker,
                 thread: Mutex::new(Some(thread)),
@@ -187,6 +191,13 @@ impl Model {
         let jobs = jobs.as_ref().ok_or(GenerateError::Unloaded)?;
         jobs.send(job).map_err(|_| GenerateError::Unloaded)?;
         Ok(generation)
+    }
+
+    /// Calls `ring` after every step of this model that gave some reader something, and after every
+    /// step of an embedding model, in place of what was called before. It runs on the model's thread
+    /// and must not wait.
+    pub fn set_bell(&self, ring: Option<Ring>) {
+        self.shared.bell.set(ring);
     }
 
     /// Starts to embed `inputs`. Never waits.
@@ -346,8 +357,10 @@ fn start(
     context: Context,
     weights: &Arc<LlamaModel>,
     queue: &Arc<Queue>,
+    bell: &Arc<Bell>,
 ) -> (Worker, JoinHandle<()>) {
     let queue = Arc::clone(queue);
+    let bell = Arc::clone(bell);
     match plan.kind {
         ModelKind::Chat => {
             let (jobs, receiver) = channel();
@@ -358,14 +371,15 @@ fn start(
                 sequences: plan.context.sequences,
                 prompt_chunk: plan.prompt_chunk as usize,
             };
-            let scheduler = Scheduler::new(context, Arc::clone(weights), limits, receiver, queue);
+            let scheduler =
+                Scheduler::new(context, Arc::clone(weights), limits, receiver, queue, bell);
             let thread = spawn("gaia-decode", || scheduler.run());
             let jobs = Some(jobs);
             (Worker::Text { jobs, interrupt }, thread)
         }
         ModelKind::Embedding => {
             let (jobs, receiver) = channel();
-            let embedder = Embedder::new(context, plan.context.sequences, receiver, queue);
+            let embedder = Embedder::new(context, plan.context.sequences, receiver, queue, bell);
             let thread = spawn("gaia-embed", || embedder.run());
             (Worker::Embedding { jobs: Some(jobs) }, thread)
         }

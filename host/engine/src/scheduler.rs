@@ -20,6 +20,7 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 
 use llama_cpp_2::model::LlamaModel;
 
+use crate::bell::Bell;
 use crate::context::{Batch, Context, DecodeError, SequenceId};
 use crate::outbox::FinishReason;
 use crate::sampler::Scratch;
@@ -65,6 +66,9 @@ pub(crate) struct Scheduler {
     limits: SchedulerLimits,
     jobs: Receiver<Job>,
     queue: Arc<Queue>,
+    bell: Arc<Bell>,
+    /// Whether some reader got something since the last ring.
+    news: bool,
     waiting: VecDeque<Job>,
     running: Vec<Sequence>,
     free: Vec<SequenceId>,
@@ -80,6 +84,7 @@ impl Scheduler {
         limits: SchedulerLimits,
         jobs: Receiver<Job>,
         queue: Arc<Queue>,
+        bell: Arc<Bell>,
     ) -> Self {
         let batch = context.batch();
         let vocabulary = usize::try_from(model.n_vocab()).unwrap_or(0);
@@ -89,6 +94,8 @@ impl Scheduler {
             limits,
             jobs,
             queue,
+            bell,
+            news: false,
             waiting: VecDeque::new(),
             running: Vec::new(),
             // Popped from the end: the lowest number first.
@@ -107,6 +114,9 @@ impl Scheduler {
             self.remove_cancelled();
             self.admit();
             self.step();
+            if std::mem::take(&mut self.news) {
+                self.bell.ring();
+            }
         }
         // Jobs that are dropped tell their readers.
     }
@@ -189,6 +199,7 @@ impl Scheduler {
 
     fn advance(&mut self) {
         for index in (0..self.running.len()).rev() {
+            self.news |= self.running[index].has_row();
             let finish = self.running[index].advance(
                 &self.context,
                 &self.model,
@@ -220,6 +231,7 @@ impl Scheduler {
     }
 
     fn finish(&mut self, index: usize, reason: FinishReason) {
+        self.news = true;
         let mut sequence = self.running.remove(index);
         self.context.forget_from(sequence.id, 0);
         self.free.push(sequence.id);

@@ -79,6 +79,11 @@ impl Sequence {
         self.position < self.job.prompt.len()
     }
 
+    /// Whether the current batch computes its next token.
+    pub fn has_row(&self) -> bool {
+        self.row.is_some()
+    }
+
     /// Puts its sampled token into `batch`, if it has one.
     pub fn push_next(&mut self, batch: &mut Batch) {
         self.before = (self.position, self.next);

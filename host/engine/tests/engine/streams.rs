@@ -1,10 +1,12 @@
 //! Streams never mix, and what they give is text.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use gaia_engine::{FinishReason, Grammar, Progress};
 
-use crate::models::{ask, chat, drawn, greedy, run, run_together};
+use crate::models::{ask, chat, drawn, greedy, load_chat, run, run_together};
 
 /// Each stream can only say its own word; the words share no letter.
 #[test]
@@ -106,4 +108,23 @@ fn stop_strings_end_the_text_before_them() {
         assert_eq!(answer.text, text);
         assert_eq!(answer.reason, FinishReason::StopString(stop.to_owned()));
     }
+}
+
+#[test]
+fn the_bell_rings_for_what_is_new() {
+    let model = load_chat(|_| {});
+    let rings = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&rings);
+    model.set_bell(Some(Arc::new(move || {
+        counted.fetch_add(1, Ordering::SeqCst);
+    })));
+    let generation = model.generate(greedy("One, two,", 8)).unwrap();
+    let (piece, _) = generation.collect();
+    assert!(!piece.events.is_empty());
+    // The step that ended the answer rings after its reader could have seen it.
+    let before = rings.load(Ordering::SeqCst);
+    assert!(before >= piece.events.len() - 1, "{before} rings");
+    model.set_bell(None);
+    model.generate(greedy("One, two,", 8)).unwrap().collect();
+    assert!(rings.load(Ordering::SeqCst) <= before + 1);
 }
