@@ -6,10 +6,13 @@
 use gaia_engine::{Grammar, LoadOptions, Sampling, Split, TokenId};
 use serde_json::{Map, Value};
 
+use crate::doorbell::{SECRET_LEN_MAX, SECRET_LEN_MIN, Wake};
+
 /// Everything the metadata says.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Config {
     pub load: LoadOptions,
+    pub wake: Wake,
     pub request: RequestOptions,
 }
 
@@ -97,6 +100,8 @@ impl Config {
             "use-mlock" => load.mlock = Some(entry.flag()?),
             "flash-attn" => load.flash_attention = entry.flash_attention()?,
             "embedding" => load.embedding = Some(entry.flag()?).filter(|embedding| *embedding),
+            "wake-port" => self.wake.port = entry.port()?,
+            "wake-secret" => self.wake.secret = entry.secret()?,
             "queue-len-max" => load.queue_len_max = entry.count()?.map(|count| count as usize),
             _ => return Ok(false),
         }
@@ -182,6 +187,23 @@ impl Entry<'_> {
                 .map(Some)
                 .map_err(|_| self.error("a whole number of 32 bits")),
             None => Err(self.error("a whole number of 32 bits")),
+        }
+    }
+
+    fn port(&self) -> Result<Option<u16>, ConfigError> {
+        let number = self.whole().and_then(|number| u16::try_from(number).ok());
+        match number {
+            Some(number) if number > 0 => Ok(Some(number)),
+            _ => Err(self.error("a port")),
+        }
+    }
+
+    fn secret(&self) -> Result<String, ConfigError> {
+        let text = self.text()?;
+        let long = (SECRET_LEN_MIN..=SECRET_LEN_MAX).contains(&text.len());
+        match long && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            true => Ok(text.to_owned()),
+            false => Err(self.error("16 to 64 hexadecimal digits")),
         }
     }
 
@@ -285,6 +307,22 @@ mod tests {
     fn read(metadata: Value) -> Result<Config, ConfigError> {
         let mut config = Config::default();
         config.apply(&metadata).map(|()| config)
+    }
+
+    #[test]
+    fn a_bell_has_a_port_and_a_secret() {
+        let config = read(json!({"wake-port": 8, "wake-secret": "0123456789abcdef"})).unwrap();
+        assert_eq!(config.wake.port, Some(8));
+        assert!(!format!("{config:?}").contains("0123456789abcdef"));
+        for bad in [
+            json!({"wake-port": 0}),
+            json!({"wake-port": 65_536}),
+            json!({"wake-secret": "0123456789abcde"}),
+            json!({"wake-secret": "0".repeat(65)}),
+            json!({"wake-secret": "GET / HTTP/1.1\r\n\r\n"}),
+        ] {
+            assert!(read(bad).is_err());
+        }
     }
 
     #[test]

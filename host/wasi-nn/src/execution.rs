@@ -114,6 +114,7 @@ impl Execution {
 
     /// Computes until there is something to read; when told to be non-blocking, only looks.
     pub fn compute_single(&mut self) -> Result<(), Errno> {
+        self.graph.heard();
         if matches!(self.run, Run::Idle) {
             self.start()?;
         }
@@ -172,13 +173,11 @@ impl Execution {
             Run::Done(Some(reason)) => Err(end(reason)),
             Run::Done(None) => Ok(()),
             Run::Generating(generation) => {
-                let progress = if wait {
-                    generation.wait()
-                } else {
-                    generation.poll()
-                };
-                self.usage = generation.usage();
-                self.take(progress)
+                if wait {
+                    let progress = generation.wait();
+                    return self.take(progress);
+                }
+                self.look()
             }
             Run::Embedding(embedding) => {
                 let outcome = if wait {
@@ -195,6 +194,20 @@ impl Execution {
                 Ok(())
             }
         }
+    }
+
+    /// Takes all there is: who has read a piece need not look again to see that it was the last.
+    fn look(&mut self) -> Result<(), Errno> {
+        let mut found = Err(Errno::Busy);
+        while let Run::Generating(generation) = &mut self.run {
+            let progress = generation.poll();
+            match self.take(progress) {
+                Ok(()) => found = Ok(()),
+                Err(Errno::Busy) => return found,
+                Err(end) => return Err(end),
+            }
+        }
+        found
     }
 
     fn take(&mut self, progress: Progress) -> Result<(), Errno> {
@@ -267,7 +280,8 @@ impl Execution {
                 prompt: self.input_tokens().map_or(0, |tokens| tokens.len()),
                 ..Usage::default()
             },
-            _ => self.usage,
+            (Run::Generating(generation), None) => generation.usage(),
+            (Run::Embedding(_) | Run::Done(_), None) => self.usage,
         }
     }
 

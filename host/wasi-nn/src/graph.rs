@@ -1,34 +1,36 @@
-//! One opened model file. It is checked when it is opened and loaded when it is first used, because
-//! the stock plugin's guests send what belongs to loading with the first context's metadata.
+//! One opened model file.
+//!
+//! It is checked when it is opened and loaded when it is first used, because the stock plugin's guests
+//! send what belongs to loading with the first context's metadata. A guest that opens it with
+//! `"non-blocking": true` says everything at once: then both happen behind its back.
 
 use std::env;
 use std::error::Error;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use gaia_engine::{LoadError, Model};
 use serde_json::Value;
 
 use crate::config::Config;
 use crate::errno::Errno;
+use crate::loading::Loading;
 use crate::preload::Preload;
 
 /// A model the guest has opened.
 #[derive(Debug)]
 pub(crate) struct Graph {
     name: Option<String>,
-    file: ModelFile,
     config: Config,
-    model: Mutex<Option<Model>>,
+    loading: Loading,
 }
 
 /// A file, removed with the graph if the guest's bytes were written to it.
 #[derive(Debug)]
-struct ModelFile {
-    path: PathBuf,
+pub(crate) struct ModelFile {
+    pub path: PathBuf,
     temporary: bool,
 }
 
@@ -78,12 +80,15 @@ impl Graph {
         }
         let graph = Self {
             name,
-            file,
             config,
-            model: Mutex::default(),
+            loading: Loading::of(file),
         };
-        let options = graph.with_orders(&graph.config)?.load;
-        gaia_engine::check(&graph.file.path, &options).map_err(|error| refuse(&error))?;
+        let orders = graph.with_orders(&graph.config)?;
+        if graph.config.request.non_blocking {
+            graph.loading.begin(orders)?;
+        } else {
+            graph.loading.check(&orders.load)?;
+        }
         Ok(graph)
     }
 
@@ -97,16 +102,18 @@ impl Graph {
         &self.config
     }
 
-    /// The model; loaded with `config` if nobody has yet.
+    /// The model; loaded with `config` if nobody has yet. [`Errno::Busy`] while it is being loaded, for
+    /// a context that must not wait.
     pub fn model(&self, config: &Config) -> Result<Model, Errno> {
-        let mut model = self.model.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(model) = &*model {
-            return Ok(model.clone());
+        match self.loading.loaded(config.request.non_blocking)? {
+            Some(model) => Ok(model),
+            None => self.loading.load(&self.with_orders(config)?),
         }
-        let mut options = self.with_orders(config)?.load;
-        options.checked = true;
-        let loaded = load(&self.file.path, &options)?;
-        Ok(model.insert(loaded).clone())
+    }
+
+    /// The guest is about to look for what is new.
+    pub fn heard(&self) {
+        self.loading.heard();
     }
 
     /// `config` with what `GAIA_NN_<NAME>` says, which outranks the guest.
@@ -129,19 +136,6 @@ fn variable(name: &str) -> String {
     format!("GAIA_NN_{}", upper.collect::<String>())
 }
 
-fn load(path: &Path, options: &gaia_engine::LoadOptions) -> Result<Model, Errno> {
-    let model = Model::load(path, options).map_err(|error| refuse(&error))?;
-    let facts = model.facts();
-    tracing::info!(
-        path = %path.display(),
-        architecture = facts.architecture,
-        context = facts.n_ctx,
-        requests = facts.n_seq_max,
-        "model loaded"
-    );
-    Ok(model)
-}
-
 /// Reads a configuration.
 pub(crate) fn parse(text: &str) -> Result<Value, Errno> {
     serde_json::from_str(text).map_err(|error| {
@@ -161,7 +155,8 @@ pub(crate) fn apply(config: &mut Config, metadata: &Value) -> Result<(), Errno> 
     })
 }
 
-fn refuse(error: &LoadError) -> Errno {
+/// The number for a model that was not loaded; the log has the reason.
+pub(crate) fn refuse(error: &LoadError) -> Errno {
     tracing::error!("{}", chain(error));
     match error {
         LoadError::Open { .. } | LoadError::NotAFile { .. } => Errno::ModelNotFound,

@@ -10,12 +10,14 @@
 mod call;
 mod config;
 mod descriptor;
+mod doorbell;
 mod environment;
 mod errno;
 mod execution;
 mod ffi;
 mod graph;
 mod guest;
+mod loading;
 mod logging;
 mod output;
 mod preload;

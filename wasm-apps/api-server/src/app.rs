@@ -8,7 +8,7 @@ use gaia_openai::{ApiError, Limits, info};
 use gaia_prompt::{ChatTemplate, RagPrompt, SpecialTokens, TemplateError, named_template};
 use gaia_rag::SelectLimits;
 
-use crate::inference::{Engine, LoadSettings, Model, OpenModelError};
+use crate::inference::{Engine, LoadSettings, Model, OpenModelError, Opening};
 use crate::metrics::{Gauges, Metrics};
 use crate::options::Options;
 use crate::store::Store;
@@ -75,8 +75,8 @@ impl App {
     }
 
     /// Loads the models, which takes its time. What went wrong is kept for `/ready` and returned for the log.
-    pub(crate) fn load_models(&self) -> Result<(), LoadModelsError> {
-        let loaded = Models::load(&self.options);
+    pub(crate) async fn load_models(&self) -> Result<(), LoadModelsError> {
+        let loaded = Models::load(&self.options).await;
         match loaded {
             Ok(models) => {
                 let _first = self.models.set(Ok(models));
@@ -181,8 +181,8 @@ impl App {
 }
 
 impl Models {
-    fn load(options: &Options) -> Result<Self, LoadModelsError> {
-        let chat = Model::open(&LoadSettings {
+    async fn load(options: &Options) -> Result<Self, LoadModelsError> {
+        let chat = Opening::begin(LoadSettings {
             graph: &options.chat_graph,
             id: options.chat_name.as_deref(),
             ctx_size: options.ctx_size,
@@ -191,7 +191,7 @@ impl Models {
             embedding: false,
             as_stock: options.stock_engine,
         })?;
-        let embedding = Model::open(&LoadSettings {
+        let embedding = Opening::begin(LoadSettings {
             graph: &options.embedding_graph,
             id: options.embedding_name.as_deref(),
             ctx_size: None,
@@ -201,10 +201,15 @@ impl Models {
             as_stock: options.stock_engine,
         })?;
         let chat = match chat {
-            Some(model) => Some(Chat {
-                node: Arc::new(node(options, &model)?),
-                model,
-            }),
+            Some(opening) => {
+                let model = opening.loaded().await?;
+                let node = Arc::new(node(options, &model)?);
+                Some(Chat { model, node })
+            }
+            None => None,
+        };
+        let embedding = match embedding {
+            Some(opening) => Some(opening.loaded().await?),
             None => None,
         };
         Ok(Self { chat, embedding })

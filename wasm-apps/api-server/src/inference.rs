@@ -7,6 +7,7 @@
 //!
 //! Invariant: a context that goes out of use stops computing at once and takes nothing to the next request.
 
+mod bell;
 mod embed;
 mod facts;
 mod model;
@@ -18,7 +19,7 @@ mod stock;
 use serde::Deserialize;
 
 pub(crate) use facts::{Engine, Facts};
-pub(crate) use model::{LoadSettings, Model, OpenModelError};
+pub(crate) use model::{LoadSettings, Model, OpenModelError, Opening};
 pub(crate) use session::{Session, Step};
 
 /// Why a request has no answer.

@@ -120,7 +120,7 @@ mod run {
         // Whoever connected already gets an answer first.
         yield_now().await;
         yield_now().await;
-        if let Err(error) = app.load_models() {
+        if let Err(error) = app.load_models().await {
             let mut chain: Option<&dyn std::error::Error> = Some(&error);
             while let Some(error) = chain {
                 eprintln!("api-server: {error}");

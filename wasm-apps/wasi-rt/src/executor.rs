@@ -1,7 +1,7 @@
 //! The executor: one thread, a queue of woken tasks, and a sleep in the reactor when the queue is empty.
 //!
 //! Invariant: a task is in the ready queue at most once, and between two polls of the sockets each task runs
-//! at most once. Wakers are `Send` because hyper and axum ask for it; everything else stays on the thread.
+//! at most [`ROUNDS_MAX`] times. Wakers are `Send` because hyper and axum ask for it; everything else stays on the thread.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
@@ -19,6 +19,10 @@ use crate::timer::Timers;
 /// How often one task may read, or write, in one turn before the others get theirs.
 pub const IO_BUDGET: u32 = 4;
 
+/// How often what tasks wake in each other is run before the sockets are looked at again, which costs more than
+/// running a task.
+const ROUNDS_MAX: u32 = 4;
+
 type TaskId = u64;
 type Task = Pin<Box<dyn Future<Output = ()>>>;
 
@@ -34,6 +38,8 @@ struct Runtime {
     timers: RefCell<Timers>,
     reactor: RefCell<Reactor>,
     turn: Cell<u64>,
+    /// Somebody wants the sockets looked at before he goes on.
+    look: Cell<bool>,
 }
 
 #[derive(Default)]
@@ -92,9 +98,14 @@ pub fn block_on<T: 'static>(main: impl Future<Output = T> + 'static) -> T {
     });
     RUNTIME.with(|runtime| {
         loop {
-            runtime.run_ready();
-            if let Some(value) = output.borrow_mut().take() {
-                return value;
+            for _ in 0..ROUNDS_MAX {
+                runtime.run_ready();
+                if let Some(value) = output.borrow_mut().take() {
+                    return value;
+                }
+                if runtime.look.take() || runtime.ready.is_empty() {
+                    break;
+                }
             }
             runtime.wait();
         }
@@ -126,6 +137,7 @@ pub async fn yield_now() {
         if std::mem::replace(&mut yielded, true) {
             return Poll::Ready(());
         }
+        RUNTIME.with(|runtime| runtime.look.set(true));
         cx.waker().wake_by_ref();
         Poll::Pending
     })

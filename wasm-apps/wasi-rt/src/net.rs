@@ -82,6 +82,12 @@ impl TcpListener {
     }
 }
 
+impl Drop for TcpListener {
+    fn drop(&mut self) {
+        with_reactor(|reactor| reactor.forget(self.socket.as_raw_fd()));
+    }
+}
+
 /// A connected socket.
 #[derive(Debug)]
 pub struct TcpStream {
@@ -122,6 +128,33 @@ impl TcpStream {
         .await;
         socket.take_error()?;
         Ok(Self::new(socket))
+    }
+
+    /// Waits until there is something to read and reads it, at most `buffer`; 0 is the end.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            // Waiting first saves the call that finds nothing.
+            self.readable().await;
+            match self.socket.recv(buffer) {
+                Err(error) if would_block(&error) => {}
+                result => return result,
+            }
+        }
+    }
+
+    async fn readable(&self) {
+        let mut waited = false;
+        poll_fn(|cx| {
+            if std::mem::replace(&mut waited, true) {
+                return Poll::Ready(());
+            }
+            wait_for(&self.socket, Direction::Read, cx);
+            Poll::Pending
+        })
+        .await;
     }
 
     /// Writes all of `bytes`.

@@ -9,4 +9,5 @@ mod answers;
 mod embeddings;
 mod hostile;
 mod loading;
+mod waking;
 mod wasmedge;

@@ -1,9 +1,7 @@
 //! Texts to vectors.
 
-use std::time::Duration;
-
 use gaia_openai::embedding::EmbeddingInput;
-use gaia_wasi_rt::{sleep, yield_now};
+use gaia_wasi_rt::yield_now;
 use serde_json::json;
 
 use super::model::read_numbers;
@@ -11,9 +9,6 @@ use super::nn::{
     Computed, OUTPUT_EMBEDDING_TOKENS, OUTPUT_EMBEDDINGS, OUTPUT_METADATA, OUTPUT_TEXT,
 };
 use super::{Engine, InferenceError, Model, settings, stock};
-
-const NAP_MIN: Duration = Duration::from_micros(300);
-const NAP_MAX: Duration = Duration::from_millis(5);
 
 // Texts in one call of the engine: others get between two calls.
 const BATCH_MAX: usize = 64;
@@ -54,14 +49,13 @@ impl Model {
             let mut context = self.contexts.lease()?;
             context.set_metadata(&json!({"non-blocking": true}))?;
             context.set_many(&batch)?;
-            let mut nap = NAP_MIN;
+            let mut watcher = context.watcher();
             loop {
                 match context.step()? {
                     Computed::Some => break,
-                    Computed::Busy => sleep(nap).await,
+                    Computed::Busy => watcher.wait().await,
                     other => return Err(not_embedded(other)),
                 }
-                nap = (nap * 3 / 2).min(NAP_MAX);
             }
             let counts = read_numbers(&context.output(OUTPUT_EMBEDDING_TOKENS)?);
             let matrix = read_floats(&context.output(OUTPUT_EMBEDDINGS)?);

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use gaia_chat::Generation;
 use gaia_openai::completion::Prompt;
+use serde_json::Value;
 
-use super::nn::{Contexts, OUTPUT_DETOKENIZED, OUTPUT_FACTS, OUTPUT_TOKENS};
+use super::bell::Bell;
+use super::nn::{Contexts, OUTPUT_DETOKENIZED, OUTPUT_TOKENS};
 use super::session::Session;
 use super::{Engine, Facts, InferenceError, settings};
 use crate::admission::Gate;
@@ -41,29 +43,59 @@ pub(crate) struct OpenModelError {
     source: InferenceError,
 }
 
-impl Model {
-    /// Opens and loads a preloaded model, which takes its time; `None` when nothing is preloaded by that name.
-    pub(crate) fn open(wanted: &LoadSettings<'_>) -> Result<Option<Self>, OpenModelError> {
-        Self::load(wanted).map_err(|source| OpenModelError {
-            graph: wanted.graph.to_owned(),
-            source,
-        })
+/// A model that is on its way.
+pub(crate) struct Opening<'a> {
+    wanted: LoadSettings<'a>,
+    contexts: Arc<Contexts>,
+}
+
+impl<'a> Opening<'a> {
+    /// Begins to load a preloaded model; `None` when nothing is preloaded by that name. The stock plugin waits here
+    /// until it is loaded, ours does not.
+    pub(crate) fn begin(wanted: LoadSettings<'a>) -> Result<Option<Self>, OpenModelError> {
+        let bell = Bell::hang();
+        let settings = match wanted.as_stock {
+            true => wanted.settings(),
+            false => settings::behind_our_back(wanted.settings(), bell.address()),
+        };
+        match Contexts::open(wanted.graph, &settings, bell) {
+            Ok(contexts) => Ok(contexts.map(|contexts| Self { wanted, contexts })),
+            Err(source) => Err(wanted.failed(source)),
+        }
     }
 
-    fn load(wanted: &LoadSettings<'_>) -> Result<Option<Self>, InferenceError> {
-        let Some(contexts) = Contexts::open(wanted.graph)? else {
-            return Ok(None);
-        };
+    /// Waits until the model is loaded.
+    pub(crate) async fn loaded(self) -> Result<Model, OpenModelError> {
+        let Self { wanted, contexts } = self;
+        let opened = Model::opened(&wanted, contexts).await;
+        opened.map_err(|source| wanted.failed(source))
+    }
+}
+
+impl LoadSettings<'_> {
+    fn settings(&self) -> Value {
+        let sequences = u32::try_from(self.running_max).ok();
+        let sequences = sequences.filter(|_| !self.embedding);
+        settings::load(self.ctx_size, sequences, self.embedding)
+    }
+
+    fn failed(&self, source: InferenceError) -> OpenModelError {
+        OpenModelError {
+            graph: self.graph.to_owned(),
+            source,
+        }
+    }
+}
+
+impl Model {
+    async fn opened(
+        wanted: &LoadSettings<'_>,
+        contexts: Arc<Contexts>,
+    ) -> Result<Self, InferenceError> {
         let mut context = contexts.lease()?;
-        let sequences = u32::try_from(wanted.running_max).ok();
-        let sequences = sequences.filter(|_| !wanted.embedding);
-        context.set_metadata(&settings::load(
-            wanted.ctx_size,
-            sequences,
-            wanted.embedding,
-        ))?;
-        let output = context.output(OUTPUT_FACTS);
-        let known = output.as_deref().ok().filter(|_| !wanted.as_stock);
+        context.set_metadata(&wanted.settings())?;
+        let output = context.facts().await?;
+        let known = output.as_deref().filter(|_| !wanted.as_stock);
         let stock_context = match wanted.embedding {
             true => Some(settings::STOCK_EMBEDDING_CONTEXT),
             false => wanted.ctx_size,
@@ -74,13 +106,13 @@ impl Model {
             Engine::Gaia => wanted.running_max,
             Engine::Stock => 1,
         };
-        Ok(Some(Self {
+        Ok(Self {
             id: model_id(wanted, &facts),
             engine,
             facts,
             gate: Gate::new(running_max, wanted.queue_len_max),
             contexts,
-        }))
+        })
     }
 
     /// Tokens in the vocabulary, where the engine tells.

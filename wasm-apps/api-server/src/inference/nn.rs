@@ -13,6 +13,7 @@ use wasmedge_wasi_nn::{
 };
 
 use super::InferenceError;
+use super::bell::{Bell, Watcher};
 
 // The stock plugin copies without looking at the size of the buffer.
 const OUTPUT_BYTES: usize = 256 << 10;
@@ -39,16 +40,28 @@ thread_local! {
 /// The contexts of one graph.
 pub(crate) struct Contexts {
     graph: Graph,
+    bell: Arc<Bell>,
     idle: Mutex<Vec<GraphExecutionContext>>,
 }
 
 impl Contexts {
-    /// Opens the graph preloaded as `name`; `None` when there is none.
-    pub(crate) fn open(name: &str) -> Result<Option<Arc<Self>>, InferenceError> {
-        let builder = GraphBuilder::new(GraphEncoding::Ggml, ExecutionTarget::AUTO);
-        match builder.build_from_cache(name) {
+    /// Opens the graph preloaded as `name`; `None` when there is none. A plugin that knows how loads it with
+    /// `settings` behind our back, and rings `bell`.
+    pub(crate) fn open(
+        name: &str,
+        settings: &Value,
+        bell: Bell,
+    ) -> Result<Option<Arc<Self>>, InferenceError> {
+        let builder = || GraphBuilder::new(GraphEncoding::Ggml, ExecutionTarget::AUTO);
+        let opened = builder()
+            .config(settings.to_string())
+            .build_from_cache(name)
+            // Who does not take the settings now gets them with the first context.
+            .or_else(|_| builder().build_from_cache(name));
+        match opened {
             Ok(graph) => Ok(Some(Arc::new(Self {
                 graph,
+                bell: Arc::new(bell),
                 idle: Mutex::default(),
             }))),
             Err(Error::BackendError(
@@ -116,6 +129,31 @@ impl Lease {
         self.context.as_mut().ok_or(InferenceError::Refused)
     }
 
+    /// Someone who waits for what this context computes; to be made before the first step.
+    pub(crate) fn watcher(&self) -> Watcher {
+        Watcher::new(Arc::clone(&self.home.bell))
+    }
+
+    /// What the model says about itself: `Ok(None)` from a plugin that tells nothing, and an error when the model
+    /// could not be loaded.
+    pub(crate) async fn facts(&mut self) -> Result<Option<Vec<u8>>, InferenceError> {
+        let mut watcher = self.watcher();
+        let mut loads = false;
+        loop {
+            match self.raw(|context, buffer| context.get_output(OUTPUT_FACTS, buffer))? {
+                Ok(facts) => return Ok(Some(facts)),
+                Err(Error::BackendError(BackendError::Busy)) => {
+                    loads = true;
+                    watcher.wait().await;
+                }
+                Err(Error::BackendError(BackendError::InvalidArgument)) if !loads => {
+                    return Ok(None);
+                }
+                Err(error) => return Err(failed("load the model", &error)),
+            }
+        }
+    }
+
     pub(crate) fn set_metadata(&mut self, metadata: &Value) -> Result<(), InferenceError> {
         self.set_bytes(INPUT_METADATA, metadata.to_string().as_bytes())
     }
@@ -164,18 +202,26 @@ impl Lease {
         &mut self,
         get: impl Fn(&GraphExecutionContext, &mut [u8]) -> Result<usize, Error>,
     ) -> Result<Vec<u8>, InferenceError> {
+        self.raw(get)?
+            .map_err(|error| refused_or_failed("give its output", &error))
+    }
+
+    fn raw(
+        &mut self,
+        get: impl Fn(&GraphExecutionContext, &mut [u8]) -> Result<usize, Error>,
+    ) -> Result<Result<Vec<u8>, Error>, InferenceError> {
         let context = self.context()?;
         SCRATCH.with_borrow_mut(|buffer| {
             buffer.resize(OUTPUT_BYTES.max(buffer.len()), 0);
             loop {
                 match get(context, buffer) {
-                    Ok(len) => return Ok(buffer.get(..len).unwrap_or_default().to_vec()),
+                    Ok(len) => return Ok(Ok(buffer.get(..len).unwrap_or_default().to_vec())),
                     Err(Error::BackendError(BackendError::TooLarge))
                         if buffer.len() < OUTPUT_BYTES_MAX =>
                     {
                         buffer.resize(buffer.len() * 4, 0);
                     }
-                    Err(error) => return Err(refused_or_failed("give its output", &error)),
+                    Err(error) => return Ok(Err(error)),
                 }
             }
         })

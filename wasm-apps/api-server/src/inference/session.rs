@@ -1,17 +1,12 @@
 //! One answer being generated.
 
-use std::time::Duration;
-
 use gaia_openai::{FinishReason, Usage};
-use gaia_wasi_rt::{sleep, yield_now};
+use gaia_wasi_rt::yield_now;
 
+use super::bell::Watcher;
 use super::nn::{Computed, Lease, OUTPUT_EVENTS, OUTPUT_METADATA, OUTPUT_TEXT};
 use super::stock::{TextGuard, read_usage};
 use super::{InferenceError, Piece};
-
-// A nap between two looks: short right after a piece, longer while a prompt is read.
-const NAP_MIN: Duration = Duration::from_micros(500);
-const NAP_MAX: Duration = Duration::from_millis(8);
 
 /// What comes next in an answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,7 +27,7 @@ pub(crate) struct Session {
 enum Mode {
     Gaia {
         logprobs: bool,
-        nap: Duration,
+        watcher: Watcher,
         first: Option<Computed>,
     },
     Stock {
@@ -46,12 +41,13 @@ enum Mode {
 impl Session {
     // The first look starts the engine, so that what it refuses is known before anything was answered.
     pub(super) fn gaia(mut context: Lease, logprobs: bool) -> Result<Self, InferenceError> {
+        let watcher = context.watcher();
         let first = Some(context.step()?);
         Ok(Self {
             context,
             mode: Mode::Gaia {
                 logprobs,
-                nap: NAP_MIN,
+                watcher,
                 first,
             },
             ended: None,
@@ -98,7 +94,7 @@ impl Session {
     async fn look(&mut self) -> Result<Piece, InferenceError> {
         let Mode::Gaia {
             logprobs,
-            nap,
+            watcher,
             first,
         } = &mut self.mode
         else {
@@ -106,16 +102,14 @@ impl Session {
         };
         let computed = match first.take() {
             Some(computed) => computed,
-            None => self.context.step()?,
+            None => {
+                watcher.wait().await;
+                self.context.step()?
+            }
         };
         match computed {
-            Computed::Busy => {
-                let pause = *nap;
-                *nap = (*nap * 3 / 2).min(NAP_MAX);
-                sleep(pause).await;
-                return Ok(Piece::default());
-            }
-            Computed::Some => *nap = NAP_MIN,
+            Computed::Busy => return Ok(Piece::default()),
+            Computed::Some => watcher.found(),
             computed => self.ended = Some(finish_reason(computed)?),
         }
         let text = self.context.output_single(OUTPUT_TEXT)?;

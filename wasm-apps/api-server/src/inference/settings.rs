@@ -7,6 +7,7 @@ use gaia_chat::Generation;
 use serde_json::{Map, Value, json};
 
 use super::Engine;
+use super::bell::Address;
 
 /// What a model is loaded with, on the first use of its graph.
 pub(crate) fn load(ctx_size: Option<u32>, sequences: Option<u32>, embedding: bool) -> Value {
@@ -22,6 +23,16 @@ pub(crate) fn load(ctx_size: Option<u32>, sequences: Option<u32>, embedding: boo
         keys.insert("embedding".to_owned(), json!(true));
     }
     Value::Object(keys)
+}
+
+/// As `settings`, for a plugin that can load without keeping us waiting and can tell when there is something new.
+pub(crate) fn behind_our_back(mut settings: Value, bell: Option<&Address>) -> Value {
+    settings["non-blocking"] = json!(true);
+    if let Some(bell) = bell {
+        settings["wake-port"] = json!(bell.port);
+        settings["wake-secret"] = json!(bell.secret);
+    }
+    settings
 }
 
 /// Tokens of a text that the stock plugin embeds: what sentence encoders read.
