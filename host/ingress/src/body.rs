@@ -9,12 +9,13 @@ use gaia_openai::{ApiError, sse};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
 
 use crate::access::Access;
 use crate::event::EventTail;
 use crate::forward::Lease;
+use crate::places::Place;
 
 /// What every answer's body is.
 pub(crate) type ReplyBody = BoxBody<Bytes, io::Error>;
@@ -49,7 +50,7 @@ pub(crate) struct WorkerBody {
     closing: Closing,
     ended: bool,
     /// The place among running requests, taken up to the end of the answer.
-    _permit: Option<OwnedSemaphorePermit>,
+    _place: Option<Place>,
 }
 
 impl WorkerBody {
@@ -59,7 +60,7 @@ impl WorkerBody {
         is_events: bool,
         silence_max: Duration,
         closing: Closing,
-        permit: Option<OwnedSemaphorePermit>,
+        place: Option<Place>,
     ) -> Self {
         let mut body = Self {
             inner,
@@ -69,7 +70,7 @@ impl WorkerBody {
             silence_max,
             closing,
             ended: false,
-            _permit: permit,
+            _place: place,
         };
         body.give_back_if_done();
         body

@@ -15,13 +15,14 @@ use hyper::header::{
 };
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::access::{Access, REQUEST_ID};
 use crate::body::{LoggedBody, ReplyBody, WorkerBody, closing, full};
 use crate::forward::{Pool, SendError};
 use crate::gate::{self, Admitted};
+use crate::places::{Place, Places};
 use crate::{Config, Worker};
 
 /// Seconds after which a caller may come back.
@@ -49,7 +50,7 @@ pub(crate) struct Shared {
     pub(crate) local: SocketAddr,
     pub(crate) worker: watch::Receiver<Option<Worker>>,
     pub(crate) pool: Arc<Pool>,
-    pub(crate) running: Arc<Semaphore>,
+    pub(crate) places: Arc<Places>,
     pub(crate) closing: watch::Receiver<bool>,
 }
 
@@ -86,21 +87,20 @@ impl Shared {
         request: Request<Incoming>,
     ) -> Result<Response<ReplyBody>, ApiError> {
         let (parts, body) = request.into_parts();
-        let Admitted { public } = gate::admit(&self.config, self.local.ip(), &parts)?;
+        let place = match self.admit(&parts) {
+            Ok(place) => place,
+            Err(error) => {
+                self.refuse(&parts, body).await;
+                return Err(error);
+            }
+        };
         if gate::is_preflight(&parts) {
             return Ok(preflight());
         }
-        let permit = match public {
-            true => None,
-            false => {
-                let permit = Arc::clone(&self.running).try_acquire_owned();
-                Some(permit.map_err(|_| ApiError::too_many_requests(RETRY_AFTER_SECONDS))?)
-            }
-        };
         let body = self.read(body).await?;
-        let wait_max = match public {
-            true => Duration::ZERO,
-            false => self.config.limits.worker_wait_max,
+        let wait_max = match place {
+            None => Duration::ZERO,
+            Some(_) => self.config.limits.worker_wait_max,
         };
         let (head, incoming, lease) = self.forward(access, &parts, body, wait_max).await?;
         let is_events = head
@@ -109,8 +109,27 @@ impl Shared {
             .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
         let silence_max = self.config.limits.worker_idle_timeout;
         let closing = closing(self.closing.clone());
-        let body = WorkerBody::new(incoming, lease, is_events, silence_max, closing, permit);
+        let body = WorkerBody::new(incoming, lease, is_events, silence_max, closing, place);
         Ok(Response::from_parts(head, body.boxed()))
+    }
+
+    /// Lets a request in; with a place among those that run, where it needs one.
+    fn admit(&self, parts: &Parts) -> Result<Option<Place>, ApiError> {
+        let Admitted { public } = gate::admit(&self.config, self.local.ip(), parts)?;
+        match public || gate::is_preflight(parts) {
+            true => Ok(None),
+            false => self.places.take().map(Some),
+        }
+    }
+
+    /// Reads the body of a request that was refused, because closing the connection with it unread would
+    /// reset it under the answer. A caller that waits for leave to send has sent nothing.
+    async fn refuse(&self, parts: &Parts, body: Incoming) {
+        let announced = body.size_hint().lower();
+        let small = announced <= self.config.limits.body_bytes_max as u64;
+        if small && !parts.headers.contains_key(EXPECT) {
+            discard(body).await;
+        }
     }
 
     /// The whole body, within its limits of size and patience.

@@ -30,6 +30,7 @@ mod forward;
 mod gate;
 mod handler;
 mod key;
+mod places;
 mod server;
 mod tls;
 

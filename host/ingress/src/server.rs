@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::handler::Shared;
+use crate::places::Places;
 use crate::{Config, ConfigError, TlsError, Worker, connection, tls};
 
 /// How long to wait when the system has no file descriptor left for a connection.
@@ -73,16 +74,13 @@ impl Ingress {
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let local = listener.local_addr().map_err(failed)?;
         let (closing, watched) = watch::channel(false);
-        let running = config
-            .limits
-            .requests_running_max
-            .min(Semaphore::MAX_PERMITS);
+        let places = Places::new(config.limits.requests_running_max);
         let shared = Arc::new(Shared {
             config,
             local,
             worker,
             pool: Arc::default(),
-            running: Arc::new(Semaphore::new(running)),
+            places: Arc::new(places),
             closing: watched,
         });
         Ok(Self {

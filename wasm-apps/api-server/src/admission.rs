@@ -2,9 +2,11 @@
 //!
 //! Invariant: at most `running_max` passes are out, at most `queue_len_max` requests wait, first come first served.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
+use gaia_openai::Pace;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Lets a bounded number of requests in at a time.
@@ -14,15 +16,42 @@ pub(crate) struct Gate {
     running_max: usize,
     waiting: Arc<AtomicUsize>,
     queue_len_max: usize,
+    clock: Arc<Clock>,
 }
 
 /// The right to run; given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Pass(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
+pub(crate) struct Pass {
+    _permit: OwnedSemaphorePermit,
+    clock: Arc<Clock>,
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        let at = self.clock.since.elapsed();
+        self.clock.pace().ended(at);
+    }
+}
 
 /// The queue is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct QueueFull;
+pub(crate) struct QueueFull {
+    /// When there may be room again.
+    pub(crate) retry_after_seconds: u32,
+}
+
+/// When requests ended.
+#[derive(Debug)]
+struct Clock {
+    since: Instant,
+    pace: Mutex<Pace>,
+}
+
+impl Clock {
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Gate {
     pub(crate) fn new(running_max: usize, queue_len_max: usize) -> Self {
@@ -31,17 +60,41 @@ impl Gate {
             running_max,
             waiting: Arc::default(),
             queue_len_max,
+            clock: Arc::new(Clock {
+                since: Instant::now(),
+                pace: Mutex::default(),
+            }),
         }
     }
 
     /// Waits for a place; a request that gives up by dropping this leaves the queue.
     pub(crate) async fn enter(&self) -> Result<Pass, QueueFull> {
         if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
-            return Ok(Pass(permit));
+            return Ok(self.pass(permit));
         }
-        let _waiting = Waiting::join(&self.waiting, self.queue_len_max)?;
+        let waiting = Waiting::join(&self.waiting, self.queue_len_max);
+        let _waiting = waiting.ok_or_else(|| self.full())?;
         let permit = Arc::clone(&self.places).acquire_owned().await;
-        permit.map(Pass).map_err(|_closed| QueueFull)
+        match permit {
+            Ok(permit) => Ok(self.pass(permit)),
+            Err(_closed) => Err(self.full()),
+        }
+    }
+
+    fn pass(&self, permit: OwnedSemaphorePermit) -> Pass {
+        Pass {
+            _permit: permit,
+            clock: Arc::clone(&self.clock),
+        }
+    }
+
+    // One who comes back when all who wait now have had their turn does not wait himself.
+    fn full(&self) -> QueueFull {
+        let ahead = self.waiting().max(1);
+        let now = self.clock.since.elapsed();
+        QueueFull {
+            retry_after_seconds: self.clock.pace().retry_after(ahead, now),
+        }
     }
 
     /// Requests that run.
@@ -59,12 +112,10 @@ impl Gate {
 struct Waiting(Arc<AtomicUsize>);
 
 impl Waiting {
-    fn join(count: &Arc<AtomicUsize>, max: usize) -> Result<Self, QueueFull> {
+    fn join(count: &Arc<AtomicUsize>, max: usize) -> Option<Self> {
         let more = |len| (len < max).then_some(len + 1);
-        count
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
-            .map_err(|_full| QueueFull)?;
-        Ok(Self(Arc::clone(count)))
+        let joined = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        joined.ok().map(|_before| Self(Arc::clone(count)))
     }
 }
 

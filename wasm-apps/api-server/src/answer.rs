@@ -8,12 +8,13 @@ use std::time::Instant;
 
 use gaia_chat::{Effect, Event, Generation, Turn};
 use gaia_openai::chat::{ChunkHead, TokenLogProb, TopLogProb};
+use gaia_openai::completion::Prompt;
 use gaia_openai::{ApiError, ChatRequest, Citation, Constraint, Sampling};
 
 use crate::admission::Pass;
 use crate::app::{App, Chat, unix_seconds};
 use crate::failure::{Failure, from_inference};
-use crate::inference::{InferenceError, Model, Session, Step, TokenEvent};
+use crate::inference::{Engine, InferenceError, Model, Session, Step, TokenEvent};
 use crate::timing::Timing;
 use crate::{random, retrieval};
 
@@ -23,6 +24,8 @@ pub(crate) struct Answer {
     turn: Turn,
     generating: Option<Generating>,
     timing: Timing,
+    /// The text that was counted last and its tokens: it is most likely the prompt.
+    counted: Option<(String, Vec<u32>)>,
     /// What the turn wants sent and nobody has taken yet.
     outgoing: VecDeque<Effect>,
 }
@@ -51,6 +54,7 @@ impl Answer {
             turn: Turn::new(Arc::clone(&chat.node), request, now)?,
             generating: None,
             timing,
+            counted: None,
             outgoing: VecDeque::new(),
         };
         let first = answer.turn.step(Event::Start);
@@ -129,8 +133,8 @@ impl Answer {
                     Ok(None) => Event::NoKnowledge,
                     Err(error) => not_retrieved(error),
                 },
-                Effect::Count { texts } => self.count(chat, &texts),
-                Effect::Generate(generation) => match self.generate(chat, &generation).await {
+                Effect::Count { texts } => self.count(chat, texts),
+                Effect::Generate(generation) => match self.generate(chat, generation).await {
                     Ok(()) => return,
                     Err(event) => event,
                 },
@@ -143,22 +147,41 @@ impl Answer {
         }
     }
 
-    fn count(&self, chat: &Chat, texts: &[String]) -> Event {
-        let counts = texts.iter().map(|text| chat.model.count_tokens(text));
-        match counts.collect::<Result<_, _>>() {
-            Ok(counts) => Event::Counted(counts),
-            Err(error) => self.failed(error),
+    fn count(&mut self, chat: &Chat, texts: Vec<String>) -> Event {
+        let mut counts = Vec::with_capacity(texts.len());
+        for text in texts {
+            let counted = match chat.model.engine {
+                Engine::Gaia => chat.model.tokenize(&text).map(|tokens| {
+                    counts.push(u32::try_from(tokens.len()).unwrap_or(u32::MAX));
+                    self.counted = Some((text, tokens));
+                }),
+                Engine::Stock => chat
+                    .model
+                    .count_tokens(&text)
+                    .map(|count| counts.push(count)),
+            };
+            if let Err(error) = counted {
+                return self.failed(error);
+            }
         }
+        Event::Counted(counts)
     }
 
-    async fn generate(&mut self, chat: &Chat, generation: &Generation) -> Result<(), Event> {
+    async fn generate(&mut self, chat: &Chat, mut generation: Generation) -> Result<(), Event> {
+        // Long prompts take milliseconds to tokenise: once is enough.
+        if let Some((_, tokens)) = self
+            .counted
+            .take_if(|(text, _)| generation.prompt.is_text(text))
+        {
+            generation.prompt = Prompt::Tokens(tokens);
+        }
         let since = Instant::now();
         let pass = enter(&self.app, &chat.model).await;
         let pass = pass.map_err(Event::Failed)?;
         self.timing.entered(since);
         let session = chat
             .model
-            .start(generation)
+            .start(&generation)
             .map_err(|error| self.failed(error))?;
         self.timing.begun();
         self.generating = Some(Generating {

@@ -7,8 +7,6 @@ use gaia_openai::ApiError;
 use crate::admission::QueueFull;
 use crate::inference::InferenceError;
 
-const QUEUE_RETRY_SECONDS: u32 = 2;
-
 /// An error on its way to the client.
 #[derive(Debug)]
 pub(crate) struct Failure(pub(crate) ApiError);
@@ -20,8 +18,8 @@ impl From<ApiError> for Failure {
 }
 
 impl From<QueueFull> for Failure {
-    fn from(_: QueueFull) -> Self {
-        Self(ApiError::too_many_requests(QUEUE_RETRY_SECONDS))
+    fn from(full: QueueFull) -> Self {
+        Self(ApiError::too_many_requests(full.retry_after_seconds))
     }
 }
 
@@ -83,9 +81,12 @@ mod tests {
 
     #[test]
     fn a_response_has_status_type_and_retry_after() {
-        let response = Failure::from(QueueFull).into_response();
+        let full = QueueFull {
+            retry_after_seconds: 7,
+        };
+        let response = Failure::from(full).into_response();
         assert_eq!(response.status(), 429);
-        assert_eq!(response.headers()["retry-after"], "2");
+        assert_eq!(response.headers()["retry-after"], "7");
         assert_eq!(response.headers()["content-type"], "application/json");
     }
 

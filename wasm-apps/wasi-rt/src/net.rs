@@ -145,6 +145,11 @@ impl TcpStream {
         }
     }
 
+    // Whether the reactor still waits for what an earlier call did not find.
+    fn is_awaited(&self, direction: Direction) -> bool {
+        with_reactor(|reactor| reactor.is_registered(self.socket.as_raw_fd(), direction))
+    }
+
     async fn readable(&self) {
         let mut waited = false;
         poll_fn(|cx| {
@@ -175,6 +180,11 @@ impl TcpStream {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
+        if self.is_awaited(Direction::Read) {
+            // Nothing came since the last call, so there is nothing to call for.
+            wait_for(&self.socket, Direction::Read, cx);
+            return Poll::Pending;
+        }
         if !self.reads.take() {
             cx.waker().wake_by_ref();
             return Poll::Pending;

@@ -68,6 +68,15 @@ mod wasi {
             }
         }
 
+        /// Whether somebody waits on the socket and has not been woken.
+        pub(crate) fn is_registered(&self, fd: RawFd, direction: Direction) -> bool {
+            let interest = self.interests.get(&fd);
+            interest.is_some_and(|interest| match direction {
+                Direction::Read => interest.read.is_some(),
+                Direction::Write => interest.write.is_some(),
+            })
+        }
+
         /// Forgets a socket that is about to be closed; its number may come back for another.
         pub(crate) fn forget(&mut self, fd: RawFd) {
             self.interests.remove(&fd);
