@@ -17,6 +17,7 @@ use llama_cpp_2::token::LlamaToken;
 use llama_cpp_sys_2 as sys;
 
 use crate::backend;
+use crate::threadpool::ThreadPool;
 use crate::turn::{self, TURNS_PAY};
 
 /// The number of a sequence in its context.
@@ -96,8 +97,10 @@ pub(crate) struct Context {
     vocabulary: usize,
     dimensions: usize,
     batch_len: usize,
+    // Freed after the context, which computes with them.
+    _threads: Option<ThreadPool>,
     // Freed after the context, which points into it.
-    _weights: Arc<LlamaModel>,
+    weights: Arc<LlamaModel>,
 }
 
 // SAFETY: llama.cpp binds a context to no thread; this type is not `Sync`.
@@ -110,13 +113,17 @@ impl Context {
     ) -> Result<Self, CreateContextError> {
         let model = model_pointer(&weights);
         backend::clear_reason();
-        // SAFETY: the model lives as long as `_weights`, and no other context is made from it.
+        // SAFETY: the model lives as long as `weights`, and no other context is made from it.
         let raw = unsafe { sys::llama_init_from_model(model, parameters(options)) };
         let raw = NonNull::new(raw).ok_or_else(|| CreateContextError(backend::reason()))?;
+        let threads = ThreadPool::new(options.threads.max(options.threads_batch));
         let interrupt = Arc::new(Interrupt::default());
         let data = Arc::as_ptr(&interrupt).cast_mut().cast();
-        // SAFETY: `raw` is a live context, and `interrupt` lives as long as it.
+        // SAFETY: `raw` is a live context; `interrupt` and `threads` live as long as it.
         let batch_len = unsafe {
+            if let Some(threads) = &threads {
+                sys::llama_attach_threadpool(raw.as_ptr(), threads.as_ptr(), threads.as_ptr());
+            }
             sys::llama_set_abort_callback(raw.as_ptr(), Some(must_stop), data);
             sys::llama_n_batch(raw.as_ptr())
         };
@@ -126,7 +133,8 @@ impl Context {
             vocabulary: usize::try_from(weights.n_vocab()).unwrap_or(0),
             dimensions: usize::try_from(weights.n_embd_out()).unwrap_or(0),
             batch_len: batch_len as usize,
-            _weights: weights,
+            _threads: threads,
+            weights,
         })
     }
 
@@ -181,6 +189,26 @@ impl Context {
             let memory = sys::llama_get_memory(self.raw.as_ptr());
             memory.is_null() || sys::llama_memory_seq_rm(memory, sequence, first, -1)
         }
+    }
+
+    /// `to` comes to hold the first `len` cells of `from` as well. Nothing is copied.
+    pub fn share(&mut self, from: SequenceId, to: SequenceId, len: usize) {
+        let end = i32::try_from(len).unwrap_or(i32::MAX);
+        // SAFETY: as in `forget_from`; both are sequences of this context.
+        unsafe {
+            let memory = sys::llama_get_memory(self.raw.as_ptr());
+            if !memory.is_null() {
+                sys::llama_memory_seq_cp(memory, from, to, 0, end);
+            }
+        }
+    }
+
+    /// Whether sequences can share cells and be cut at any place: not where a state stands for all
+    /// that was read.
+    pub fn can_share(&self) -> bool {
+        let model = model_pointer(&self.weights);
+        // SAFETY: the model lives as long as this.
+        unsafe { !sys::llama_model_is_recurrent(model) && !sys::llama_model_is_hybrid(model) }
     }
 
     /// Frees everything that is kept of any sequence.

@@ -12,6 +12,7 @@
 
 mod backend;
 mod bell;
+mod cells;
 mod context;
 mod embedding;
 mod facts;
@@ -20,12 +21,16 @@ mod load;
 mod memory;
 mod model;
 mod outbox;
+mod pace;
+mod pool;
+mod prefix;
 mod probe;
 mod request;
 mod sampler;
 mod scheduler;
 mod sequence;
 mod text;
+mod threadpool;
 mod threads;
 mod turn;
 

@@ -13,6 +13,7 @@ use crate::backend;
 use crate::context::ContextOptions;
 use crate::facts::ModelKind;
 use crate::memory;
+use crate::prefix::KEPT_MAX;
 use crate::probe;
 use crate::threads::physical_cores;
 
@@ -27,7 +28,7 @@ const SEQUENCES_DEFAULT: u32 = 8;
 /// Without other orders the KV cache is no larger than this or one request's context.
 const CELLS_DEFAULT: u32 = 16384;
 const BATCH_DEFAULT: u32 = 512;
-const PROMPT_CHUNK_DEFAULT: u32 = 128;
+const PROMPT_CHUNK_DEFAULT: u32 = 512;
 const QUEUE_LEN_DEFAULT: usize = 256;
 const CONTEXT_MAX: u32 = 1 << 24;
 const BATCH_MAX: u32 = 1 << 16;
@@ -61,7 +62,8 @@ pub struct LoadOptions {
     pub batch_size: Option<u32>,
     /// Tokens computed at once; the batch size.
     pub ubatch_size: Option<u32>,
-    /// The longest piece of a prompt in a step while another request writes, in tokens; 128.
+    /// The longest piece of prompts in a step while another request writes, in tokens; what the
+    /// machine reads in a tenth of a second, at most 512.
     pub prompt_chunk: Option<u32>,
     /// Threads for writing; the physical cores.
     pub threads: Option<u32>,
@@ -165,6 +167,8 @@ pub(crate) struct Plan {
     pub kind: ModelKind,
     file_bytes: u64,
     pub context_size: u32,
+    /// Requests that run at a time.
+    pub requests: u32,
     pub prompt_chunk: u32,
     pub queue_len_max: usize,
     pub context: ContextOptions,
@@ -189,6 +193,7 @@ pub(crate) fn plan(path: &Path, options: &LoadOptions) -> Result<Plan, LoadError
         kind,
         file_bytes: header.file_bytes(),
         context_size: sizes.context_size,
+        requests: sizes.sequences,
         prompt_chunk: in_range(
             "prompt-chunk",
             options.prompt_chunk,
@@ -368,7 +373,10 @@ fn context_options(
         .is_some_and(|pooling| pooling != Pooling::None);
     Ok(ContextOptions {
         cells: sizes.cells,
-        sequences: sizes.sequences,
+        sequences: match kind {
+            ModelKind::Chat => sizes.sequences + KEPT_MAX,
+            ModelKind::Embedding => sizes.sequences,
+        },
         batch: sizes.batch,
         ubatch: sizes.ubatch,
         threads: threads.cast_signed(),

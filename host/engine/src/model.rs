@@ -253,6 +253,7 @@ impl Model {
                 .tokens_max
                 .map_or(usize::MAX, |max| max.max(1) as usize),
             logprobs: request.logprobs,
+            cache_prompt: request.cache_prompt,
             outbox: outbox(prompt.len()),
             prompt,
         })
@@ -368,6 +369,7 @@ fn start(
             let limits = SchedulerLimits {
                 context_len: plan.context_size as usize,
                 cells: plan.context.cells as usize,
+                requests: plan.requests,
                 sequences: plan.context.sequences,
                 prompt_chunk: plan.prompt_chunk as usize,
             };
@@ -379,7 +381,7 @@ fn start(
         }
         ModelKind::Embedding => {
             let (jobs, receiver) = channel();
-            let embedder = Embedder::new(context, plan.context.sequences, receiver, queue, bell);
+            let embedder = Embedder::new(context, plan.requests, receiver, queue, bell);
             let thread = spawn("gaia-embed", || embedder.run());
             (Worker::Embedding { jobs: Some(jobs) }, thread)
         }
@@ -417,7 +419,7 @@ fn facts(plan: &Plan, weights: &LlamaModel) -> ModelFacts {
         name: plan.facts.name.clone(),
         n_ctx_train: weights.n_ctx_train(),
         n_ctx: plan.context_size,
-        n_seq_max: plan.context.sequences,
+        n_seq_max: plan.requests,
         n_vocab: weights.n_vocab().cast_unsigned(),
         n_embd: dimensions.cast_unsigned(),
         chat_template: plan.facts.chat_template.clone(),

@@ -225,6 +225,11 @@ impl Outbox {
         self.cancelled.load(Ordering::Acquire)
     }
 
+    /// Notes how many tokens of the prompt need not be read.
+    pub fn set_cached(&self, tokens: usize) {
+        self.lock().usage.cached = tokens;
+    }
+
     /// Adds a token's piece.
     pub fn push(&self, piece: Piece) {
         let mut state = self.lock();

@@ -94,6 +94,9 @@ pub struct Request {
     /// How many alternatives to list with each token's log-probability; `None`: no
     /// log-probabilities.
     pub logprobs: Option<u8>,
+    /// Whether the beginning of the prompt may come from what other requests have read. The numbers
+    /// are the same up to rounding, which depends on what else is in a batch in any case.
+    pub cache_prompt: bool,
 }
 
 impl Request {
@@ -107,6 +110,7 @@ impl Request {
             tokens_max: None,
             ignore_eos: false,
             logprobs: None,
+            cache_prompt: true,
         }
     }
 }

@@ -1,30 +1,49 @@
 //! Decodes all running requests of one model, on a thread of its own.
 //!
 //! A step is one batch: first the next token of every request that is writing, then, in what room is
-//! left, pieces of the prompts that are being read, oldest first. While somebody is writing, the
-//! pieces are kept short, so that a long prompt delays the others by a fraction of a second a step
-//! and not by its whole length.
+//! left, pieces of the prompts that are being read, divided evenly, so that a short question passes a
+//! long document. The pieces are as long as this machine reads in a tenth of a second while somebody
+//! is writing, and in a quarter of one else: so long a token, a cancellation or a new request waits.
 //!
-//! A request is admitted when a sequence is free and the cells it may come to use can be set aside;
-//! so the KV cache cannot run full under running requests, and none is ever evicted. Admission is in
-//! order of arrival.
+//! A prompt that begins like what a running or a finished request has read shares its cells and reads
+//! on from there (see `prefix`, `pool`). One that begins like a prompt which is just being read waits
+//! for it: of a hundred users who come at once, the first reads the common part for all.
 //!
-//! Cancelled requests leave before each step: their sequence and cells are free for the next one. A
-//! step that only reads prompts may take long; a cancellation interrupts it, and what it was reading
-//! for others is read again.
+//! A request is admitted when a place is free and the cells it may come to use can be set aside; so
+//! the KV cache cannot run full under running requests, and none of them is ever evicted. Admission
+//! is in order of arrival.
+//!
+//! Cancelled requests leave before each step: their cells are free for the next one. A step that
+//! reads prompts is interrupted by a cancellation, and computed again without the cancelled.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::{Duration, Instant};
 
 use llama_cpp_2::model::LlamaModel;
 
 use crate::bell::Bell;
 use crate::context::{Batch, Context, DecodeError, SequenceId};
 use crate::outbox::FinishReason;
+use crate::pace::Pace;
+use crate::pool::Pool;
+use crate::prefix::{SHARED_MIN, common_len};
 use crate::sampler::Scratch;
 use crate::sequence::{Job, Sequence};
+
+/// How long a step may read prompts while nobody writes.
+const READING_TIME: Duration = Duration::from_millis(250);
+
+/// How long a step may read prompts while somebody writes.
+const READING_TIME_BETWEEN: Duration = Duration::from_millis(100);
+
+/// A step that reads less is not worth interrupting.
+const INTERRUPTED_MIN: usize = 32;
+
+/// How much more a prompt must come to share for it to wait.
+const WAIT_MIN: usize = 32;
 
 /// How much one model may do at a time.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +52,9 @@ pub(crate) struct SchedulerLimits {
     pub context_len: usize,
     /// Cells for all requests together.
     pub cells: usize,
+    /// Requests that run at a time.
+    pub requests: u32,
+    /// Sequences of the context: the running requests' and those that are kept of finished ones.
     pub sequences: u32,
     /// The longest piece of prompts in a step while a request is writing, in tokens.
     pub prompt_chunk: usize,
@@ -71,8 +93,8 @@ pub(crate) struct Scheduler {
     news: bool,
     waiting: VecDeque<Job>,
     running: Vec<Sequence>,
-    free: Vec<SequenceId>,
-    cells_free: usize,
+    pool: Pool,
+    pace: Pace,
     batch: Batch,
     scratch: Scratch,
 }
@@ -87,6 +109,7 @@ impl Scheduler {
         bell: Arc<Bell>,
     ) -> Self {
         let batch = context.batch();
+        let pool = Pool::new(limits.sequences, limits.cells, context.can_share());
         let vocabulary = usize::try_from(model.n_vocab()).unwrap_or(0);
         Self {
             context,
@@ -98,9 +121,8 @@ impl Scheduler {
             news: false,
             waiting: VecDeque::new(),
             running: Vec::new(),
-            // Popped from the end: the lowest number first.
-            free: (0..limits.sequences.cast_signed()).rev().collect(),
-            cells_free: limits.cells,
+            pool,
+            pace: Pace::default(),
             batch,
             scratch: Scratch::new(vocabulary),
         }
@@ -157,25 +179,83 @@ impl Scheduler {
     fn admit(&mut self) {
         while let Some(job) = self.waiting.front() {
             let cells = job.cells_max(self.limits.context_len);
-            if cells > self.cells_free || self.free.is_empty() {
+            let ahead: usize = self.running.iter().map(Sequence::cells_ahead).sum();
+            let ids = self.running.iter().map(|one| one.id);
+            if self.running.len() == self.limits.requests as usize
+                || !self.pool.fits(ids, ahead.saturating_add(cells))
+            {
                 return;
             }
-            let (Some(job), Some(id)) = (self.waiting.pop_front(), self.free.pop()) else {
+            let Some(id) = self.pool.take(&mut self.context) else {
+                return;
+            };
+            let Some(job) = self.waiting.pop_front() else {
                 return;
             };
             self.queue.leave();
-            self.cells_free -= cells;
             self.running.push(Sequence::new(id, cells, job));
         }
     }
 
+    /// Lets those begin to read that need not wait for somebody who reads the same.
+    fn begin(&mut self) {
+        for index in 0..self.running.len() {
+            if self.running[index].has_begun() {
+                continue;
+            }
+            let (from, len) = match self.beginning(index) {
+                Beginning::Wait => continue,
+                Beginning::Own => (0, 0),
+                Beginning::Shared(from, len) => (from, len),
+            };
+            let sequence = &mut self.running[index];
+            if len > 0 {
+                self.pool.share(&mut self.context, from, sequence.id, len);
+            }
+            sequence.begin(len);
+        }
+    }
+
+    /// Where the beginning of a prompt comes from. Its last token must be computed in any case.
+    fn beginning(&self, index: usize) -> Beginning {
+        let own = &self.running[index];
+        let (prompt, max) = (own.prompt(), own.prompt().len() - 1);
+        if !own.job.cache_prompt || !self.pool.shares() {
+            return Beginning::Own;
+        }
+        let begun = self.running.iter().filter(|other| other.has_begun());
+        let computed = begun.map(|other| (other.id, common_len(other.computed(), prompt)));
+        let there = computed
+            .chain(self.pool.longest(prompt))
+            .max_by_key(|(_, len)| *len)
+            .filter(|(_, len)| *len >= SHARED_MIN);
+        let there_len = there.map_or(0, |(_, len)| len.min(max));
+        // Only those before it: nobody waits for one that waits for him.
+        let ahead = self.running[..index].iter();
+        let coming = ahead
+            .filter(|other| other.is_reading() && other.job.cache_prompt)
+            .map(|other| common_len(other.prompt(), prompt).min(max))
+            .max();
+        match there {
+            _ if coming.is_some_and(|coming| coming >= there_len + WAIT_MIN) => Beginning::Wait,
+            Some((id, _)) if there_len > 0 => Beginning::Shared(id, there_len),
+            _ => Beginning::Own,
+        }
+    }
+
     fn step(&mut self) {
+        self.begin();
         self.fill_batch();
         if self.batch.is_empty() {
             return;
         }
+        self.pool.make_room(&mut self.context);
+        let started = Instant::now();
         match self.context.decode(&mut self.batch) {
-            Ok(()) => self.advance(),
+            Ok(()) => {
+                self.pace.note(self.batch.len(), started.elapsed());
+                self.advance();
+            }
             Err(DecodeError::Interrupted) => self.roll_back(),
             Err(error) => self.fail(&error),
         }
@@ -184,17 +264,37 @@ impl Scheduler {
     fn fill_batch(&mut self) {
         self.batch.clear();
         for sequence in &mut self.running {
-            sequence.push_next(&mut self.batch);
+            if sequence.push_next(&mut self.batch) {
+                self.pool.extend(sequence.id, 1);
+            }
         }
-        let only_prompts = self.batch.is_empty();
-        self.context.interrupt().permit(only_prompts);
-        let mut room = match only_prompts {
-            true => self.batch.room(),
-            false => self.limits.prompt_chunk.min(self.batch.room()),
+        let room = self.batch.room();
+        let room = match self.batch.is_empty() {
+            true => self.pace.tokens_in(READING_TIME, room),
+            false => {
+                let max = self.limits.prompt_chunk.min(room);
+                self.pace.tokens_in(READING_TIME_BETWEEN, max)
+            }
         };
-        for sequence in self.running.iter_mut().filter(|one| one.is_reading()) {
-            room -= sequence.push_prompt(&mut self.batch, room);
+        let read = self.push_prompts(room);
+        self.context.interrupt().permit(read >= INTERRUPTED_MIN);
+    }
+
+    /// Divides `room` evenly among those who read; what the short ones leave goes to the long ones.
+    /// Gives how much of it was used.
+    fn push_prompts(&mut self, room: usize) -> usize {
+        let begun = |sequence: &&mut Sequence| sequence.has_begun() && sequence.is_reading();
+        let mut reading: Vec<_> = self.running.iter_mut().filter(begun).collect();
+        reading.sort_by_key(|sequence| sequence.unread());
+        let (mut left, mut count) = (room, reading.len());
+        for sequence in reading {
+            let share = left.div_ceil(count);
+            let len = sequence.push_prompt(&mut self.batch, share.min(left));
+            self.pool.extend(sequence.id, len);
+            left -= len;
+            count -= 1;
         }
+        room - left
     }
 
     fn advance(&mut self) {
@@ -214,7 +314,9 @@ impl Scheduler {
 
     fn roll_back(&mut self) {
         for index in (0..self.running.len()).rev() {
-            if !self.running[index].roll_back(&mut self.context) {
+            let sequence = &mut self.running[index];
+            let position = sequence.roll_back();
+            if !self.pool.truncate(&mut self.context, sequence.id, position) {
                 let text = "another request's cancellation could not be undone";
                 self.finish(index, FinishReason::Failed(text.to_owned()));
             }
@@ -233,10 +335,26 @@ impl Scheduler {
     fn finish(&mut self, index: usize, reason: FinishReason) {
         self.news = true;
         let mut sequence = self.running.remove(index);
-        self.context.forget_from(sequence.id, 0);
-        self.free.push(sequence.id);
-        self.cells_free += sequence.cells;
         let piece = sequence.last_piece(&reason);
+        let id = sequence.id;
+        let is_sound = !matches!(reason, FinishReason::Failed(_));
         sequence.job.outbox.finish(piece, reason);
+        if is_sound {
+            let running = self.running.iter().map(|one| one.id);
+            let tokens = sequence.into_computed();
+            self.pool.keep(&mut self.context, id, tokens, running);
+        } else {
+            self.pool.forget(&mut self.context, id);
+        }
     }
+}
+
+/// Where the beginning of a prompt comes from.
+enum Beginning {
+    /// From a request that is reading it now.
+    Wait,
+    /// From this sequence, so many tokens.
+    Shared(SequenceId, usize),
+    /// From itself.
+    Own,
 }

@@ -19,6 +19,7 @@ pub(crate) struct Job {
     pub text: Assembler,
     pub tokens_max: usize,
     pub logprobs: Option<u8>,
+    pub cache_prompt: bool,
     pub outbox: Arc<Outbox>,
 }
 
@@ -42,41 +43,75 @@ impl Drop for Job {
 /// A running request.
 pub(crate) struct Sequence {
     pub id: SequenceId,
-    /// Cells set aside for it.
-    pub cells: usize,
     pub job: Job,
-    /// Tokens in the context.
+    /// The most cells it can come to use.
+    cells_max: usize,
+    /// The prompt and what has been generated.
+    tokens: Vec<LlamaToken>,
+    /// How many of the tokens are in the context, or on their way there in the current batch.
     position: usize,
-    /// Sampled and not yet in the context.
-    next: Option<LlamaToken>,
-    /// `position` and `next` before the current batch.
-    before: (usize, Option<LlamaToken>),
+    /// `position` before the current batch.
+    before: usize,
+    /// Whether it is settled what it shares with others.
+    begun: bool,
     /// Where the current batch computes its logits.
     row: Option<i32>,
-    generated: usize,
 }
 
 impl Sequence {
-    pub fn new(id: SequenceId, cells: usize, mut job: Job) -> Self {
+    pub fn new(id: SequenceId, cells_max: usize, mut job: Job) -> Self {
         let Job {
             sampler, prompt, ..
         } = &mut job;
         sampler.read_prompt(prompt);
         Self {
             id,
-            cells,
+            cells_max,
+            tokens: job.prompt.clone(),
             job,
             position: 0,
-            next: None,
-            before: (0, None),
+            before: 0,
+            begun: false,
             row: None,
-            generated: 0,
         }
     }
 
-    /// Whether its prompt is still being read.
+    /// What it has been asked to continue.
+    pub fn prompt(&self) -> &[LlamaToken] {
+        &self.job.prompt
+    }
+
+    /// The tokens whose cells it has.
+    pub fn computed(&self) -> &[LlamaToken] {
+        &self.tokens[..self.position]
+    }
+
+    /// How many more cells it can come to use.
+    pub fn cells_ahead(&self) -> usize {
+        self.cells_max.saturating_sub(self.position)
+    }
+
+    /// How much of its prompt has not been read.
+    pub fn unread(&self) -> usize {
+        self.prompt().len().saturating_sub(self.position)
+    }
+
+    /// Whether its prompt is still being read, or waits to be.
     pub fn is_reading(&self) -> bool {
-        self.position < self.job.prompt.len()
+        self.unread() > 0
+    }
+
+    /// Whether it has begun to read.
+    pub fn has_begun(&self) -> bool {
+        self.begun
+    }
+
+    /// It begins, with `shared` tokens of its prompt in the context already.
+    pub fn begin(&mut self, shared: usize) {
+        self.begun = true;
+        self.position = shared;
+        self.before = shared;
+        self.job.outbox.set_cached(shared);
     }
 
     /// Whether the current batch computes its next token.
@@ -84,34 +119,39 @@ impl Sequence {
         self.row.is_some()
     }
 
-    /// Puts its sampled token into `batch`, if it has one.
-    pub fn push_next(&mut self, batch: &mut Batch) {
-        self.before = (self.position, self.next);
-        if let Some(token) = self.next.take() {
-            self.row = Some(batch.push(token, self.position, self.id, true));
-            self.position += 1;
-        }
+    /// Puts its sampled token into `batch`, if it has one. Gives whether it has.
+    pub fn push_next(&mut self, batch: &mut Batch) -> bool {
+        self.before = self.position;
+        !self.is_reading() && self.push(batch, 1) == 1
     }
 
     /// Puts at most `len_max` more tokens of its prompt into `batch`; gives how many.
     pub fn push_prompt(&mut self, batch: &mut Batch, len_max: usize) -> usize {
-        let left = self.job.prompt.len() - self.position;
-        let len = left.min(len_max).min(batch.room());
+        self.push(batch, self.unread().min(len_max))
+    }
+
+    fn push(&mut self, batch: &mut Batch, len: usize) -> usize {
+        let len = len.min(batch.room());
         for _ in 0..len {
-            let last = self.position + 1 == self.job.prompt.len();
-            let token = self.job.prompt[self.position];
-            let row = batch.push(token, self.position, self.id, last);
+            let last = self.position + 1 == self.tokens.len();
+            let row = batch.push(self.tokens[self.position], self.position, self.id, last);
             self.row = last.then_some(row);
             self.position += 1;
         }
         len
     }
 
-    /// Goes back to before the current batch, which was not computed. False if that cannot be done.
-    pub fn roll_back(&mut self, context: &mut Context) -> bool {
-        (self.position, self.next) = self.before;
+    /// Goes back to before the current batch, which was not computed; gives the position.
+    pub fn roll_back(&mut self) -> usize {
+        self.position = self.before;
         self.row = None;
-        context.forget_from(self.id, self.position)
+        self.position
+    }
+
+    /// What its cells hold, once it has ended.
+    pub fn into_computed(mut self) -> Vec<LlamaToken> {
+        self.tokens.truncate(self.position);
+        std::mem::take(&mut self.tokens)
     }
 
     /// Samples from what the last batch computed for it. Gives the reason if that was the last token.
@@ -141,7 +181,7 @@ impl Sequence {
             return Some(failed(&error));
         }
         self.emit(token, logits, model)
-            .or_else(|| self.limit(token, context_len))
+            .or_else(|| self.limit(context_len))
     }
 
     /// The last piece, once no more tokens come.
@@ -162,19 +202,22 @@ impl Sequence {
         let bytes = token_bytes(model, token);
         let event = self.event(token, &bytes, logits, model);
         let assembled = self.job.text.push(&bytes, Some(event));
-        self.generated += 1;
+        self.tokens.push(token);
         self.job.outbox.push(assembled.piece);
         assembled.stopped_by.map(FinishReason::StopString)
     }
 
-    fn limit(&mut self, token: LlamaToken, context_len: usize) -> Option<FinishReason> {
-        if self.generated >= self.job.tokens_max {
+    fn generated(&self) -> usize {
+        self.tokens.len() - self.job.prompt.len()
+    }
+
+    fn limit(&self, context_len: usize) -> Option<FinishReason> {
+        if self.generated() >= self.job.tokens_max {
             return Some(FinishReason::Length);
         }
         if self.position >= context_len {
             return Some(FinishReason::ContextFull);
         }
-        self.next = Some(token);
         None
     }
 

@@ -25,6 +25,8 @@ pub(crate) struct RequestOptions {
     pub tokens_max: Option<u32>,
     pub ignore_eos: bool,
     pub logprobs: Option<u8>,
+    /// Whether nothing of the prompt may come from what other requests have read.
+    pub read_afresh: bool,
     pub non_blocking: bool,
     pub stream_stdout: bool,
 }
@@ -69,14 +71,15 @@ impl Config {
                     .small("a number from 0 to 255")?
                     .filter(|count| *count > 0);
             }
+            "cache-prompt" => request.read_afresh = !entry.flag()?,
             "non-blocking" => request.non_blocking = entry.flag()?,
             "stream-stdout" => request.stream_stdout = entry.flag()?,
             "mmproj" | "image" | "tts" | "model-vocoder" | "tensor-split" => {
                 return entry.refuse_unless_off();
             }
             // Read elsewhere, without meaning here, or kept for what comes.
-            "reverse-prompt" | "enable-log" | "enable-debug-log" | "cache-prompt" | "n-keep"
-            | "warmup" | "ctx-shift" => {}
+            "reverse-prompt" | "enable-log" | "enable-debug-log" | "n-keep" | "warmup"
+            | "ctx-shift" => {}
             key => tracing::warn!("metadata key `{key}` is unknown and skipped"),
         }
         Ok(())

@@ -255,6 +255,7 @@ impl Execution {
             tokens_max: options.tokens_max,
             ignore_eos: options.ignore_eos,
             logprobs: options.logprobs,
+            cache_prompt: !options.read_afresh,
         })
     }
 

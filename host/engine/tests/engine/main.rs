@@ -10,6 +10,7 @@ mod embeddings;
 mod limits;
 mod loading;
 mod models;
+mod prefix;
 mod reference;
 mod same_tokens;
 mod sampling;

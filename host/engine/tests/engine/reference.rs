@@ -43,7 +43,7 @@ fn with_context<T>(action: impl FnOnce(&mut LlamaContext<'_>) -> T) -> T {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let parameters = LlamaContextParams::default()
         .with_n_ctx(NonZeroU32::new(1024))
-        .with_n_batch(512)
+        .with_n_batch(1024)
         .with_n_threads(1)
         .with_n_threads_batch(1);
     let backend = gaia_engine::llama_backend();

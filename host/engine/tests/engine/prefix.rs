@@ -1,0 +1,127 @@
+//! What has been read is not read again, and nobody notices but for the time.
+
+use gaia_engine::{FinishReason, Model};
+
+use crate::models::{Answer, answer, ask, greedy, load_chat, run, run_together};
+use crate::reference;
+
+/// About 300 tokens that many questions have in common.
+fn passage() -> String {
+    "The lighthouse of Skagen was built in 1858 and is forty-six metres high. ".repeat(16)
+}
+
+fn about(passage: &str, question: &str) -> String {
+    ask(&format!("{passage}\n\n{question}"))
+}
+
+fn model() -> Model {
+    load_chat(|options| {
+        options.context_size = Some(1500);
+        options.cells = Some(6144);
+        options.sequences_max = Some(4);
+    })
+}
+
+/// Every token is llama.cpp's own choice or tied with it.
+fn check_tokens(model: &Model, prompt: &str, answer: &Answer) {
+    let prompt = model.tokenize_prompt(prompt).unwrap();
+    let verdict = reference::judge(&prompt, &answer.tokens, answer.reason == FinishReason::Stop);
+    assert!(verdict.lead_max <= 2.0 * verdict.noise, "{verdict:?}");
+}
+
+#[test]
+fn a_repeated_beginning_is_read_once() {
+    let model = model();
+    let first = about(&passage(), "How high is it?");
+    let second = about(&passage(), "When was it built?");
+    let cold = run(&model, greedy(&first, 12));
+    assert_eq!(cold.usage.cached, 0);
+    let warm = run(&model, greedy(&second, 12));
+    assert!(warm.usage.cached > 250, "{:?}", warm.usage);
+    assert!(warm.usage.cached < warm.usage.prompt);
+    check_tokens(&model, &second, &warm);
+    // The whole prompt is known: all but its last token comes from there.
+    let again = run(&model, greedy(&first, 12));
+    assert_eq!(again.usage.cached, again.usage.prompt - 1);
+    check_tokens(&model, &first, &again);
+}
+
+#[test]
+fn a_conversation_goes_on_where_it_was() {
+    let model = model();
+    let prompt = ask("Name three fruits.");
+    let first = run(&model, greedy(&prompt, 20));
+    let next = format!(
+        "{prompt}{}<|im_end|>\n<|im_start|>user\nAnd two more?",
+        first.text
+    );
+    let answer = run(&model, greedy(&next, 5));
+    // Its own answer is known too, up to its last token, whose cell was never computed.
+    assert!(answer.usage.cached + 2 >= first.usage.prompt + first.usage.generated);
+}
+
+#[test]
+fn without_the_cache_everything_is_read() {
+    let model = model();
+    let prompt = about(&passage(), "How high is it?");
+    run(&model, greedy(&prompt, 1));
+    let mut request = greedy(&prompt, 12);
+    request.cache_prompt = false;
+    let fresh = run(&model, request);
+    assert_eq!(fresh.usage.cached, 0);
+    check_tokens(&model, &prompt, &fresh);
+}
+
+/// Four that come at once: the first reads what they have in common.
+#[test]
+fn those_who_come_together_read_together() {
+    let model = model();
+    let questions = ["How high?", "How old?", "Where is it?", "What is it?"];
+    let prompts: Vec<_> = questions.iter().map(|one| about(&passage(), one)).collect();
+    let requests = prompts.iter().map(|prompt| greedy(prompt, 12)).collect();
+    let answers = run_together(&model, requests);
+    let cached: Vec<_> = answers.iter().map(|answer| answer.usage.cached).collect();
+    assert_eq!(cached[0], 0);
+    assert!(cached[1..].iter().all(|cached| *cached > 250), "{cached:?}");
+    for (prompt, answer) in prompts.iter().zip(&answers) {
+        check_tokens(&model, prompt, answer);
+    }
+}
+
+/// The one that reads for the others goes away in the middle.
+#[test]
+fn those_who_wait_go_on_when_the_reader_leaves() {
+    let model = model();
+    let reader = model
+        .generate(greedy(&about(&passage(), "How high?"), 5))
+        .unwrap();
+    let waiting = model
+        .generate(greedy(&about(&passage(), "How old?"), 5))
+        .unwrap();
+    drop(reader);
+    let answer = answer(waiting);
+    assert_eq!(answer.reason, FinishReason::Length);
+    assert_eq!(answer.tokens.len(), 5);
+}
+
+/// Many different prompts through a small cache: the oldest goes, and nobody runs out of room.
+#[test]
+fn what_is_kept_gives_way() {
+    let model = load_chat(|options| {
+        options.context_size = Some(512);
+        options.cells = Some(512);
+        options.sequences_max = Some(2);
+    });
+    for round in 0..40 {
+        let prompt = ask(&format!(
+            "{round} {}",
+            "The sea is blue. ".repeat(40 + round % 7)
+        ));
+        let answer = run(&model, greedy(&prompt, 3));
+        assert!(
+            matches!(answer.reason, FinishReason::Length | FinishReason::Stop),
+            "{round}: {:?}",
+            answer.reason
+        );
+    }
+}
