@@ -1,175 +1,113 @@
-//! Measures a node whole, with the bare engine beside it on the same model, in one run.
+//! Measures Gaia against llama.cpp's own programs: same model file, threads, sequences and context, in one run.
 //!
-//! Rounds alternate between the two, so that what else the machine does meets both; the table shows
-//! medians. Not a test: nothing here asserts a time.
+//! Contenders take turns round by round, so that what else the machine does meets all; ratios are taken within a
+//! round, and the table shows medians with intervals. Not a test: only `--short` judges, with wide margins.
 
-mod engine;
+mod chat;
+mod client;
+mod contender;
+mod load;
+mod machine;
+mod measure;
 mod memory;
-mod node;
-mod sample;
+mod report;
+mod statistics;
+mod workload;
 
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::bail;
 use clap::Parser;
-use e2e::node::Node;
-use e2e::{model, root};
 
-use crate::sample::{Sample, Stream, median};
-
-/// Time to first token, tokens a second, ingestion, retrieval, memory and start time of this machine.
-#[derive(Debug, Parser)]
-struct Options {
-    /// Rounds; medians are shown
-    #[arg(long, default_value_t = 5)]
-    rounds: usize,
-    /// Tokens in each answer
-    #[arg(long, default_value_t = 64)]
-    tokens: u32,
-    /// Also write the results as JSON to this file
-    #[arg(long)]
-    json: Option<std::path::PathBuf>,
-}
+use crate::contender::llama_tools::name_of;
+use crate::machine::Machine;
+use crate::measure::{PARTS, Part, Plan};
+use crate::report::{Section, page};
 
 const CHAT_FILE: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
 
-fn main() {
+/// Measures this machine's node against llama.cpp's own programs.
+#[derive(Debug, Parser)]
+struct Options {
+    /// Parts to run; all of them if none is named
+    parts: Vec<String>,
+    /// How often each contender is measured
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// The folder of llama-server, llama-bench and llama-batched-bench
+    #[arg(long)]
+    llama: Option<PathBuf>,
+    /// A chat model's file instead of the small one in the cache
+    #[arg(long)]
+    model: Option<PathBuf>,
+    /// Threads that compute; all cores if not said
+    #[arg(long)]
+    threads: Option<u32>,
+    /// Requests in the test of isolation
+    #[arg(long, default_value_t = 10_000)]
+    isolation_requests: usize,
+    /// Where results are kept until all parts are there
+    #[arg(long, default_value = "target/bench")]
+    results: PathBuf,
+    /// Write docs/performance.md and its plots from what is kept
+    #[arg(long)]
+    write: bool,
+    /// Only show what is kept
+    #[arg(long)]
+    show: bool,
+}
+
+fn main() -> anyhow::Result<ExitCode> {
     let options = Options::parse();
-    let engine = engine::load(&model(CHAT_FILE));
-    let node = Node::new();
-    node.set("threads", "0");
-    node.start();
-    node.gaia_ok(&["stop"]);
-    let start_seconds = node::start_seconds(&node);
-
-    let mut rows = vec![row("start of a node, s", start_seconds, None)];
-    for streams in [1, 8] {
-        let (mut of_node, mut of_engine) = (Vec::new(), Vec::new());
-        for round in 0..options.rounds {
-            let seed = u32::try_from(round * 100).unwrap_or_default();
-            of_engine.push(Sample::of(&engine::streams(
-                &engine,
-                streams,
-                options.tokens,
-                seed,
-            )));
-            of_node.push(Sample::of(&node::streams(
-                &node,
-                streams,
-                options.tokens,
-                seed,
-            )));
-        }
-        rows.extend(compared(streams, &of_node, &of_engine));
-    }
-
-    let (documents_per_second, passages_per_second) =
-        node::ingest(&node, &root().join("knowledge/handbook"));
-    rows.push(row("ingestion, documents/s", documents_per_second, None));
-    rows.push(row("ingestion, passages/s", passages_per_second, None));
-    rows.push(row(
-        "retrieval, ms",
-        node::retrieval_ms(&node, options.rounds * 4),
-        None,
-    ));
-    rows.push(row(
-        "memory of gaia, MiB",
-        memory::resident_mib(node.pid()),
-        None,
-    ));
-    rows.push(row(
-        "memory of the worker, MiB",
-        memory::resident_mib(node.worker_pid()),
-        None,
-    ));
-    rows.push(row(
-        "memory of this program with the engine, MiB",
-        memory::resident_mib(std::process::id()),
-        None,
-    ));
-
-    print(&rows);
-    if let Some(path) = options.json {
-        write(&path, &rows);
-    }
-}
-
-/// One line of the table.
-struct Row {
-    name: String,
-    node: f64,
-    engine: Option<f64>,
-}
-
-fn row(name: &str, node: f64, engine: Option<f64>) -> Row {
-    Row {
-        name: name.to_owned(),
-        node,
-        engine,
-    }
-}
-
-fn compared(streams: usize, node: &[Sample], engine: &[Sample]) -> Vec<Row> {
-    let of =
-        |samples: &[Sample], part: fn(&Sample) -> f64| median(samples.iter().map(part).collect());
-    let line = |what: &str, part: fn(&Sample) -> f64| {
-        row(
-            &format!("{what}, {streams} stream(s)"),
-            of(node, part),
-            Some(of(engine, part)),
-        )
+    let parts = chosen(&options.parts)?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let plan = Plan {
+        rounds: options.rounds.max(1),
+        model: options
+            .model
+            .clone()
+            .unwrap_or_else(|| e2e::model(CHAT_FILE)),
+        llama: options.llama.clone(),
+        threads: options
+            .threads
+            .unwrap_or_else(|| u32::try_from(cores).unwrap_or(1)),
+        isolation_requests: options.isolation_requests,
     };
-    vec![
-        line("time to first token, ms", |sample| sample.first_token_ms),
-        line("tokens/s", |sample| sample.tokens_per_second),
-    ]
-}
-
-fn print(rows: &[Row]) {
-    println!(
-        "| {:<44} | {:>9} | {:>11} | {:>11} |",
-        "", "node", "bare engine", "node:engine"
-    );
-    println!("|{:-<46}|{:->11}|{:->13}|{:->13}|", "", ":", ":", ":");
-    for row in rows {
-        let engine = row
-            .engine
-            .map_or_else(String::new, |value| format!("{value:.1}"));
-        let ratio = row
-            .engine
-            .map_or_else(String::new, |value| format!("{:.2}", row.node / value));
-        println!(
-            "| {:<44} | {:>9.1} | {engine:>11} | {ratio:>11} |",
-            row.name, row.node
-        );
+    if !options.show && !options.write {
+        let machine = Machine::here(&options.llama.as_deref().map(name_of).unwrap_or_default());
+        for (name, part) in &parts {
+            eprintln!("bench: {name}");
+            let mut section = part(&plan)?;
+            section.machine = machine.clone();
+            section.keep(&options.results, name)?;
+        }
     }
-}
-
-fn write(path: &std::path::Path, rows: &[Row]) {
-    let list: Vec<_> = rows
+    let kept: Vec<Section> = parts
         .iter()
-        .map(|row| serde_json::json!({"name": row.name, "node": row.node, "engine": row.engine}))
+        .filter_map(|(name, _)| Section::kept(&options.results, name))
         .collect();
-    let text = serde_json::to_string_pretty(&list).unwrap_or_default();
-    if let Err(error) = std::fs::write(path, text) {
-        eprintln!("bench: failed to write `{}`: {error}", path.display());
+    println!("{}\n{}", page::table(&kept), page::figures(&kept));
+    if options.write {
+        page::write(&e2e::root().join("docs"), &kept)?;
     }
+    Ok(ExitCode::SUCCESS)
 }
 
-/// A prompt of about forty tokens, another one for each stream and round, so that no cache helps.
-fn prompt(seed: u32, stream: usize) -> String {
-    format!(
-        "Note {seed}-{stream}: write about the sea, the wind and the town at its shore, in plain words, for a reader of ten years."
-    )
-}
-
-/// Runs `one` on as many threads as there are streams.
-fn at_once(streams: usize, one: impl Fn(usize) -> Stream + Sync) -> Vec<Stream> {
-    std::thread::scope(|scope| {
-        let one = &one;
-        let running: Vec<_> = (0..streams)
-            .map(|stream| scope.spawn(move || one(stream)))
-            .collect();
-        running
-            .into_iter()
-            .filter_map(|thread| thread.join().ok())
-            .collect()
-    })
+fn chosen(names: &[String]) -> anyhow::Result<Vec<Part>> {
+    if names.is_empty() {
+        return Ok(PARTS.to_vec());
+    }
+    let find = |name: &String| PARTS.iter().find(|(known, _)| known == name).copied();
+    match names.iter().map(find).collect::<Option<Vec<_>>>() {
+        Some(parts) => Ok(parts),
+        None => bail!(
+            "the parts are: {}",
+            PARTS
+                .iter()
+                .map(|(name, _)| *name)
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
+    }
 }

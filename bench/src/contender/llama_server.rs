@@ -1,0 +1,109 @@
+//! llama.cpp's own server, as its users start it, with its prompt cache and everything else at its defaults.
+
+use std::fs::File;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use tempfile::TempDir;
+
+use super::Setting;
+use crate::chat::Served;
+use crate::client::Client;
+
+const READY_LIMIT: Duration = Duration::from_secs(120);
+
+/// A running server; ended when dropped.
+pub struct LlamaServer {
+    child: Child,
+    address: SocketAddr,
+    // Its log is in here.
+    _folder: TempDir,
+}
+
+impl LlamaServer {
+    /// Starts it and waits until it is ready. `bin` is the folder of llama.cpp's programs.
+    ///
+    /// # Errors
+    /// It does not start, or is not ready in time.
+    pub fn start(bin: &Path, setting: &Setting) -> anyhow::Result<Self> {
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let folder = tempfile::tempdir()?;
+        let log = File::create(folder.path().join("log"))?;
+        let child = command(bin, setting, address)
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("starting llama-server of {}", bin.display()))?;
+        let mut server = Self {
+            child,
+            address,
+            _folder: folder,
+        };
+        server.wait_until_ready()?;
+        Ok(server)
+    }
+
+    fn wait_until_ready(&mut self) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        let client = Client::new(self.address);
+        while begun.elapsed() < READY_LIMIT {
+            if client
+                .send("GET", "/health", "")
+                .is_ok_and(|response| response.status == 200)
+            {
+                return Ok(());
+            }
+            if let Some(status) = self.child.try_wait()? {
+                bail!("llama-server ended with {status}");
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        bail!("llama-server was not ready in {} s", READY_LIMIT.as_secs())
+    }
+
+    /// A client of it.
+    pub fn chat(&self) -> Served {
+        Served::new("llama-server", Client::new(self.address))
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+/// One cache for all sequences, as it has it itself when nobody says how many sequences there are: so each may
+/// grow as long as ours may.
+fn command(bin: &Path, setting: &Setting, address: SocketAddr) -> Command {
+    let mut command = Command::new(bin.join("llama-server"));
+    command.arg("--model").arg(&setting.model).args([
+        "--host",
+        "127.0.0.1",
+        "--port",
+        &address.port().to_string(),
+    ]);
+    command.args([
+        "--threads",
+        &setting.threads.to_string(),
+        "--parallel",
+        &setting.sequences.to_string(),
+    ]);
+    command.args([
+        "--ctx-size",
+        &setting.cells.to_string(),
+        "--kv-unified",
+        "--jinja",
+        "--no-ui",
+    ]);
+    command
+}
+
+impl Drop for LlamaServer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,186 @@
+//! Ways to put questions to a contender: so many at a time, or so many a second.
+
+use std::time::{Duration, Instant};
+
+use crate::chat::{Answer, Ask, Chat, Outcome};
+
+/// What became of a lot of questions.
+pub struct Load {
+    /// Every answer.
+    pub answers: Vec<Answer>,
+}
+
+/// Closed loop: `streams` clients, each of which asks `turns` questions one after the other.
+pub fn closed(
+    chat: &dyn Chat,
+    streams: usize,
+    turns: usize,
+    ask: &(dyn Fn(usize, usize) -> Ask + Sync),
+) -> Load {
+    let answers = std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..streams)
+            .map(|stream| {
+                scope.spawn(move || {
+                    (0..turns)
+                        .map(|turn| chat.answer(&ask(stream, turn)))
+                        .collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        clients
+            .into_iter()
+            .filter_map(|client| client.join().ok())
+            .flatten()
+            .collect()
+    });
+    Load { answers }
+}
+
+/// Open loop: a question every `interval` for `duration`, whatever became of those before.
+pub fn open(
+    chat: &dyn Chat,
+    interval: Duration,
+    duration: Duration,
+    ask: &(dyn Fn(usize) -> Ask + Sync),
+) -> Load {
+    let begun = Instant::now();
+    let answers = std::thread::scope(|scope| {
+        let mut clients = Vec::new();
+        for number in 0.. {
+            let due = interval * u32::try_from(number).unwrap_or(u32::MAX);
+            if due >= duration {
+                break;
+            }
+            std::thread::sleep((begun + due).saturating_duration_since(Instant::now()));
+            clients.push(scope.spawn(move || chat.answer(&ask(number))));
+        }
+        clients
+            .into_iter()
+            .filter_map(|client| client.join().ok())
+            .collect()
+    });
+    Load { answers }
+}
+
+impl Load {
+    /// Answers that came to their end.
+    pub fn done(&self) -> impl Iterator<Item = &Answer> {
+        self.answers
+            .iter()
+            .filter(|answer| answer.outcome == Outcome::Done)
+    }
+
+    /// Tokens a second of all together, prompts and all. NaN when a question went unanswered: a contender that
+    /// drops work is not fast.
+    pub fn tokens_per_second(&self) -> f64 {
+        match self.done().count() == self.answers.len() {
+            true => self.accepted_tokens_per_second(),
+            false => f64::NAN,
+        }
+    }
+
+    /// Tokens a second of what was answered.
+    pub fn accepted_tokens_per_second(&self) -> f64 {
+        let tokens: f64 = self.done().map(|answer| f64::from(answer.tokens)).sum();
+        let begun = self.answers.iter().map(|answer| answer.asked).min();
+        let ended = self.done().map(|answer| answer.ended).max();
+        match begun.zip(ended) {
+            Some((begun, ended)) => tokens / (ended - begun).as_secs_f64(),
+            None => f64::NAN,
+        }
+    }
+
+    /// Times to first token, in milliseconds.
+    pub fn first_ms(&self) -> Vec<f64> {
+        self.done()
+            .map(|answer| milliseconds(answer.first()))
+            .collect()
+    }
+
+    /// The share of all prompt tokens that were not computed again.
+    pub fn cached_share(&self) -> f64 {
+        let sum = |part: fn(&Answer) -> u32| {
+            self.done()
+                .map(|answer| f64::from(part(answer)))
+                .sum::<f64>()
+        };
+        sum(|answer| answer.cached_tokens) / sum(|answer| answer.prompt_tokens)
+    }
+
+    /// How many ended with no answer at all.
+    pub fn broken(&self) -> usize {
+        self.answers
+            .iter()
+            .filter(|answer| answer.outcome == Outcome::Broken)
+            .count()
+    }
+}
+
+/// A duration in milliseconds.
+pub fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Slow(Duration);
+
+    impl Chat for Slow {
+        fn name(&self) -> &str {
+            "slow"
+        }
+
+        fn answer(&self, ask: &Ask) -> Answer {
+            let mut answer = Answer::begun();
+            std::thread::sleep(self.0);
+            answer.tokens = ask.tokens;
+            answer.outcome = match ask.tokens {
+                0 => Outcome::Refused(429),
+                _ => Outcome::Done,
+            };
+            answer.ended = Instant::now();
+            answer
+        }
+    }
+
+    fn ask(tokens: u32) -> Ask {
+        Ask {
+            tokens,
+            ..Ask::default()
+        }
+    }
+
+    #[test]
+    fn a_closed_loop_asks_everything_and_counts_what_came() {
+        let load = closed(&Slow(Duration::from_millis(1)), 3, 2, &|_, _| ask(5));
+        assert_eq!(load.answers.len(), 6);
+        assert!(load.tokens_per_second() > 0.0);
+    }
+
+    #[test]
+    fn dropped_work_makes_no_speed() {
+        let load = closed(&Slow(Duration::ZERO), 2, 1, &|stream, _| ask(stream as u32));
+        assert!(load.tokens_per_second().is_nan());
+        assert!(load.accepted_tokens_per_second() > 0.0);
+    }
+
+    #[test]
+    fn an_open_loop_does_not_wait_for_answers() {
+        let begun = Instant::now();
+        let load = open(
+            &Slow(Duration::from_millis(200)),
+            Duration::from_millis(10),
+            Duration::from_millis(100),
+            &|_| ask(1),
+        );
+        assert_eq!(load.answers.len(), 10);
+        let asked: Vec<_> = load
+            .answers
+            .iter()
+            .map(|answer| answer.asked - begun)
+            .collect();
+        assert!(asked.iter().max() < Some(&Duration::from_millis(290)));
+    }
+}

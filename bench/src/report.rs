@@ -1,0 +1,167 @@
+//! What was found, as numbers that can be kept, put together and shown.
+
+pub mod page;
+pub mod plot;
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+
+use crate::machine::Machine;
+use crate::statistics::{Summary, ratios, summary};
+
+/// A value that should be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum Bar {
+    /// This or more.
+    AtLeast(f64),
+    /// This or less.
+    AtMost(f64),
+}
+
+impl Bar {
+    /// Its number.
+    pub fn value(self) -> f64 {
+        match self {
+            Self::AtLeast(value) | Self::AtMost(value) => value,
+        }
+    }
+
+    /// Whether `found` reaches it. NaN never does.
+    pub fn holds(self, found: f64) -> bool {
+        match self {
+            Self::AtLeast(value) => found >= value,
+            Self::AtMost(value) => found <= value,
+        }
+    }
+}
+
+/// A line of the table that has a bar.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// What is compared.
+    pub name: String,
+    /// What `found` is counted in; empty for a plain ratio.
+    pub unit: String,
+    /// What was found.
+    pub found: Summary,
+    /// What is to be reached.
+    pub bar: Bar,
+}
+
+/// A number worth showing that has no bar.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Figure {
+    /// What it is.
+    pub what: String,
+    /// Whose it is.
+    pub who: String,
+    /// What it is counted in.
+    pub unit: String,
+    /// The number.
+    pub found: Summary,
+}
+
+/// A plot: one line for each contender.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plot {
+    /// The file's name, without folder and ending.
+    pub file: String,
+    /// Its heading.
+    pub title: String,
+    /// Its axes.
+    pub x: String,
+    /// See `x`.
+    pub y: String,
+    /// The lines.
+    pub lines: Vec<Line>,
+}
+
+/// A line of a plot.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Line {
+    /// Whose it is.
+    pub who: String,
+    /// Its points from left to right.
+    pub points: Vec<(f64, Summary)>,
+}
+
+/// What one part of the measurement found.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Section {
+    /// What it was measured on.
+    pub machine: Machine,
+    /// Lines with a bar.
+    pub rows: Vec<Row>,
+    /// Numbers without.
+    pub figures: Vec<Figure>,
+    /// Plots.
+    pub plots: Vec<Plot>,
+}
+
+impl Section {
+    /// Compares what was measured in the same rounds.
+    pub fn compare(&mut self, name: &str, ours: &[f64], theirs: &[f64], bar: Bar) {
+        self.hold(name, "", &ratios(ours, theirs), bar);
+    }
+
+    /// Holds values against a bar.
+    pub fn hold(&mut self, name: &str, unit: &str, values: &[f64], bar: Bar) {
+        self.rows.push(Row {
+            name: name.to_owned(),
+            unit: unit.to_owned(),
+            found: summary(values),
+            bar,
+        });
+    }
+
+    /// Notes a number.
+    pub fn note(&mut self, what: &str, who: &str, unit: &str, values: &[f64]) {
+        self.figures.push(Figure {
+            what: what.to_owned(),
+            who: who.to_owned(),
+            unit: unit.to_owned(),
+            found: summary(values),
+        });
+    }
+
+    /// Keeps it in `folder` until all parts are there.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn keep(&self, folder: &Path, name: &str) -> anyhow::Result<()> {
+        fs::create_dir_all(folder)?;
+        let path = folder.join(format!("{name}.json"));
+        fs::write(&path, serde_json::to_string_pretty(self)?)
+            .with_context(|| format!("writing {}", path.display()))
+    }
+
+    /// What was kept under `name`, if anything.
+    pub fn kept(folder: &Path, name: &str) -> Option<Self> {
+        let text = fs::read(folder.join(format!("{name}.json"))).ok()?;
+        serde_json::from_slice(&text).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_has_a_side() {
+        assert!(Bar::AtLeast(1.0).holds(1.0) && !Bar::AtLeast(1.0).holds(0.9));
+        assert!(Bar::AtMost(1.0).holds(0.9) && !Bar::AtMost(1.0).holds(f64::NAN));
+    }
+
+    #[test]
+    fn what_is_kept_comes_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut section = Section::default();
+        section.compare("a", &[2.0, 4.0], &[1.0, 2.0], Bar::AtLeast(1.5));
+        section.keep(folder.path(), "part").unwrap();
+        assert_eq!(Section::kept(folder.path(), "part"), Some(section));
+        assert_eq!(Section::kept(folder.path(), "other"), None);
+    }
+}

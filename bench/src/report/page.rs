@@ -1,0 +1,198 @@
+//! Writes `docs/performance.json`, the plots, and the part of `docs/performance.md` that numbers fill.
+//!
+//! The page's other words are written by people: what stands between its two marks is replaced, nothing else.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, ensure};
+use serde_json::json;
+
+use super::{Bar, Row, Section, plot};
+use crate::machine::Machine;
+use crate::statistics::Summary;
+
+const BEGIN: &str = "<!-- measured: begin -->";
+const END: &str = "<!-- measured: end -->";
+
+/// Everything in one table, as printed and as put into the page.
+pub fn table(sections: &[Section]) -> String {
+    let mut out = String::from("| | found | 95 % | to reach | |\n|---|--:|--:|--:|---|\n");
+    for row in sections.iter().flat_map(|section| &section.rows) {
+        let unit = if row.unit.is_empty() {
+            String::new()
+        } else {
+            format!(" {}", row.unit)
+        };
+        let side = match row.bar {
+            Bar::AtLeast(_) => '≥',
+            Bar::AtMost(_) => '≤',
+        };
+        let verdict = if row.bar.holds(row.found.median) {
+            "holds"
+        } else {
+            "**missed**"
+        };
+        let _ = writeln!(
+            out,
+            "| {} | {}{unit} | {} | {side} {}{unit} | {verdict} |",
+            row.name,
+            number(row.found.median),
+            interval(&row.found),
+            row.bar.value()
+        );
+    }
+    out
+}
+
+/// The numbers behind the table.
+pub fn figures(sections: &[Section]) -> String {
+    let mut out = String::from("| | who | found | 95 % | rounds |\n|---|---|--:|--:|--:|\n");
+    for figure in sections.iter().flat_map(|section| &section.figures) {
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} {} | {} | {} |",
+            figure.what,
+            figure.who,
+            number(figure.found.median),
+            figure.unit,
+            interval(&figure.found),
+            figure.found.rounds
+        );
+    }
+    out
+}
+
+/// Writes all files under `docs`.
+///
+/// # Errors
+/// A file cannot be written, or the page has lost its marks.
+pub fn write(docs: &Path, sections: &[Section]) -> anyhow::Result<()> {
+    let machine = sections
+        .first()
+        .map(|section| section.machine.clone())
+        .unwrap_or_default();
+    let rows: Vec<_> = sections
+        .iter()
+        .flat_map(|section| {
+            section
+                .rows
+                .iter()
+                .map(|row| in_json(row, &section.machine))
+        })
+        .collect();
+    let text = serde_json::to_string_pretty(&json!({"machine": machine, "rows": rows}))?;
+    fs::write(docs.join("performance.json"), text + "\n").context("writing performance.json")?;
+    let mut middle = format!("{}\n\n{}\n", machine_text(&machine), table(sections));
+    for plotted in sections.iter().flat_map(|section| &section.plots) {
+        let file = format!("images/perf-{}.svg", plotted.file);
+        fs::create_dir_all(docs.join("images"))?;
+        fs::write(docs.join(&file), plot::svg(plotted))
+            .with_context(|| format!("writing {file}"))?;
+        let _ = writeln!(middle, "![{}]({file})\n", plotted.title);
+    }
+    let _ = write!(
+        middle,
+        "<details><summary>The numbers behind it</summary>\n\n{}\n</details>\n",
+        figures(sections)
+    );
+    let page = docs.join("performance.md");
+    let old = fs::read_to_string(&page).with_context(|| format!("reading {}", page.display()))?;
+    fs::write(&page, filled(&old, &middle)?).with_context(|| format!("writing {}", page.display()))
+}
+
+fn filled(page: &str, middle: &str) -> anyhow::Result<String> {
+    let parts = page.split_once(BEGIN).zip(page.split_once(END));
+    ensure!(
+        parts.is_some(),
+        "performance.md has lost `{BEGIN}` or `{END}`"
+    );
+    let ((before, _), (_, after)) = parts.unwrap_or_default();
+    Ok(format!("{before}{BEGIN}\n{middle}{END}{after}"))
+}
+
+fn in_json(row: &Row, machine: &Machine) -> serde_json::Value {
+    json!({
+        "name": row.name,
+        "ratio": rounded(row.found.median),
+        "unit": row.unit,
+        "bar": row.bar.value(),
+        "side": match row.bar { Bar::AtLeast(_) => "at least", Bar::AtMost(_) => "at most" },
+        "holds": row.bar.holds(row.found.median),
+        "rounds": row.found.rounds,
+        "interval": [rounded(row.found.low), rounded(row.found.high)],
+        "commit": machine.commit,
+    })
+}
+
+fn machine_text(machine: &Machine) -> String {
+    format!(
+        "{}, {} cores, {}; {:.0} GiB; Linux {}. Gaia {} with llama.cpp {}; measured against {}.",
+        machine.processor,
+        machine.cores,
+        machine.instructions.join(" "),
+        machine.memory_gib,
+        machine.kernel,
+        machine.commit,
+        machine.engine,
+        machine.peer
+    )
+}
+
+fn interval(found: &Summary) -> String {
+    format!("{}–{}", number(found.low), number(found.high))
+}
+
+fn rounded(value: f64) -> f64 {
+    (value * 10_000.0).round() / 10_000.0
+}
+
+/// Three digits that matter.
+fn number(value: f64) -> String {
+    match value.abs() {
+        size if size >= 100.0 => format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.1}"),
+        size if size >= 0.1 => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replaces_only_what_is_between_the_marks() {
+        let page = format!("before\n{BEGIN}\nold\n{END}\nafter\n");
+        let found = filled(&page, "new\n").unwrap();
+        assert_eq!(found, format!("before\n{BEGIN}\nnew\n{END}\nafter\n"));
+        assert!(filled("no marks", "new").is_err());
+    }
+
+    #[test]
+    fn writes_rows_with_their_bar() {
+        let docs = tempfile::tempdir().unwrap();
+        fs::write(docs.path().join("performance.md"), format!("{BEGIN}{END}")).unwrap();
+        let mut section = Section::default();
+        section.compare("speed", &[1.0, 1.0], &[2.0, 2.0], Bar::AtLeast(0.98));
+        write(docs.path(), &[section]).unwrap();
+        let text = fs::read_to_string(docs.path().join("performance.json")).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(json["rows"][0]["ratio"], 0.5);
+        assert_eq!(json["rows"][0]["holds"], false);
+        assert!(
+            fs::read_to_string(docs.path().join("performance.md"))
+                .unwrap()
+                .contains("**missed**")
+        );
+    }
+
+    #[test]
+    fn three_digits() {
+        assert_eq!(
+            [number(0.01234), number(0.98), number(12.34), number(262.4)],
+            ["0.012", "0.98", "12.3", "262"]
+        );
+    }
+}

@@ -1,0 +1,92 @@
+//! Medians, percentiles and how sure one may be of them.
+
+use serde::{Deserialize, Serialize};
+
+/// How often the bootstrap draws.
+const DRAWS: usize = 2000;
+
+/// A median with its 95 % interval.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// The median.
+    pub median: f64,
+    /// The lower end.
+    pub low: f64,
+    /// The upper end.
+    pub high: f64,
+    /// How many values it was made of.
+    pub rounds: usize,
+}
+
+/// The value below which the share `part` of `values` lies; NaN of none.
+pub fn percentile(values: &[f64], part: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let at = part * (sorted.len().saturating_sub(1)) as f64;
+    let (low, high) = (at.floor() as usize, at.ceil() as usize);
+    match (sorted.get(low), sorted.get(high)) {
+        (Some(low), Some(high)) => low + (high - low) * at.fract(),
+        _ => f64::NAN,
+    }
+}
+
+/// The median; NaN of none.
+pub fn median(values: &[f64]) -> f64 {
+    percentile(values, 0.5)
+}
+
+/// Median and bootstrapped interval. The draws are the same at every call, so that a table can be made again.
+pub fn summary(values: &[f64]) -> Summary {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut draw = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        values[(state >> 33) as usize % values.len()]
+    };
+    let medians: Vec<f64> = match values.len() {
+        0 => Vec::new(),
+        count => (0..DRAWS)
+            .map(|_| median(&(0..count).map(|_| draw()).collect::<Vec<_>>()))
+            .collect(),
+    };
+    Summary {
+        median: median(values),
+        low: percentile(&medians, 0.025),
+        high: percentile(&medians, 0.975),
+        rounds: values.len(),
+    }
+}
+
+/// The ratios of values measured in the same round.
+pub fn ratios(ours: &[f64], theirs: &[f64]) -> Vec<f64> {
+    ours.iter()
+        .zip(theirs)
+        .map(|(ours, theirs)| ours / theirs)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_percentile_lies_between_its_neighbours() {
+        assert_eq!(percentile(&[4.0, 1.0, 3.0, 2.0], 0.5), 2.5);
+        assert_eq!(percentile(&[1.0, 2.0, 3.0], 1.0), 3.0);
+        assert!(percentile(&[], 0.5).is_nan());
+    }
+
+    #[test]
+    fn the_interval_holds_the_median_and_shrinks_with_agreement() {
+        let wide = summary(&[1.0, 2.0, 3.0, 4.0, 5.0]);
+        assert!(wide.low < wide.median && wide.median < wide.high);
+        let narrow = summary(&[3.0; 5]);
+        assert_eq!((narrow.low, narrow.high), (3.0, 3.0));
+    }
+
+    #[test]
+    fn ratios_pair_rounds() {
+        assert_eq!(ratios(&[2.0, 9.0], &[1.0, 3.0]), [2.0, 3.0]);
+    }
+}
