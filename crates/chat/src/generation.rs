@@ -27,11 +27,30 @@ pub struct Generation {
 }
 
 impl Generation {
+    /// The text for one of several answers: each draws by a seed of its own.
+    #[must_use]
+    pub fn choice(&self, index: u32) -> Self {
+        let mut generation = self.clone();
+        let seed = generation.sampling.seed.as_mut();
+        if let Some(seed) = seed.filter(|_| index > 0) {
+            // Never the largest number, which the engine takes for "random".
+            let next = (u64::from(*seed) + u64::from(index)) % u64::from(u32::MAX);
+            *seed = u32::try_from(next).unwrap_or_default();
+        }
+        generation
+    }
+
     /// Refuses what only shows with the model and the engine at hand. A turn has checked this already.
     ///
     /// # Errors
     /// 400 naming the field.
-    pub fn check(&self, engine: Engine, vocabulary: Option<u32>) -> Result<(), ApiError> {
+    pub fn check(
+        &self,
+        engine: Engine,
+        vocabulary: Option<u32>,
+        choices: u32,
+    ) -> Result<(), ApiError> {
+        check_choices(choices, engine)?;
         check(&self.sampling, self.logprobs, engine, vocabulary)
     }
 
@@ -133,6 +152,17 @@ pub(crate) fn check(
     }
 }
 
+/// The stock plugin does one thing at a time.
+///
+/// # Errors
+/// 400 naming the field.
+pub(crate) fn check_choices(choices: u32, engine: Engine) -> Result<(), ApiError> {
+    match engine {
+        Engine::Stock if choices > 1 => Err(needs_our_own("n")),
+        Engine::Stock | Engine::Gaia => Ok(()),
+    }
+}
+
 fn check_stock(sampling: &Sampling, logprobs: Option<u32>) -> Result<(), ApiError> {
     let negative = |number: Option<f32>| number.is_some_and(|number| number < 0.0);
     let wanted = [
@@ -149,13 +179,14 @@ fn check_stock(sampling: &Sampling, logprobs: Option<u32>) -> Result<(), ApiErro
     ];
     match wanted.iter().find(|(_, wanted)| *wanted) {
         None => Ok(()),
-        Some((param, _)) => {
-            let message = format!(
-                "`{param}` with this value needs Gaia's own plugin; this node runs on WasmEdge's."
-            );
-            Err(ApiError::unsupported(*param, message))
-        }
+        Some((param, _)) => Err(needs_our_own(param)),
     }
+}
+
+fn needs_our_own(param: &str) -> ApiError {
+    let message =
+        format!("`{param}` with this value needs Gaia's own plugin; this node runs on WasmEdge's.");
+    ApiError::unsupported(param, message)
 }
 
 #[cfg(test)]
@@ -193,6 +224,25 @@ mod tests {
     }
 
     #[test]
+    fn choices_draw_by_seeds_of_their_own() {
+        let seeds = |seed: Option<u32>| {
+            let generation = Generation {
+                prompt: Prompt::Text("p".to_owned()),
+                tokens_max: 1,
+                sampling: Sampling {
+                    seed,
+                    ..Sampling::default()
+                },
+                logprobs: None,
+            };
+            [0, 1, 2].map(|index| generation.choice(index).sampling.seed)
+        };
+        assert_eq!(seeds(Some(7)), [Some(7), Some(8), Some(9)]);
+        assert_eq!(seeds(Some(u32::MAX - 2))[2], Some(0));
+        assert_eq!(seeds(None), [None; 3]);
+    }
+
+    #[test]
     fn what_the_stock_plugin_cannot_do_is_refused() {
         let refused = |sampling: Sampling, logprobs| {
             check(&sampling, logprobs, Engine::Stock, None)
@@ -215,5 +265,7 @@ mod tests {
         };
         assert_eq!(check(&negative, None, Engine::Gaia, None), Ok(()));
         assert_eq!(refused(negative, None), "presence_penalty");
+        assert_eq!(check_choices(2, Engine::Gaia), Ok(()));
+        assert!(check_choices(2, Engine::Stock).is_err());
     }
 }

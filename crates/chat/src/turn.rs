@@ -42,13 +42,17 @@ pub enum Event {
     Counted(Vec<u32>),
     /// New text, whole characters.
     Generated {
+        /// Of which answer.
+        choice: u32,
         /// The text; may be empty.
         text: String,
         /// Its tokens, where asked for.
         logprobs: Vec<TokenLogProb>,
     },
-    /// The engine is done.
+    /// The engine is done with an answer.
     Ended {
+        /// With which.
+        choice: u32,
         /// Why.
         reason: FinishReason,
         /// What it took.
@@ -92,20 +96,28 @@ pub enum Effect {
         /// Why nothing was looked up although the node has a knowledge base.
         warning: Option<String>,
     },
-    /// Generate; answer with [`Event::Generated`] and one [`Event::Ended`], or with a failure.
+    /// Generate as many answers as the request wants, [`Generation::choice`] each; answer with
+    /// [`Event::Generated`] and one [`Event::Ended`] for each, or with a failure.
     Generate(Generation),
     /// Send text to the caller.
     Delta {
+        /// Of which answer.
+        choice: u32,
         /// The text.
         text: String,
         /// Its tokens, where asked for.
         logprobs: Vec<TokenLogProb>,
     },
-    /// The answer is complete.
-    Finish {
+    /// One answer is complete.
+    End {
+        /// Which.
+        choice: u32,
         /// Why the text ended.
         reason: FinishReason,
-        /// What it took.
+    },
+    /// All answers are complete.
+    Finish {
+        /// What they took.
         usage: Usage,
     },
     /// The turn failed: a reply with this error, or an event where the stream has begun.
@@ -123,10 +135,18 @@ enum State {
     CountingPassages(Vec<gaia_rag::Citation>),
     /// The text being counted is the prompt with these passages, best first.
     CountingPrompt(Option<Vec<gaia_rag::Citation>>, String),
-    Generating {
-        prompt_tokens: u32,
-    },
+    Generating(Generating),
     Over,
+}
+
+/// Answers on their way.
+#[derive(Debug)]
+struct Generating {
+    prompt_tokens: u32,
+    /// Those that have not ended.
+    running: Vec<u32>,
+    /// What those that have ended took.
+    usage: Option<Usage>,
 }
 
 /// One turn of a conversation.
@@ -152,6 +172,7 @@ impl Turn {
         request: ChatRequest,
         now_unix_seconds: i64,
     ) -> Result<Self, ApiError> {
+        generation::check_choices(request.choices, node.engine)?;
         generation::check(
             &request.sampling,
             request.logprobs,
@@ -183,9 +204,9 @@ impl Turn {
         let state = std::mem::replace(&mut self.state, State::Over);
         let next = match (state, event) {
             (State::Over, _) => Ok((State::Over, Vec::new())),
-            (State::Generating { .. }, Event::Cancelled) => Ok((State::Over, vec![Effect::Stop])),
+            (State::Generating(_), Event::Cancelled) => Ok((State::Over, vec![Effect::Stop])),
             (_, Event::Cancelled) => Ok((State::Over, Vec::new())),
-            (State::Generating { .. }, Event::Failed(error)) => {
+            (State::Generating(_), Event::Failed(error)) => {
                 Ok((State::Over, vec![Effect::Stop, Effect::Fail(error)]))
             }
             (_, Event::Failed(error)) => Err(error),
@@ -202,17 +223,26 @@ impl Turn {
             (State::CountingPrompt(citations, prompt), Event::Counted(tokens)) => {
                 self.generate(citations, prompt, tokens.first().copied())
             }
-            (state @ State::Generating { .. }, Event::Generated { text, logprobs }) => {
-                Ok((state, self.delta(text, logprobs)))
+            (
+                State::Generating(now),
+                Event::Generated {
+                    choice,
+                    text,
+                    logprobs,
+                },
+            ) if now.running.contains(&choice) => {
+                let delta = self.delta(choice, text, logprobs);
+                Ok((State::Generating(now), delta))
             }
-            (State::Generating { .. }, Event::Ended { reason, usage }) => {
-                let begin = self.begin.take().into_iter();
-                let effects = begin.chain([Effect::Finish { reason, usage }]).collect();
-                Ok((State::Over, effects))
-            }
-            (State::Generating { prompt_tokens }, Event::PromptTooLong) => {
-                Err(self.too_long(prompt_tokens))
-            }
+            (
+                State::Generating(now),
+                Event::Ended {
+                    choice,
+                    reason,
+                    usage,
+                },
+            ) if now.running.contains(&choice) => Ok(self.end(now, choice, reason, usage)),
+            (State::Generating(now), Event::PromptTooLong) => Err(self.too_long(now.prompt_tokens)),
             (state, event) => Err(out_of_order(&state, &event)),
         };
         match next {
@@ -348,16 +378,44 @@ impl Turn {
             sampling: self.node.sampling(&self.request.sampling),
             logprobs: self.request.logprobs,
         };
-        let state = State::Generating { prompt_tokens };
+        let state = State::Generating(Generating {
+            prompt_tokens,
+            running: (0..self.request.choices).collect(),
+            usage: None,
+        });
         Ok((state, vec![Effect::Generate(generation)]))
     }
 
-    fn delta(&mut self, text: String, logprobs: Vec<TokenLogProb>) -> Vec<Effect> {
+    fn end(
+        &mut self,
+        mut now: Generating,
+        choice: u32,
+        reason: FinishReason,
+        usage: Usage,
+    ) -> (State, Vec<Effect>) {
+        now.running.retain(|running| *running != choice);
+        let usage = now.usage.map_or(usage, |sum| sum.and_choice(usage));
+        now.usage = Some(usage);
+        let mut effects: Vec<Effect> = self.begin.take().into_iter().collect();
+        effects.push(Effect::End { choice, reason });
+        if now.running.is_empty() {
+            effects.push(Effect::Finish { usage });
+            return (State::Over, effects);
+        }
+        (State::Generating(now), effects)
+    }
+
+    fn delta(&mut self, choice: u32, text: String, logprobs: Vec<TokenLogProb>) -> Vec<Effect> {
         if text.is_empty() && logprobs.is_empty() {
             return Vec::new();
         }
         let begin = self.begin.take().into_iter();
-        begin.chain([Effect::Delta { text, logprobs }]).collect()
+        let delta = Effect::Delta {
+            choice,
+            text,
+            logprobs,
+        };
+        begin.chain([delta]).collect()
     }
 
     /// The prompt; `None` = without a word about a knowledge base.

@@ -109,7 +109,12 @@ fn prompt_of(effect: Effect) -> (String, u32) {
 }
 
 fn ended() -> Event {
+    ended_choice(0)
+}
+
+fn ended_choice(choice: u32) -> Event {
     Event::Ended {
+        choice,
         reason: FinishReason::Stop,
         usage: Usage::new(50, 2, 0),
     }
@@ -117,6 +122,7 @@ fn ended() -> Event {
 
 fn piece(text: &str) -> Event {
     Event::Generated {
+        choice: 0,
         text: text.to_owned(),
         logprobs: Vec::new(),
     }
@@ -180,13 +186,42 @@ fn an_answer_from_the_knowledge_base() {
     assert_eq!((citations.len(), text.as_str()), (2, "Be"));
     assert!(turn.step(piece("")).is_empty());
     assert_eq!(turn.step(piece("cause")).len(), 1);
-    assert!(matches!(
-        one(&mut turn, ended()),
-        Effect::Finish {
-            reason: FinishReason::Stop,
-            ..
-        }
-    ));
+    assert_eq!(
+        turn.step(ended()),
+        [
+            Effect::End {
+                choice: 0,
+                reason: FinishReason::Stop
+            },
+            Effect::Finish {
+                usage: Usage::new(50, 2, 0)
+            }
+        ]
+    );
+    assert!(turn.is_over());
+}
+
+#[test]
+fn several_answers_end_one_by_one_and_the_turn_with_the_last() {
+    let node = Node {
+        retrieval: None,
+        ..node()
+    };
+    let mut turn = Turn::new(Arc::new(node), request(r#","n":2"#), 0).unwrap();
+    one(&mut turn, Event::Start);
+    one(&mut turn, Event::Counted(vec![50]));
+    assert_eq!(turn.step(piece("a")).len(), 2);
+    let end = |choice| Effect::End {
+        choice,
+        reason: FinishReason::Stop,
+    };
+    assert_eq!(turn.step(ended_choice(1)), [end(1)]);
+    assert_eq!(turn.step(piece("b")).len(), 1);
+    let usage = Usage::new(50, 4, 0);
+    assert_eq!(
+        turn.step(ended_choice(0)),
+        [end(0), Effect::Finish { usage }]
+    );
     assert!(turn.is_over());
 }
 

@@ -11,4 +11,4 @@ pub use logprobs::{LogProbs, TokenLogProb, TopLogProb};
 pub use message::{Message, Role};
 pub use reply::{AssistantMessage, ChatChoice, ChatReply};
 pub use request::ChatRequest;
-pub(crate) use request::{refuse_several, stream};
+pub(crate) use request::{choices, stream};

@@ -27,6 +27,8 @@ pub struct CompletionRequest {
     pub logprobs: Option<u32>,
     /// Whether the text starts with the prompt.
     pub echo: bool,
+    /// How many answers to each prompt, at least one.
+    pub choices: u32,
     /// Whether to stream.
     pub stream: bool,
     /// Whether a stream ends with a chunk of usage.
@@ -60,9 +62,9 @@ impl CompletionRequest {
         let map = fields::body(bytes)?;
         let root = Fields::root(&map);
         root.refuse("suffix", &[json!("")])?;
+        let choices = crate::chat::choices(&root, limits)?;
         root.count("best_of", 1..=20)?;
-        root.refuse("best_of", &[json!(1)])?;
-        crate::chat::refuse_several(&root)?;
+        root.refuse("best_of", &[json!(1), json!(choices)])?;
         let (stream, include_usage) = crate::chat::stream(&root)?;
         let mut sampling = Sampling::parse(&root, limits)?;
         sampling.tokens_max.get_or_insert(TOKENS_MAX_DEFAULT);
@@ -78,6 +80,7 @@ impl CompletionRequest {
             sampling,
             logprobs,
             echo,
+            choices,
             stream,
             include_usage,
             user: root.name("user", limits)?,
@@ -159,7 +162,7 @@ pub struct CompletionReply {
     /// What the engine is built from.
     #[serde(default)]
     pub system_fingerprint: Option<String>,
-    /// One choice a prompt; empty in a stream's chunk of usage.
+    /// `n` choices a prompt, those of the first prompt first; empty in a stream's chunk of usage.
     pub choices: Vec<CompletionChoice>,
     /// Tokens it took.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -169,7 +172,7 @@ pub struct CompletionReply {
 /// The continuation of one prompt, or a piece of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CompletionChoice {
-    /// Which prompt.
+    /// Which prompt, times `n`, and which of its answers.
     pub index: u32,
     /// The text.
     pub text: String,

@@ -11,6 +11,8 @@ pub struct Limits {
     pub parts_max: usize,
     /// Bytes of text in all messages, or in all prompts, of a request.
     pub text_bytes_max: usize,
+    /// Answers to one request.
+    pub choices_max: u32,
     /// Stop sequences of a request.
     pub stop_max: usize,
     /// Bytes of one stop sequence.
@@ -51,6 +53,7 @@ impl Default for Limits {
             messages_max: 2048,
             parts_max: 256,
             text_bytes_max: 4 << 20,
+            choices_max: 8,
             stop_max: 4,
             stop_bytes_max: 256,
             logit_bias_max: 1024,

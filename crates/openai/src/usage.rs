@@ -38,6 +38,33 @@ impl Usage {
     }
 }
 
+impl Usage {
+    /// With another answer to the same prompt, which counts once. What the first to be read did not find in the cache
+    /// had to be computed.
+    #[must_use]
+    pub fn and_choice(self, other: Self) -> Self {
+        let cached = |usage: Self| usage.prompt_tokens_details.cached_tokens;
+        Self::new(
+            self.prompt_tokens.max(other.prompt_tokens),
+            self.completion_tokens
+                .saturating_add(other.completion_tokens),
+            cached(self).min(cached(other)),
+        )
+    }
+
+    /// With an answer to another prompt.
+    #[must_use]
+    pub fn and_prompt(self, other: Self) -> Self {
+        let cached = |usage: Self| usage.prompt_tokens_details.cached_tokens;
+        Self::new(
+            self.prompt_tokens.saturating_add(other.prompt_tokens),
+            self.completion_tokens
+                .saturating_add(other.completion_tokens),
+            cached(self).saturating_add(cached(other)),
+        )
+    }
+}
+
 /// Why the text ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -50,4 +77,16 @@ pub enum FinishReason {
     ToolCalls,
     /// Text was held back.
     ContentFilter,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prompt_counts_once_for_all_its_choices() {
+        let (first, second) = (Usage::new(10, 3, 0), Usage::new(10, 4, 9));
+        assert_eq!(first.and_choice(second), Usage::new(10, 7, 0));
+        assert_eq!(first.and_prompt(second), Usage::new(20, 7, 9));
+    }
 }

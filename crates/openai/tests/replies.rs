@@ -5,7 +5,7 @@
     reason = "a helper that cannot go on is a failed test"
 )]
 
-use gaia_openai::chat::ChunkHead;
+use gaia_openai::chat::{ChatChoice, ChunkHead};
 use gaia_openai::{ChatChunk, ChatReply, Citation, FinishReason, Usage};
 
 fn head() -> ChunkHead {
@@ -47,15 +47,15 @@ fn a_stream() {
         )
     };
     check(
-        &head.first(),
+        &head.first(0),
         &choice(r#"{"role":"assistant","content":""}"#, "null"),
     );
     check(
-        &head.text("Hi".to_owned(), None),
+        &head.text(0, "Hi".to_owned(), None),
         &choice(r#"{"content":"Hi"}"#, "null"),
     );
     check(
-        &head.finish(FinishReason::Length),
+        &head.finish(0, FinishReason::Length),
         &choice("{}", r#""length""#),
     );
 }
@@ -66,7 +66,7 @@ fn usage_is_null_until_the_last_chunk() {
         include_usage: true,
         ..head()
     };
-    let chunk = serde_json::to_string(&head.finish(FinishReason::Stop)).unwrap();
+    let chunk = serde_json::to_string(&head.finish(0, FinishReason::Stop)).unwrap();
     assert!(chunk.ends_with(r#""usage":null}"#), "{chunk}");
     check(
         &head.usage(Usage::new(5, 2, 9)),
@@ -83,10 +83,10 @@ fn citations_and_warning_come_first_and_once() {
         warning: Some("w".to_owned()),
         ..head()
     };
-    let first = serde_json::to_value(head.first()).unwrap();
+    let first = serde_json::to_value(head.first(0)).unwrap();
     assert_eq!(first["choices"][0]["delta"]["citations"][0]["text"], "t");
     assert_eq!(first["warning"], "w");
-    let next = serde_json::to_string(&head.text("x".to_owned(), None)).unwrap();
+    let next = serde_json::to_string(&head.text(1, "x".to_owned(), None)).unwrap();
     assert!(
         !next.contains("citations") && !next.contains("warning"),
         "{next}"
@@ -99,13 +99,8 @@ fn a_whole_reply() {
         citations: Some(Vec::new()),
         ..head()
     };
-    let reply = ChatReply::new(
-        &head,
-        "Hi".to_owned(),
-        None,
-        FinishReason::Stop,
-        Usage::new(1, 1, 0),
-    );
+    let choice = ChatChoice::new(&head, 0, "Hi".to_owned(), None, FinishReason::Stop);
+    let reply = ChatReply::new(&head, vec![choice], Usage::new(1, 1, 0));
     let json = serde_json::to_string(&reply).unwrap();
     assert_eq!(
         json,

@@ -325,7 +325,6 @@ fn what_is_not_honoured_yet_says_so() {
     not_yet("tool_choice", json!({"tool_choice": "required"}));
     not_yet("functions", json!({"functions": [{}]}));
     not_yet("function_call", json!({"function_call": {"name": "f"}}));
-    not_yet("n", json!({"n": 2}));
     not_yet("store", json!({"store": true}));
     not_yet("modalities", json!({"modalities": ["text", "audio"]}));
     not_yet("audio", json!({"audio": {}}));
@@ -334,6 +333,7 @@ fn what_is_not_honoured_yet_says_so() {
     not_yet("service_tier", json!({"service_tier": "flex"}));
     not_yet("reasoning_effort", json!({"reasoning_effort": "high"}));
     refused("n", json!({"n": 0}));
+    refused("n", json!({"n": 9}));
     refused("n", json!({"n": "1"}));
     refused("store", json!({"store": "no"}));
 }

@@ -32,6 +32,7 @@ mod sequence;
 mod text;
 mod threadpool;
 mod threads;
+mod trial;
 mod turn;
 
 pub use backend::{EngineBuild, engine_build, llama_backend};
@@ -49,6 +50,7 @@ pub use request::{
     GenerateError, LOGIT_BIAS_MAX, LOGPROBS_MAX, Prompt, Request, STOP_BYTES_MAX, STOP_COUNT_MAX,
     Sampling,
 };
+pub use trial::Trial;
 
 /// A token's number in its model's vocabulary.
 pub type TokenId = i32;

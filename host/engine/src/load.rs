@@ -14,7 +14,6 @@ use crate::context::ContextOptions;
 use crate::facts::ModelKind;
 use crate::memory;
 use crate::prefix::KEPT_MAX;
-use crate::probe;
 use crate::threads::physical_cores;
 
 /// The most requests that can run at the same time.
@@ -165,7 +164,7 @@ pub(crate) struct Plan {
     pub path: PathBuf,
     pub facts: Facts,
     pub kind: ModelKind,
-    file_bytes: u64,
+    pub file_bytes: u64,
     pub context_size: u32,
     /// Requests that run at a time.
     pub requests: u32,
@@ -210,15 +209,6 @@ pub(crate) fn plan(path: &Path, options: &LoadOptions) -> Result<Plan, LoadError
     };
     fit_memory(&mut plan, options)?;
     Ok(plan)
-}
-
-/// Tries the planned file in a process of its own.
-pub(crate) fn try_out(plan: &Plan) -> Result<(), LoadError> {
-    let embeddings = plan.kind == ModelKind::Embedding;
-    probe::probe(&plan.path, plan.file_bytes, embeddings).map_err(|error| LoadError::Llama {
-        path: plan.path.clone(),
-        reason: error.to_string(),
-    })
 }
 
 /// Hands the planned file to llama.cpp.

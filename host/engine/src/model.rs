@@ -22,6 +22,7 @@ use crate::sampler::Sampler;
 use crate::scheduler::{Queue, Scheduler, SchedulerLimits};
 use crate::sequence::Job;
 use crate::text::Assembler;
+use crate::trial::Trial;
 
 /// The longest text that is tokenised, in bytes.
 pub const TEXT_BYTES_MAX: usize = 16 << 20;
@@ -50,8 +51,7 @@ pub enum TokenizeError {
 /// Whether the file at `path` could be loaded with `options`. It is tried in a process of its own,
 /// which takes about as long as loading it and ends with nothing loaded.
 pub fn check(path: &Path, options: &LoadOptions) -> Result<(), LoadError> {
-    let plan = load::plan(path, options)?;
-    load::try_out(&plan)
+    Trial::begin(path, options)?.end()
 }
 
 /// A loaded model. Cheap to clone; the last clone that is dropped ends the running requests, waits
@@ -110,7 +110,7 @@ impl Model {
     pub fn load(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Self, LoadError> {
         let plan = load::plan(path.as_ref(), options)?;
         if !options.checked {
-            load::try_out(&plan)?;
+            Trial::of(&plan)?.end()?;
         }
         let weights = Arc::new(load::weights(&plan, options)?);
         let context = Context::new(Arc::clone(&weights), &plan.context).map_err(|error| {

@@ -8,6 +8,10 @@
 //!
 //! The child shares the pages of the mapped file with what is loaded after it, so what is read from
 //! disk is read once. It uses the CPU only.
+//!
+//! A forked child has every open file of its parent. A socket that the parent closes stays open as long
+//! as the child holds it, and whoever waits with epoll hears of a descriptor that is gone; WasmEdge ends
+//! the process then. So the child lets go of them first, and the parent goes on only when it has.
 
 use std::path::Path;
 
@@ -31,15 +35,27 @@ pub(crate) enum ProbeError {
     },
 }
 
-/// Tries the file at `path` of `file_bytes`; `embeddings` as it would be used.
-pub(crate) fn probe(path: &Path, file_bytes: u64, embeddings: bool) -> Result<(), ProbeError> {
+/// Begins to try the file at `path` of `file_bytes`; `embeddings` as it would be used.
+pub(crate) fn begin(path: &Path, file_bytes: u64, embeddings: bool) -> Result<Probe, ProbeError> {
     crate::backend::llama_backend();
-    #[cfg(unix)]
-    return child::probe(path, file_bytes, embeddings);
-    #[cfg(not(unix))]
-    {
-        // Without fork there is no cheap trial; a bad file ends the process there.
-        let _ = (path, file_bytes, embeddings);
+    Probe::begin(path, file_bytes, embeddings)
+}
+
+#[cfg(unix)]
+pub(crate) use child::Probe;
+
+/// Without fork there is no cheap trial; a bad file ends the process there.
+#[cfg(not(unix))]
+#[derive(Debug)]
+pub(crate) struct Probe;
+
+#[cfg(not(unix))]
+impl Probe {
+    fn begin(_: &Path, _: u64, _: bool) -> Result<Self, ProbeError> {
+        Ok(Self)
+    }
+
+    pub(crate) fn end(self) -> Result<(), ProbeError> {
         Ok(())
     }
 }
@@ -70,23 +86,86 @@ mod child {
     /// How much of the child's words is kept.
     const WORDS_BYTES_MAX: usize = 2000;
     const TOKENS: u32 = 32;
+    /// Where the system cannot close a range at once, so many are closed one by one.
+    const DESCRIPTORS_MAX: c_int = 1 << 16;
     const SAMPLE: &str = "Hello, wörld 🦀\n\t1 + 2 = 3";
 
     const FINE: c_int = 0;
     const REFUSED: c_int = 1;
 
-    pub(super) fn probe(path: &Path, file_bytes: u64, embeddings: bool) -> Result<(), ProbeError> {
-        let (reader, writer) = pipe().map_err(ProbeError::Start)?;
-        // SAFETY: the child runs only `run`, which ends with `_exit`: no destructor and no exit
-        // handler of this process runs in it. glibc keeps its allocator usable after a fork.
-        let pid = unsafe { libc::fork() };
-        match pid {
-            -1 => Err(ProbeError::Start(io::Error::last_os_error())),
-            0 => run(path, embeddings, writer.as_raw_fd()),
-            pid => {
-                drop(writer);
-                let seconds = SECONDS_MIN + file_bytes / BYTES_PER_SECOND;
-                attend(pid, reader, seconds)
+    /// The child, from the other side. Dropped before its end, it is ended.
+    #[derive(Debug)]
+    pub(crate) struct Probe {
+        pid: libc::pid_t,
+        reader: File,
+        seconds: u64,
+        waited: bool,
+    }
+
+    impl Probe {
+        /// Starts the child and returns when it has let go of this process's files.
+        pub(super) fn begin(
+            path: &Path,
+            file_bytes: u64,
+            embeddings: bool,
+        ) -> Result<Self, ProbeError> {
+            let (reader, writer) = pipe().map_err(ProbeError::Start)?;
+            // SAFETY: the child runs only `run`, which ends with `_exit`: no destructor and no exit
+            // handler of this process runs in it. glibc keeps its allocator usable after a fork.
+            let pid = unsafe { libc::fork() };
+            match pid {
+                -1 => return Err(ProbeError::Start(io::Error::last_os_error())),
+                0 => run(path, embeddings, writer.as_raw_fd()),
+                _ => drop(writer),
+            }
+            let mut probe = Self {
+                pid,
+                reader,
+                seconds: SECONDS_MIN + file_bytes / BYTES_PER_SECOND,
+                waited: false,
+            };
+            // The mark; a child that is gone without it has no files either.
+            while let Err(error) = probe.reader.read(&mut [0]) {
+                if error.kind() != ErrorKind::Interrupted {
+                    return Err(ProbeError::Start(error));
+                }
+            }
+            Ok(probe)
+        }
+
+        /// Waits for the child's verdict, and ends it if it takes too long.
+        pub(crate) fn end(mut self) -> Result<(), ProbeError> {
+            let seconds = self.seconds;
+            let words = listen(&mut self.reader, Duration::from_secs(seconds));
+            if words.is_none() {
+                self.kill();
+            }
+            self.waited = true;
+            let status = wait(self.pid).map_err(ProbeError::Start)?;
+            let words = words.ok_or(ProbeError::TooSlow { seconds })?;
+            let text = String::from_utf8_lossy(&words).trim().replace('\n', "; ");
+            match (libc::WIFEXITED(status), libc::WEXITSTATUS(status)) {
+                (true, FINE) => Ok(()),
+                (true, _) => Err(ProbeError::Refused(text)),
+                (false, _) => {
+                    let signal = libc::WTERMSIG(status);
+                    Err(ProbeError::Crashed(format!("signal {signal}; {text}")))
+                }
+            }
+        }
+
+        fn kill(&self) {
+            // SAFETY: the child has not been waited for, so the number is still its own.
+            unsafe { libc::kill(self.pid, libc::SIGKILL) };
+        }
+    }
+
+    impl Drop for Probe {
+        fn drop(&mut self) {
+            if !self.waited {
+                self.kill();
+                // Nobody asks for its verdict any more.
+                let _ = wait(self.pid);
             }
         }
     }
@@ -102,26 +181,6 @@ mod child {
                 libc::fcntl(end, libc::F_SETFD, libc::FD_CLOEXEC);
             }
             Ok((File::from_raw_fd(ends[0]), File::from_raw_fd(ends[1])))
-        }
-    }
-
-    /// Waits for the child, and ends it if it takes too long.
-    fn attend(pid: libc::pid_t, mut reader: File, seconds: u64) -> Result<(), ProbeError> {
-        let words = listen(&mut reader, Duration::from_secs(seconds));
-        if words.is_none() {
-            // SAFETY: the child has not been waited for, so the number is still its own.
-            unsafe { libc::kill(pid, libc::SIGKILL) };
-        }
-        let status = wait(pid).map_err(ProbeError::Start)?;
-        let words = words.ok_or(ProbeError::TooSlow { seconds })?;
-        let text = String::from_utf8_lossy(&words).trim().replace('\n', "; ");
-        match (libc::WIFEXITED(status), libc::WEXITSTATUS(status)) {
-            (true, FINE) => Ok(()),
-            (true, _) => Err(ProbeError::Refused(text)),
-            (false, _) => {
-                let signal = libc::WTERMSIG(status);
-                Err(ProbeError::Crashed(format!("signal {signal}; {text}")))
-            }
         }
     }
 
@@ -167,11 +226,44 @@ mod child {
         }
     }
 
+    /// Lets go of what belongs to the parent: everything but the standard streams and `kept`.
+    fn close_all_but(kept: c_int) {
+        close_range(libc::STDERR_FILENO + 1, kept - 1);
+        close_range(kept + 1, c_int::MAX);
+    }
+
+    #[cfg(target_os = "linux")]
+    fn close_range(first: c_int, last: c_int) {
+        // SAFETY: nothing in the child uses these descriptors.
+        let closed = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+        if closed != 0 && first <= last {
+            close_each(first, last);
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn close_range(first: c_int, last: c_int) {
+        close_each(first, last);
+    }
+
+    fn close_each(first: c_int, last: c_int) {
+        // SAFETY: asks for a number; and nothing in the child uses these descriptors.
+        unsafe {
+            let open_max = libc::sysconf(libc::_SC_OPEN_MAX);
+            let open_max = c_int::try_from(open_max).unwrap_or(DESCRIPTORS_MAX);
+            for descriptor in first..=last.min(open_max.clamp(0, DESCRIPTORS_MAX)) {
+                libc::close(descriptor);
+            }
+        }
+    }
+
     static WORDS: AtomicI32 = AtomicI32::new(-1);
 
     /// The whole life of the child.
     fn run(path: &Path, embeddings: bool, writer: c_int) -> ! {
         WORDS.store(writer, Ordering::Relaxed);
+        close_all_but(writer);
+        say(b"\n");
         // SAFETY: only this thread exists here. The host's signal handlers must not catch what goes
         // wrong, and nothing of it belongs on the host's terminal or in a core file.
         unsafe {

@@ -1,11 +1,13 @@
 //! From a file to a model: at once, at its first use, or behind the guest's back.
 //!
-//! Invariant: a file is loaded once, however many contexts ask for it at the same time.
+//! Invariant: a file is loaded once, however many contexts ask for it at the same time. The process forks only
+//! inside a call of the guest, because a guest that closes a socket meanwhile would be told of it later, and
+//! WasmEdge does not survive that.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use gaia_engine::{LoadOptions, Model};
+use gaia_engine::{LoadOptions, Model, Trial};
 
 use crate::call::contain;
 use crate::config::Config;
@@ -66,23 +68,27 @@ impl Loading {
             return Ok(model.clone());
         }
         self.shared.hang(&orders.wake);
-        let options = LoadOptions {
-            checked: true,
-            ..orders.load.clone()
-        };
         // What fails may be tried again: memory may be free then, or the options others.
-        let model = self.shared.load(&options)?;
+        let model = self.shared.load(&orders.load)?;
         *state = State::Loaded(model.clone());
         Ok(model)
     }
 
-    /// Checks and loads the file on a thread of its own, once.
+    /// Checks and loads the file on a thread of its own, once. Only the header is read here; and what another
+    /// graph is loading is waited for.
     pub fn begin(&self, orders: Config) -> Result<(), Errno> {
         self.shared.hang(&orders.wake);
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let trial = Trial::begin(&self.shared.file.path, &orders.load);
+        let trial = trial.map_err(|error| refuse(&error))?;
+        drop(turn);
         *self.shared.lock() = State::InProgress;
         let shared = Arc::clone(&self.shared);
         let body = move || {
-            let loaded = contain(Err(Errno::RuntimeError), || shared.load(&orders.load));
+            let loaded = contain(Err(Errno::RuntimeError), || {
+                trial.end().map_err(|error| refuse(&error))?;
+                shared.load(&orders.load)
+            });
             *shared.lock() = match loaded {
                 Ok(model) => State::Loaded(model),
                 Err(errno) => State::Failed(errno),
@@ -95,6 +101,7 @@ impl Loading {
         let thread = thread::Builder::new().name("gaia-load".to_owned());
         let thread = thread.spawn(body).map_err(|error| {
             tracing::error!("failed to start a thread: {error}");
+            *self.shared.lock() = State::Failed(Errno::RuntimeError);
             Errno::RuntimeError
         })?;
         *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
@@ -137,10 +144,15 @@ impl Drop for Loading {
 }
 
 impl Shared {
+    /// Loads the file, which has been tried.
     fn load(&self, options: &LoadOptions) -> Result<Model, Errno> {
+        let options = LoadOptions {
+            checked: true,
+            ..options.clone()
+        };
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let path = &self.file.path;
-        let model = Model::load(path, options).map_err(|error| refuse(&error))?;
+        let model = Model::load(path, &options).map_err(|error| refuse(&error))?;
         drop(turn);
         if let Some(bell) = self.bell.get().cloned() {
             model.set_bell(Some(Arc::new(move || bell.ring())));

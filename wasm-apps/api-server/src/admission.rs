@@ -67,14 +67,16 @@ impl Gate {
         }
     }
 
-    /// Waits for a place; a request that gives up by dropping this leaves the queue.
-    pub(crate) async fn enter(&self) -> Result<Pass, QueueFull> {
-        if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
+    /// Waits for so many places, or for all there are; a request that gives up by dropping this leaves the queue.
+    pub(crate) async fn enter(&self, places: u32) -> Result<Pass, QueueFull> {
+        let max = u32::try_from(self.running_max).unwrap_or(u32::MAX);
+        let places = places.min(max);
+        if let Ok(permit) = Arc::clone(&self.places).try_acquire_many_owned(places) {
             return Ok(self.pass(permit));
         }
         let waiting = Waiting::join(&self.waiting, self.queue_len_max);
         let _waiting = waiting.ok_or_else(|| self.full())?;
-        let permit = Arc::clone(&self.places).acquire_owned().await;
+        let permit = Arc::clone(&self.places).acquire_many_owned(places).await;
         match permit {
             Ok(permit) => Ok(self.pass(permit)),
             Err(_closed) => Err(self.full()),
@@ -143,11 +145,11 @@ mod tests {
     #[test]
     fn places_then_queue_then_nothing() {
         let gate = Gate::new(1, 1);
-        let first = poll_once(gate.enter()).unwrap().unwrap();
-        let mut second = Box::pin(gate.enter());
+        let first = poll_once(gate.enter(1)).unwrap().unwrap();
+        let mut second = Box::pin(gate.enter(1));
         assert!(poll_once(second.as_mut()).is_none());
         assert_eq!((gate.running(), gate.waiting()), (1, 1));
-        assert!(poll_once(gate.enter()).unwrap().is_err());
+        assert!(poll_once(gate.enter(1)).unwrap().is_err());
         drop(first);
         let second = poll_once(second.as_mut()).unwrap().unwrap();
         assert_eq!((gate.running(), gate.waiting()), (1, 0));
@@ -156,15 +158,33 @@ mod tests {
     }
 
     #[test]
+    fn several_places_are_taken_together() {
+        let gate = Gate::new(3, 2);
+        let first = poll_once(gate.enter(2)).unwrap().unwrap();
+        assert_eq!(gate.running(), 2);
+        let mut all = Box::pin(gate.enter(99));
+        assert!(poll_once(all.as_mut()).is_none());
+        assert!(
+            poll_once(gate.enter(1)).is_none(),
+            "first come first served"
+        );
+        drop(first);
+        let all = poll_once(all.as_mut()).unwrap().unwrap();
+        assert_eq!(gate.running(), 3);
+        drop(all);
+        assert_eq!(gate.running(), 0);
+    }
+
+    #[test]
     fn giving_up_leaves_the_queue() {
         let gate = Gate::new(1, 1);
-        let _first = poll_once(gate.enter()).unwrap().unwrap();
-        let mut second = Box::pin(gate.enter());
+        let _first = poll_once(gate.enter(1)).unwrap().unwrap();
+        let mut second = Box::pin(gate.enter(1));
         assert!(poll_once(second.as_mut()).is_none());
         drop(second);
         assert_eq!(gate.waiting(), 0);
         assert!(
-            poll_once(gate.enter()).is_none(),
+            poll_once(gate.enter(1)).is_none(),
             "the place in the queue is free"
         );
     }

@@ -13,8 +13,9 @@ use gaia_openai::{ApiError, ChatRequest, Citation, Constraint, Sampling};
 
 use crate::admission::Pass;
 use crate::app::{App, Chat, unix_seconds};
+use crate::choices::Choices;
 use crate::failure::{Failure, from_inference};
-use crate::inference::{Engine, InferenceError, Model, Session, Step, TokenEvent};
+use crate::inference::{Engine, InferenceError, Model, Step, TokenEvent};
 use crate::timing::Timing;
 use crate::{random, retrieval};
 
@@ -22,18 +23,12 @@ use crate::{random, retrieval};
 pub(crate) struct Answer {
     app: Arc<App>,
     turn: Turn,
-    generating: Option<Generating>,
+    generating: Option<Choices>,
     timing: Timing,
     /// The text that was counted last and its tokens: it is most likely the prompt.
     counted: Option<(String, Vec<u32>)>,
     /// What the turn wants sent and nobody has taken yet.
     outgoing: VecDeque<Effect>,
-}
-
-/// The engine at work on a text. Dropping it frees the engine and the place.
-pub(crate) struct Generating {
-    pub(crate) session: Session,
-    pub(crate) _pass: Pass,
 }
 
 impl Answer {
@@ -81,23 +76,29 @@ impl Answer {
             if let Some(effect) = self.outgoing.pop_front() {
                 return effect;
             }
-            let Some(generating) = &mut self.generating else {
+            let next = match &mut self.generating {
+                Some(generating) => generating.next().await,
+                None => None,
+            };
+            let Some((choice, step)) = next else {
                 return Effect::Fail(ApiError::internal("The answer has no end."));
             };
-            let event = match generating.session.next().await {
+            let event = match step {
                 Ok(Step::Piece(piece)) => {
-                    self.timing.piece();
+                    self.timing.piece(choice);
                     let top = self.turn.request().logprobs.unwrap_or(0) as usize;
                     let tokens = piece.events.iter();
                     Event::Generated {
+                        choice,
                         text: piece.text,
                         logprobs: tokens.map(|token| token_logprob(token, top)).collect(),
                     }
                 }
-                Ok(Step::End { reason, usage }) => {
-                    self.timing.end(usage);
-                    Event::Ended { reason, usage }
-                }
+                Ok(Step::End { reason, usage }) => Event::Ended {
+                    choice,
+                    reason,
+                    usage,
+                },
                 Err(error) => {
                     self.timing.failed();
                     self.failed(error)
@@ -176,18 +177,13 @@ impl Answer {
             generation.prompt = Prompt::Tokens(tokens);
         }
         let since = Instant::now();
-        let pass = enter(&self.app, &chat.model).await;
+        let choices = self.turn.request().choices;
+        let pass = enter(&self.app, &chat.model, choices).await;
         let pass = pass.map_err(Event::Failed)?;
         self.timing.entered(since);
-        let session = chat
-            .model
-            .start(&generation)
-            .map_err(|error| self.failed(error))?;
+        let started = Choices::start(&chat.model, &generation, choices, pass);
+        self.generating = Some(started.map_err(|error| self.failed(error))?);
         self.timing.begun();
-        self.generating = Some(Generating {
-            session,
-            _pass: pass,
-        });
         Ok(())
     }
 
@@ -195,6 +191,10 @@ impl Answer {
         for effect in effects {
             match effect {
                 Effect::Stop => self.generating = None,
+                Effect::Finish { usage } => {
+                    self.timing.end(usage);
+                    self.outgoing.push_back(Effect::Finish { usage });
+                }
                 effect => self.outgoing.push_back(effect),
             }
         }
@@ -227,12 +227,12 @@ fn head(
     }
 }
 
-/// Waits for a place at the model.
+/// Waits for so many places at the model.
 ///
 /// # Errors
 /// 429 when the queue is full.
-pub(crate) async fn enter(app: &App, model: &Model) -> Result<Pass, ApiError> {
-    model.gate.enter().await.map_err(|full| {
+pub(crate) async fn enter(app: &App, model: &Model, places: u32) -> Result<Pass, ApiError> {
+    model.gate.enter(places).await.map_err(|full| {
         app.metrics.refused_queue_full.add(1);
         Failure::from(full).0
     })

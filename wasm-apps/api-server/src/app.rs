@@ -191,6 +191,15 @@ impl Models {
             embedding: false,
             as_stock: options.stock_engine,
         })?;
+        let chat = match chat {
+            Some(opening) => {
+                let model = opening.loaded().await?;
+                let node = Arc::new(node(options, &model)?);
+                Some(Chat { model, node })
+            }
+            None => None,
+        };
+        // Not before: the plugin would wait for the first.
         let embedding = Opening::begin(LoadSettings {
             graph: &options.embedding_graph,
             id: options.embedding_name.as_deref(),
@@ -200,14 +209,6 @@ impl Models {
             embedding: true,
             as_stock: options.stock_engine,
         })?;
-        let chat = match chat {
-            Some(opening) => {
-                let model = opening.loaded().await?;
-                let node = Arc::new(node(options, &model)?);
-                Some(Chat { model, node })
-            }
-            None => None,
-        };
         let embedding = match embedding {
             Some(opening) => Some(opening.loaded().await?),
             None => None,

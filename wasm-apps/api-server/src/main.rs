@@ -15,6 +15,7 @@
 mod admission;
 mod answer;
 mod app;
+mod choices;
 mod edge;
 mod failure;
 mod inference;

@@ -29,7 +29,7 @@ pub(crate) async fn embed(app: &App, query: &str) -> Result<Vec<f32>, ApiError> 
 
 async fn embed_one(app: &App, query: &str) -> Result<Vec<f32>, ApiError> {
     let model = app.embedding(None)?;
-    let _pass = enter(app, model).await?;
+    let _pass = enter(app, model, 1).await?;
     let input = EmbeddingInput::Texts(vec![query.to_owned()]);
     let embedded = model.embed(&input).await;
     let embedded = embedded.map_err(|error| from_inference(error, "messages", None))?;

@@ -47,8 +47,11 @@ impl Timing {
         self.generating = false;
     }
 
-    /// A piece of the answer came.
-    pub(crate) fn piece(&mut self) {
+    /// A piece of an answer came. Of several answers to a request, the first stands for all.
+    pub(crate) fn piece(&mut self, choice: u32) {
+        if choice > 0 {
+            return;
+        }
         let now = Instant::now();
         let metrics = &self.app.metrics;
         match self.first {
@@ -64,7 +67,7 @@ impl Timing {
         self.last = now;
     }
 
-    /// The answer ended by itself.
+    /// The answers ended by themselves.
     pub(crate) fn end(&mut self, usage: Usage) {
         let metrics = &self.app.metrics;
         metrics.prompt_tokens.add(usage.prompt_tokens.into());

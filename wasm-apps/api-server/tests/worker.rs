@@ -181,19 +181,91 @@ fn command(args: &[&str]) -> Option<Command> {
 }
 
 fn start(args: &[&str]) -> Option<Worker> {
-    let mut child = command(args)?.stdout(Stdio::piped()).spawn().unwrap();
-    let mut line = String::new();
-    let mut out = BufReader::new(child.stdout.take().unwrap());
-    out.read_line(&mut line).unwrap();
-    let address = line.trim().strip_prefix("listening on http://");
-    let address = address.unwrap_or_else(|| panic!("{line:?}")).to_owned();
-    let worker = Worker { child, address };
+    let worker = listening(args)?;
     let started = Instant::now();
     while worker.get("/ready", "authorization: bearer k\r\n").status != 200 {
         assert!(started.elapsed() < PATIENCE, "not ready");
         std::thread::sleep(Duration::from_millis(100));
     }
     Some(worker)
+}
+
+fn listening(args: &[&str]) -> Option<Worker> {
+    let mut child = command(args)?.stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    out.read_line(&mut line).unwrap();
+    let address = line.trim().strip_prefix("listening on http://");
+    let address = address.unwrap_or_else(|| panic!("{line:?}")).to_owned();
+    Some(Worker { child, address })
+}
+
+#[test]
+fn it_answers_while_the_model_loads() {
+    let Some(worker) = listening(&[]) else { return };
+    let started = Instant::now();
+    let mut answered = 0;
+    while worker.get("/ready", "").status == 503 {
+        assert!(started.elapsed() < PATIENCE, "not ready");
+        assert_eq!(worker.get("/health", "").status, 200);
+        let early = worker.chat("Hi", json!({"max_tokens": 1}));
+        // The model may just have come.
+        assert!(matches!(early.status, 503 | 200), "{}", early.body);
+        answered += 1;
+    }
+    assert_eq!(worker.get("/ready", "").status, 200);
+    assert!(answered > 3, "{answered} answers while it loaded");
+}
+
+#[test]
+fn several_answers_to_one_question() {
+    let Some(worker) = start(&[]) else { return };
+    let fields = json!({"n": 3, "max_tokens": 12, "seed": 5, "temperature": 1.5});
+    let whole = worker.chat("Tell a story.", fields.clone()).json();
+    let choices = whole["choices"].as_array().unwrap();
+    let indexes: Vec<_> = choices.iter().map(|choice| &choice["index"]).collect();
+    assert_eq!(indexes, [0, 1, 2]);
+    assert_ne!(choices[0]["message"], choices[1]["message"]);
+    assert_ne!(choices[1]["message"], choices[2]["message"]);
+    let alone = worker
+        .chat("Tell a story.", json!({"max_tokens": 1}))
+        .json();
+    let usage = &whole["usage"];
+    assert_eq!(
+        usage["prompt_tokens"], alone["usage"]["prompt_tokens"],
+        "the prompt counts once"
+    );
+    assert_eq!(usage["completion_tokens"], 36);
+
+    let mut streamed = fields;
+    streamed["stream"] = json!(true);
+    let stream = worker.chat("Tell a story.", streamed).body;
+    let events = stream
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: "));
+    let events: Vec<Value> = events
+        .filter_map(|event| serde_json::from_str(event).ok())
+        .collect();
+    for index in 0..3 {
+        let own = events.iter().map(|event| &event["choices"][0]);
+        let own: Vec<_> = own.filter(|choice| choice["index"] == index).collect();
+        assert_eq!(own[0]["delta"]["role"], "assistant");
+        assert_eq!(own.last().unwrap()["finish_reason"], "length");
+        assert!(own.len() > 3);
+    }
+    assert!(stream.ends_with("data: [DONE]\n\n") || stream.contains("data: [DONE]"));
+
+    let prompts =
+        json!({"prompt": ["One, two,", "Red, green,"], "n": 2, "max_tokens": 4, "echo": true});
+    let reply = worker.post("/v1/completions", &prompts).json();
+    let choices = reply["choices"].as_array().unwrap();
+    let texts: Vec<_> = choices
+        .iter()
+        .map(|choice| choice["text"].as_str().unwrap().get(..3).unwrap())
+        .collect();
+    assert_eq!(texts, ["One", "One", "Red", "Red"]);
+    assert_eq!(choices[3]["index"], 3);
+    assert_eq!(reply["usage"]["completion_tokens"], 16);
 }
 
 #[test]
@@ -290,7 +362,7 @@ fn bad_requests_are_refused_by_name() {
         "tools",
         "unsupported_parameter",
     );
-    check(json!({"n": 2}), 400, "n", "unsupported_parameter");
+    check(json!({"n": 9}), 400, "n", "invalid_value");
     check(
         json!({"temperature": 3}),
         400,
@@ -380,7 +452,9 @@ fn limits_have_their_answers() {
     }
     let refused = worker.chat("Hi", json!({"max_tokens": 1}));
     refused.check_error(429, None, Some("rate_limit_exceeded"));
-    assert!(refused.head.contains("retry-after: "));
+    let after = refused.head.split("retry-after: ").nth(1).unwrap();
+    let seconds: u32 = after.lines().next().unwrap().parse().unwrap();
+    assert!((1..=60).contains(&seconds), "{seconds}");
     // Clients that go away free their place, running or waiting.
     drop(held);
     worker.wait_for_gauge("gaia_requests_waiting ", "0");
@@ -439,6 +513,8 @@ fn as_on_the_stock_plugin_one_at_a_time() {
     assert_eq!(worker.get("/ready", "").json()["engine"], "stock");
     let refused = worker.chat("Hi", json!({"logprobs": true}));
     refused.check_error(400, Some("logprobs"), Some("unsupported_parameter"));
+    let refused = worker.chat("Hi", json!({"n": 2}));
+    refused.check_error(400, Some("n"), Some("unsupported_parameter"));
     let answers: Vec<Answer> = std::thread::scope(|scope| {
         let asked: Vec<_> = (0..3)
             .map(|_| {

@@ -1,6 +1,7 @@
 //! The chunks of a streamed answer.
 //!
-//! Order: the role (with citations and warning), text, the reason it ended, usage where asked for.
+//! Order, for each choice: the role (with citations and warning), text, the reason it ended. Then usage, where asked
+//! for.
 
 use std::borrow::Cow;
 
@@ -45,7 +46,7 @@ fn some<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<Option<Usag
 /// What is new in an answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ChunkChoice {
-    /// Always 0.
+    /// Which answer, from 0.
     pub index: u32,
     /// What is new.
     pub delta: Delta,
@@ -90,30 +91,30 @@ pub struct ChunkHead {
 }
 
 impl ChunkHead {
-    /// The first chunk: the role, what was retrieved, and the warning.
-    pub fn first(&self) -> ChatChunk {
+    /// The first chunk of a choice: the role, what was retrieved, and the warning.
+    pub fn first(&self, index: u32) -> ChatChunk {
         let delta = Delta {
             role: Some(Cow::Borrowed("assistant")),
             content: Some(String::new()),
             citations: self.citations.clone(),
         };
-        let mut chunk = self.choice(delta, None, None);
+        let mut chunk = self.choice(index, delta, None, None);
         chunk.warning = self.warning.clone();
         chunk
     }
 
     /// A chunk of text.
-    pub fn text(&self, text: String, logprobs: Option<LogProbs>) -> ChatChunk {
+    pub fn text(&self, index: u32, text: String, logprobs: Option<LogProbs>) -> ChatChunk {
         let delta = Delta {
             content: Some(text),
             ..Delta::default()
         };
-        self.choice(delta, logprobs, None)
+        self.choice(index, delta, logprobs, None)
     }
 
-    /// The last chunk with a choice.
-    pub fn finish(&self, reason: FinishReason) -> ChatChunk {
-        self.choice(Delta::default(), None, Some(reason))
+    /// The last chunk of a choice.
+    pub fn finish(&self, index: u32, reason: FinishReason) -> ChatChunk {
+        self.choice(index, Delta::default(), None, Some(reason))
     }
 
     /// The chunk of usage; to be sent only if `include_usage`.
@@ -123,12 +124,13 @@ impl ChunkHead {
 
     fn choice(
         &self,
+        index: u32,
         delta: Delta,
         logprobs: Option<LogProbs>,
         finish_reason: Option<FinishReason>,
     ) -> ChatChunk {
         let choice = ChunkChoice {
-            index: 0,
+            index,
             delta,
             logprobs,
             finish_reason,

@@ -18,7 +18,7 @@ pub struct ChatReply {
     pub created: u64,
     /// The model that answered.
     pub model: String,
-    /// The answer, in a list of one.
+    /// The answers: as many as were asked for.
     pub choices: Vec<ChatChoice>,
     /// Tokens it took.
     pub usage: Usage,
@@ -33,7 +33,7 @@ pub struct ChatReply {
 /// One answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ChatChoice {
-    /// Always 0.
+    /// Which answer, from 0.
     pub index: u32,
     /// What the model says.
     pub message: AssistantMessage,
@@ -59,14 +59,14 @@ pub struct AssistantMessage {
     pub citations: Option<Vec<Citation>>,
 }
 
-impl ChatReply {
-    /// The answer to one request.
+impl ChatChoice {
+    /// One of the answers that begin with `head`.
     pub fn new(
         head: &ChunkHead,
+        index: u32,
         content: String,
         logprobs: Option<LogProbs>,
         finish_reason: FinishReason,
-        usage: Usage,
     ) -> Self {
         let message = AssistantMessage {
             role: Cow::Borrowed("assistant"),
@@ -75,16 +75,23 @@ impl ChatReply {
             citations: head.citations.clone(),
         };
         Self {
+            index,
+            message,
+            logprobs,
+            finish_reason,
+        }
+    }
+}
+
+impl ChatReply {
+    /// The answer to one request.
+    pub fn new(head: &ChunkHead, choices: Vec<ChatChoice>, usage: Usage) -> Self {
+        Self {
             id: head.id.clone(),
             object: Cow::Borrowed("chat.completion"),
             created: head.created,
             model: head.model.clone(),
-            choices: vec![ChatChoice {
-                index: 0,
-                message,
-                logprobs,
-                finish_reason,
-            }],
+            choices,
             usage,
             system_fingerprint: head.system_fingerprint.clone(),
             warning: head.warning.clone(),

@@ -19,6 +19,8 @@ pub struct ChatRequest {
     pub sampling: Sampling,
     /// Most likely tokens to report at each position; `None` = no log-probabilities at all.
     pub logprobs: Option<u32>,
+    /// How many answers, at least one.
+    pub choices: u32,
     /// Whether to stream.
     pub stream: bool,
     /// Whether a stream ends with a chunk of usage.
@@ -46,6 +48,7 @@ impl ChatRequest {
             messages: Message::parse_list(&root, limits)?,
             sampling: Sampling::parse(&root, limits)?,
             logprobs: logprobs(&root, limits)?,
+            choices: choices(&root, limits)?,
             stream,
             include_usage,
             user: root.name("user", limits)?,
@@ -70,14 +73,12 @@ fn refuse_unsupported(root: &Fields<'_>) -> Result<(), ApiError> {
     }
     root.refuse("service_tier", &[json!("auto"), json!("default")])?;
     root.refuse("reasoning_effort", &[json!("none")])?;
-    root.refuse("verbosity", &[json!("medium")])?;
-    refuse_several(root)
+    root.refuse("verbosity", &[json!("medium")])
 }
 
-/// More than one answer to a request is not honoured yet.
-pub(crate) fn refuse_several(root: &Fields<'_>) -> Result<(), ApiError> {
-    root.count("n", 1..=128)?;
-    root.refuse("n", &[json!(1), json!(1.0)])
+/// How many answers are wanted.
+pub(crate) fn choices(root: &Fields<'_>, limits: &Limits) -> Result<u32, ApiError> {
+    Ok(root.count("n", 1..=limits.choices_max)?.unwrap_or(1))
 }
 
 pub(crate) fn stream(root: &Fields<'_>) -> Result<(bool, bool), ApiError> {

@@ -48,7 +48,7 @@ fn what_cannot_be_loaded_is_refused() {
     });
 }
 
-fn with_number(mut bytes: Vec<u8>, key: &str, number: u32) -> Vec<u8> {
+pub fn with_number(mut bytes: Vec<u8>, key: &str, number: u32) -> Vec<u8> {
     let at = bytes
         .windows(key.len())
         .position(|window| window == key.as_bytes())

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
+use crate::loading::with_number;
 use crate::wasmedge::{Guest, Start, chat_model, with_each};
 
 const BUSY: i64 = 4;
@@ -116,22 +117,24 @@ fn a_guest_need_not_look_before_the_bell_rings() {
 #[test]
 fn what_cannot_be_loaded_is_told_to_those_who_ask_for_it() {
     let folder = tempdir().unwrap();
-    let noise = folder.path().join("noise.gguf");
-    std::fs::write(&noise, "no model").unwrap();
+    let odd = folder.path().join("odd.gguf");
+    let whole = std::fs::read(chat_model()).unwrap();
+    let bytes = with_number(whole, "llama.attention.head_count", 7);
+    std::fs::write(&odd, bytes).unwrap();
+    let missing = folder.path().join("missing.gguf");
     let config = json!({"non-blocking": true});
     with_each(|wasmedge| {
-        for (file, errno) in [
-            (&noise, INVALID_ENCODING),
-            (&folder.path().join("missing.gguf"), MODEL_NOT_FOUND),
-        ] {
-            let mut guest = Start::default().preload("default", file).run(wasmedge);
-            open(&mut guest, &config).unwrap();
-            let context = guest.context();
-            assert_eq!(facts(&mut guest, context), Err(errno));
-            guest.set(context, 0, json!("Once")).unwrap();
-            assert_eq!(guest.on("step", context), Err(errno));
-            guest.end();
-        }
+        // What the header tells is told at once.
+        let mut guest = Start::default().preload("default", &missing).run(wasmedge);
+        assert_eq!(open(&mut guest, &config), Err(MODEL_NOT_FOUND));
+        guest.end();
+        let mut guest = Start::default().preload("default", &odd).run(wasmedge);
+        open(&mut guest, &config).unwrap();
+        let context = guest.context();
+        assert_eq!(facts(&mut guest, context), Err(INVALID_ENCODING));
+        guest.set(context, 0, json!("Once")).unwrap();
+        assert_eq!(guest.on("step", context), Err(INVALID_ENCODING));
+        guest.end();
     });
 }
 

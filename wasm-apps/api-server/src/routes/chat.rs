@@ -1,13 +1,13 @@
 //! `POST /v1/chat/completions`.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::Response;
 use gaia_chat::Effect;
-use gaia_openai::chat::{ChunkHead, LogProbs, TokenLogProb};
+use gaia_openai::chat::{ChatChoice, ChunkHead, LogProbs, TokenLogProb};
 use gaia_openai::{ApiError, ChatReply, ChatRequest, sse};
 use gaia_wasi_rt::timeout;
 
@@ -23,7 +23,9 @@ pub(super) async fn create(State(app): Shared, Sent(body): Sent) -> Result<Respo
     let request = ChatRequest::parse(&body, &app.limits)?;
     let (answer, head) = Answer::begin(&app, request).await?;
     if answer.request().stream {
-        let first = sse::event(&head.first());
+        let choices = 0..answer.request().choices;
+        let first = choices.flat_map(|choice| sse::event(&head.first(choice)));
+        let first = first.collect();
         Ok(stream::events(first, Box::new((answer, head)), next))
     } else {
         whole(answer, &head).await
@@ -31,17 +33,27 @@ pub(super) async fn create(State(app): Shared, Sent(body): Sent) -> Result<Respo
 }
 
 async fn whole(mut answer: Answer, head: &ChunkHead) -> Result<Response, Failure> {
-    let (mut content, mut tokens) = (String::new(), Vec::new());
+    let mut texts = BTreeMap::<u32, (String, Vec<TokenLogProb>)>::new();
+    let mut choices = Vec::new();
     loop {
         match answer.next().await {
-            Effect::Delta { text, logprobs } => {
+            Effect::Delta {
+                choice,
+                text,
+                logprobs,
+            } => {
+                let (content, tokens) = texts.entry(choice).or_default();
                 content.push_str(&text);
                 tokens.extend(logprobs);
             }
-            Effect::Finish { reason, usage } => {
+            Effect::End { choice, reason } => {
+                let (content, tokens) = texts.remove(&choice).unwrap_or_default();
                 let logprobs = logprobs(&answer, tokens);
-                let reply = ChatReply::new(head, content, logprobs, reason, usage);
-                return Ok(json(&reply));
+                choices.push(ChatChoice::new(head, choice, content, logprobs, reason));
+            }
+            Effect::Finish { usage } => {
+                choices.sort_by_key(|choice| choice.index);
+                return Ok(json(&ChatReply::new(head, choices, usage)));
             }
             Effect::Fail(error) => return Err(error.into()),
             _ => {}
@@ -56,17 +68,20 @@ async fn next(mut state: Box<(Answer, ChunkHead)>) -> Next<Box<(Answer, ChunkHea
     };
     match effect {
         Effect::Delta {
+            choice,
             text,
             logprobs: tokens,
         } => {
-            let event = sse::event(&head.text(text, logprobs(answer, tokens)));
+            let event = sse::event(&head.text(choice, text, logprobs(answer, tokens)));
             Next::More(frames([event]), state)
         }
-        Effect::Finish { reason, usage } => {
-            let finish = sse::event(&head.finish(reason));
+        Effect::End { choice, reason } => {
+            let event = sse::event(&head.finish(choice, reason));
+            Next::More(frames([event]), state)
+        }
+        Effect::Finish { usage } => {
             let usage = head.include_usage.then(|| sse::event(&head.usage(usage)));
-            let last = [finish].into_iter().chain(usage);
-            Next::Last(frames(last.chain([sse::DONE.to_vec()])))
+            Next::Last(frames(usage.into_iter().chain([sse::DONE.to_vec()])))
         }
         Effect::Fail(error) => Next::Last(broken(&error)),
         _ => Next::More(VecDeque::new(), state),

@@ -1,4 +1,5 @@
-//! `POST /v1/completions`. Several prompts of a request are continued one after the other.
+//! `POST /v1/completions`. Several prompts of a request are continued one after the other, the choices of a prompt
+//! together.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,10 +15,11 @@ use gaia_prompt::budget;
 
 use super::chat::{broken, frames};
 use super::{Sent, Shared, json};
-use crate::answer::{Generating, enter, refused, token_logprob};
+use crate::answer::{enter, refused, token_logprob};
 use crate::app::{App, unix_seconds};
+use crate::choices::Choices;
 use crate::failure::Failure;
-use crate::inference::{Engine, Model, Step, TokenEvent};
+use crate::inference::{Engine, InferenceError, Model, Step, TokenEvent};
 use crate::random;
 use crate::stream::{self, Next};
 use crate::timing::Timing;
@@ -40,9 +42,12 @@ struct Work {
     created: u64,
     model: String,
     index: usize,
-    generating: Generating,
+    generating: Choices,
     timing: Timing,
-    characters: u32,
+    /// Of each choice of the current prompt: characters of its tokens so far.
+    characters: Vec<Option<u32>>,
+    /// What the choices of the current prompt took that have ended.
+    of_prompt: Option<Usage>,
     usage: Usage,
 }
 
@@ -57,7 +62,8 @@ impl Work {
             created: unix_seconds(),
             model,
             index: 0,
-            characters: 0,
+            characters: vec![None; request.choices as usize],
+            of_prompt: None,
             usage: Usage::default(),
             app,
             request,
@@ -67,47 +73,58 @@ impl Work {
     async fn whole(mut self) -> Result<Response, Failure> {
         let mut choices = Vec::new();
         loop {
-            let (mut text, mut tokens) = (self.echo(), Vec::new());
-            let reason = loop {
-                match self.step().await? {
+            let texts = vec![(self.echo(), Vec::new()); self.request.choices as usize];
+            let mut texts: Vec<(String, Vec<TokenEvent>)> = texts;
+            while let Some((choice, step)) = self.step().await? {
+                let (text, tokens) = &mut texts[choice as usize];
+                match step {
                     Step::Piece(piece) => {
                         text.push_str(&piece.text);
                         tokens.extend(piece.events);
                     }
-                    Step::End { reason, .. } => break reason,
+                    Step::End { reason, .. } => {
+                        let (text, tokens) = std::mem::take(&mut texts[choice as usize]);
+                        let logprobs = self.logprobs(choice, &tokens);
+                        choices.push(self.choice(choice, text, logprobs, Some(reason)));
+                    }
                 }
-            };
-            let logprobs = self.logprobs(&tokens);
-            choices.push(self.choice(text, logprobs, Some(reason)));
+            }
             if !self.advance().await? {
+                choices.sort_by_key(|choice| choice.index);
                 return Ok(json(&self.reply(choices, Some(self.usage))));
             }
         }
     }
 
-    async fn step(&mut self) -> Result<Step, Failure> {
-        let step = self.generating.session.next().await;
+    /// The next step, and of which choice; `None` when all of the current prompt have ended.
+    async fn step(&mut self) -> Result<Option<(u32, Step)>, Failure> {
+        let Some((choice, step)) = self.generating.next().await else {
+            return Ok(None);
+        };
         let step = step.map_err(|error| {
             self.timing.failed();
             refused(error, "prompt", &self.request.sampling)
         })?;
         match &step {
-            Step::Piece(_) => self.timing.piece(),
+            Step::Piece(_) => self.timing.piece(choice),
             Step::End { usage, .. } => {
-                self.timing.end(*usage);
-                self.usage = added(self.usage, *usage);
+                let sum = self.of_prompt.map_or(*usage, |sum| sum.and_choice(*usage));
+                self.of_prompt = Some(sum);
             }
         }
-        Ok(step)
+        Ok(Some((choice, step)))
     }
 
     /// Goes to the next prompt; `false` when there is none.
     async fn advance(&mut self) -> Result<bool, Failure> {
+        let of_prompt = self.of_prompt.take().unwrap_or_default();
+        self.timing.end(of_prompt);
+        self.usage = self.usage.and_prompt(of_prompt);
         if self.index + 1 == self.request.prompts.len() {
             return Ok(false);
         }
         self.index += 1;
-        self.characters = 0;
+        self.characters.fill(None);
         (self.generating, self.timing) = start(&self.app, &self.request, self.index).await?;
         Ok(true)
     }
@@ -125,30 +142,35 @@ impl Work {
         }
     }
 
-    fn logprobs(&mut self, tokens: &[TokenEvent]) -> Option<CompletionLogProbs> {
+    fn logprobs(&mut self, choice: u32, tokens: &[TokenEvent]) -> Option<CompletionLogProbs> {
         let top = self.request.logprobs? as usize;
         let tokens: Vec<_> = tokens
             .iter()
             .map(|token| token_logprob(token, top))
             .collect();
-        let offset = self.characters;
+        let so_far = self.characters.get_mut(choice as usize)?;
+        let offset = so_far.unwrap_or(0);
         let characters = tokens
             .iter()
             .map(|token| token.token.chars().count())
             .sum::<usize>();
         let characters = u32::try_from(characters).unwrap_or(u32::MAX);
-        self.characters = self.characters.saturating_add(characters);
+        *so_far = Some(offset.saturating_add(characters));
         Some(CompletionLogProbs::new(&tokens, offset))
     }
 
     fn choice(
         &self,
+        choice: u32,
         text: String,
         logprobs: Option<CompletionLogProbs>,
         finish_reason: Option<FinishReason>,
     ) -> CompletionChoice {
         CompletionChoice {
-            index: u32::try_from(self.index).unwrap_or(u32::MAX),
+            index: u32::try_from(self.index)
+                .unwrap_or(u32::MAX)
+                .saturating_mul(self.request.choices)
+                .saturating_add(choice),
             text,
             logprobs,
             finish_reason,
@@ -170,58 +192,56 @@ impl Work {
     }
 }
 
-fn added(a: Usage, b: Usage) -> Usage {
-    let cached = |usage: Usage| usage.prompt_tokens_details.cached_tokens;
-    Usage::new(
-        a.prompt_tokens.saturating_add(b.prompt_tokens),
-        a.completion_tokens.saturating_add(b.completion_tokens),
-        cached(a).saturating_add(cached(b)),
-    )
-}
-
 async fn start(
     app: &Arc<App>,
     request: &CompletionRequest,
     index: usize,
-) -> Result<(Generating, Timing), Failure> {
+) -> Result<(Choices, Timing), Failure> {
     let mut timing = Timing::start(app);
     let chat = app.chat(request.model.as_deref())?;
     let model = &chat.model;
     let prompt = request.prompts.get(index).cloned();
     let prompt = prompt.unwrap_or_else(|| Prompt::Text(String::new()));
-    let tokens_max = tokens_max(app, model, request, &prompt)?;
+    let (prompt, count) =
+        counted(model, prompt).map_err(|error| refused(error, "prompt", &request.sampling))?;
+    let tokens_max = tokens_max(app, model, request, count)?;
     let wanted = Generation {
         prompt,
         tokens_max,
         sampling: chat.node.sampling(&request.sampling),
         logprobs: request.logprobs,
     };
-    wanted.check(model.engine.into(), model.vocabulary())?;
+    wanted.check(model.engine.into(), model.vocabulary(), request.choices)?;
     let since = Instant::now();
-    let pass = enter(app, model).await?;
+    let pass = enter(app, model, request.choices).await?;
     timing.entered(since);
-    let session = model.start(&wanted);
-    let session = session.map_err(|error| refused(error, "prompt", &request.sampling))?;
+    let started = Choices::start(model, &wanted, request.choices, pass);
+    let started = started.map_err(|error| refused(error, "prompt", &request.sampling))?;
     timing.begun();
-    let generating = Generating {
-        session,
-        _pass: pass,
+    Ok((started, timing))
+}
+
+/// A prompt and its length; as tokens, where it had to be tokenised for that.
+fn counted(model: &Model, prompt: Prompt) -> Result<(Prompt, u32), InferenceError> {
+    let prompt = match prompt {
+        Prompt::Text(text) if model.engine == Engine::Stock => {
+            let count = model.count_tokens(&text)?;
+            return Ok((Prompt::Text(text), count));
+        }
+        Prompt::Text(text) => model.tokenize(&text)?,
+        Prompt::Tokens(tokens) => tokens,
     };
-    Ok((generating, timing))
+    let count = u32::try_from(prompt.len()).unwrap_or(u32::MAX);
+    Ok((Prompt::Tokens(prompt), count))
 }
 
 fn tokens_max(
     app: &App,
     model: &Model,
     request: &CompletionRequest,
-    prompt: &Prompt,
+    count: u32,
 ) -> Result<u32, ApiError> {
     let sampling = &request.sampling;
-    let count = match prompt {
-        Prompt::Text(text) => model.count_tokens(text),
-        Prompt::Tokens(tokens) => Ok(u32::try_from(tokens.len()).unwrap_or(u32::MAX)),
-    };
-    let count = count.map_err(|error| refused(error, "prompt", sampling))?;
     let (context, cap) = (model.facts.n_ctx, app.options.n_predict_max);
     match budget::completion_tokens(context, count, sampling.tokens_max, cap) {
         Ok(tokens) => Ok(tokens),
@@ -246,28 +266,33 @@ async fn next(mut work: Box<Work>) -> Next<Box<Work>> {
 
 // The next events, and whether more come.
 async fn step_events(work: &mut Work) -> Result<(VecDeque<Bytes>, bool), Failure> {
-    let echo = match work.characters {
-        0 => work.echo(),
+    let Some((choice, step)) = work.step().await? else {
+        return next_prompt(work).await;
+    };
+    let echo = match work.characters.get(choice as usize) {
+        Some(None) => work.echo(),
         _ => String::new(),
     };
-    match work.step().await? {
+    let (text, logprobs, reason) = match step {
         Step::Piece(piece) => {
-            let logprobs = work.logprobs(&piece.events);
-            work.characters = work.characters.max(1);
-            let choice = work.choice(echo + &piece.text, logprobs, None);
-            Ok((frames([work.event(choice)]), true))
+            let logprobs = work.logprobs(choice, &piece.events);
+            (echo + &piece.text, logprobs, None)
         }
-        Step::End { reason, .. } => {
-            let last = work.choice(echo, None, Some(reason));
-            let mut events = vec![work.event(last)];
-            let more = work.advance().await?;
-            if !more && work.request.include_usage {
-                events.push(sse::event(&work.reply(Vec::new(), Some(work.usage))));
-            }
-            if !more {
-                events.push(sse::DONE.to_vec());
-            }
-            Ok((frames(events), more))
-        }
+        Step::End { reason, .. } => (echo, None, Some(reason)),
+    };
+    if let Some(characters) = work.characters.get_mut(choice as usize) {
+        characters.get_or_insert(0);
     }
+    let event = work.event(work.choice(choice, text, logprobs, reason));
+    Ok((frames([event]), true))
+}
+
+async fn next_prompt(work: &mut Work) -> Result<(VecDeque<Bytes>, bool), Failure> {
+    if work.advance().await? {
+        return Ok((VecDeque::new(), true));
+    }
+    let usage = work.request.include_usage;
+    let usage = usage.then(|| sse::event(&work.reply(Vec::new(), Some(work.usage))));
+    let last = usage.into_iter().chain([sse::DONE.to_vec()]);
+    Ok((frames(last), false))
 }
