@@ -31,8 +31,8 @@ test-fast: build ## unit tests of the crates only
 bench: build ## measure this machine: first token, tokens a second, ingestion, memory
 	@scripts/bench.sh
 
-fuzz: ## fuzz the GGUF reader for ten minutes (needs a nightly compiler and cargo-fuzz)
-	@scripts/fuzz.sh 600
+fuzz: setup ## fuzz what reads strangers' files, five minutes each
+	@scripts/fuzz.sh 300
 
 page: ## build the chat page from web/ into web/dist (needs Node)
 	@cd web && npm ci --silent && npm run --silent build

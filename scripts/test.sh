@@ -33,6 +33,7 @@ stage_unit() {
     cargo test "${native[@]}" --exclude e2e
     cargo test --release -p gaia-vector-store
 }
+stage_fuzz() { scripts/fuzz.sh --runs 20000; }
 stage_native_shells() { cargo test --release -p api-server -p gaia-wasi-rt; }
 stage_models() { target/release/gaia model pull smollm2-135m-instruct && target/release/gaia model pull all-minilm-l6-v2; }
 stage_e2e() {
@@ -46,7 +47,7 @@ stage_page() { bash tests/page/run.sh; }
 
 stages=("$@")
 if [ ${#stages[@]} -eq 0 ]; then
-    stages=(setup format build lint deny wasm rust_from_debian models unit native_shells e2e page)
+    stages=(setup format build lint deny wasm rust_from_debian models unit fuzz native_shells e2e page)
 fi
 total=$(date +%s)
 for stage in "${stages[@]}"; do

@@ -1,7 +1,6 @@
 //! The reader of model files against whatever a stranger may put into one.
 //!
-//! `cargo +nightly fuzz run gguf_header`. The property test `crates/gguf/tests/hostile.rs` looks at
-//! the same thing with fewer tries in every test run.
+//! The property test `crates/gguf/tests/hostile.rs` looks at the same thing in its own way.
 
 #![no_main]
 
