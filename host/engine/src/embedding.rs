@@ -1,20 +1,21 @@
 //! Turns texts into vectors, many at a time.
 //!
-//! A thread of its own packs inputs, of whichever calls, into batches as full as they get; each
+//! A thread of its own packs inputs, of whichever calls, into steps as full as they get; each
 //! input is a sequence that llama.cpp pools into one vector. Vectors leave with length 1, so that
-//! their dot product is the cosine.
+//! their dot product is the cosine. A question passes ahead of a long call, which is why a call is
+//! computed in no particular order.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, TryRecvError};
+mod embedder;
+mod waiting;
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use llama_cpp_2::token::LlamaToken;
 
 use crate::TokenId;
-use crate::bell::Bell;
-use crate::context::{Batch, Context, SequenceId};
-use crate::scheduler::Queue;
+
+pub(crate) use embedder::Embedder;
 
 /// One text to embed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,6 +147,8 @@ struct Call {
     state: Mutex<CallState>,
     changed: Condvar,
     cancelled: AtomicBool,
+    /// Inputs that no step has taken yet. With the last of them the call leaves the queue.
+    waiting: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -159,6 +162,10 @@ struct CallState {
 impl Call {
     fn lock(&self) -> MutexGuard<'_, CallState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Acquire)
     }
 
     fn fail(&self, reason: &str) {
@@ -208,6 +215,7 @@ impl EmbeddingJob {
             }),
             changed: Condvar::new(),
             cancelled: AtomicBool::new(false),
+            waiting: AtomicUsize::new(inputs.len()),
         });
         let handle = Embedding {
             call: Arc::clone(&call),
@@ -226,151 +234,6 @@ impl Drop for EmbeddingJob {
 }
 
 const UNLOADED: &str = "the model has been unloaded";
-
-/// One input that waits or is being computed.
-struct Pending {
-    tokens: Vec<LlamaToken>,
-    index: usize,
-    call: Arc<Call>,
-    /// The last of its call, with which the call leaves the queue.
-    last: bool,
-}
-
-/// The state of an embedding model's thread.
-pub(crate) struct Embedder {
-    context: Context,
-    sequences: u32,
-    batch: Batch,
-    jobs: Receiver<EmbeddingJob>,
-    queue: Arc<Queue>,
-    bell: Arc<Bell>,
-    pending: VecDeque<Pending>,
-    /// What is in the batch, one sequence each.
-    packed: Vec<Pending>,
-}
-
-impl Drop for Embedder {
-    fn drop(&mut self) {
-        for pending in self.pending.iter().chain(&self.packed) {
-            pending.call.fail(UNLOADED);
-        }
-    }
-}
-
-impl Embedder {
-    pub fn new(
-        context: Context,
-        sequences: u32,
-        jobs: Receiver<EmbeddingJob>,
-        queue: Arc<Queue>,
-        bell: Arc<Bell>,
-    ) -> Self {
-        let batch = context.batch();
-        Self {
-            context,
-            sequences,
-            batch,
-            jobs,
-            queue,
-            bell,
-            pending: VecDeque::new(),
-            packed: Vec::new(),
-        }
-    }
-
-    /// Runs until the model is dropped.
-    pub fn run(mut self) {
-        while self.receive() {
-            self.pack();
-            if !self.packed.is_empty() {
-                self.compute();
-                self.bell.ring();
-            }
-        }
-    }
-
-    fn receive(&mut self) -> bool {
-        if self.pending.is_empty() {
-            match self.jobs.recv() {
-                Ok(job) => self.accept(job),
-                Err(_) => return false,
-            }
-        }
-        loop {
-            match self.jobs.try_recv() {
-                Ok(job) => self.accept(job),
-                Err(TryRecvError::Empty) => return true,
-                Err(TryRecvError::Disconnected) => return false,
-            }
-        }
-    }
-
-    fn accept(&mut self, mut job: EmbeddingJob) {
-        let inputs = std::mem::take(&mut job.inputs);
-        let count = inputs.len();
-        let pending = inputs
-            .into_iter()
-            .enumerate()
-            .map(|(index, tokens)| Pending {
-                tokens,
-                index,
-                call: Arc::clone(&job.call),
-                last: index + 1 == count,
-            });
-        self.pending.extend(pending);
-    }
-
-    /// Fills the batch from the front of the queue. Every input fits an empty batch; that was checked
-    /// when the call came.
-    fn pack(&mut self) {
-        self.batch.clear();
-        self.packed.clear();
-        while let Some(next) = self.pending.front() {
-            let cancelled = next.call.cancelled.load(Ordering::Acquire);
-            let full = self.packed.len() == self.sequences as usize
-                || next.tokens.len() > self.batch.room();
-            if full && !cancelled {
-                break;
-            }
-            let Some(next) = self.pending.pop_front() else {
-                break;
-            };
-            if next.last {
-                self.queue.leave();
-            }
-            if !cancelled {
-                self.push(&next);
-                self.packed.push(next);
-            }
-        }
-    }
-
-    fn push(&mut self, input: &Pending) {
-        let sequence = self.packed.len();
-        for (position, token) in input.tokens.iter().enumerate() {
-            self.batch
-                .push(*token, position, sequence_id(sequence), true);
-        }
-    }
-
-    fn compute(&mut self) {
-        let computed = self.context.decode(&mut self.batch);
-        for (sequence, input) in self.packed.iter().enumerate() {
-            let vector = self.context.embedding(sequence_id(sequence));
-            match (&computed, vector) {
-                (Ok(()), Some(vector)) => input.call.put(input.index, vector),
-                (Ok(()), None) => input.call.fail("llama.cpp computed no vector"),
-                (Err(error), _) => input.call.fail(&error.to_string()),
-            }
-        }
-        self.packed.clear();
-        self.context.forget_all();
-    }
-}
-
-fn sequence_id(index: usize) -> SequenceId {
-    SequenceId::try_from(index).expect("there are fewer than 2^31 sequences")
-}
 
 fn normalise_into(vector: &[f32], into: &mut [f32]) {
     let square: f64 = vector.iter().map(|value| f64::from(*value).powi(2)).sum();

@@ -2,21 +2,25 @@
 //!
 //! The order makes it safe to stop anywhere: new points are written before old ones go, and a document counts as
 //! there only when all its chunks of one version are, and no other. What an interrupted run has written is not
-//! embedded again.
+//! embedded again. This thread reads and cuts ahead of what `lanes` embed and write.
 
 mod batch;
+mod lanes;
+mod outcome;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
+use std::sync::Arc;
+use std::{io, thread};
 
-use gaia_rag::{AssembleError, ChunkLimits, document_hash};
+use gaia_rag::{ChunkLimits, document_hash};
 
-use crate::http::HttpError;
 use crate::read::{self, ReadError, Skipped};
 use crate::store::{Held, Store};
 use crate::walk::{Source, Sources};
-use crate::worker::{EmbeddingModel, Worker, WorkerError};
-use batch::Batch;
+use crate::worker::{EMBED_TEXTS_MAX, EmbeddingModel, Worker};
+use batch::{Batch, Cut};
+use lanes::{AHEAD, Entry, Lanes, Piece, Portion, Services};
+pub use outcome::{Event, IngestError, Report};
 
 /// Text collected before it is counted and embedded together.
 const BATCH_BYTES: usize = 64 << 10;
@@ -45,94 +49,6 @@ impl Default for Options {
     }
 }
 
-/// Why adding stopped. What was written until then stays and is not done again.
-#[derive(Debug, thiserror::Error)]
-pub enum IngestError {
-    /// The worker failed.
-    #[error(transparent)]
-    Worker(#[from] WorkerError),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] HttpError),
-    /// Another embedding model made what is there.
-    #[error(
-        "collection `{collection}` holds vectors of {held} numbers, the embedding model `{model}` makes {made}: \
-         choose another collection, or the model it was made with"
-    )]
-    Dimensions {
-        /// The collection.
-        collection: String,
-        /// Numbers in a vector there.
-        held: usize,
-        /// The model.
-        model: String,
-        /// Numbers in its vectors.
-        made: usize,
-    },
-    /// Two places, one name.
-    #[error(
-        "there is already a document `{name}` from another place: give this one a name of its own with --name, or \
-         the same name with --name to replace it"
-    )]
-    OtherOrigin {
-        /// The name.
-        name: String,
-    },
-    /// A document could not be cut.
-    #[error("cannot cut `{name}`")]
-    Cut {
-        /// Which.
-        name: String,
-        /// Why.
-        #[source]
-        source: AssembleError,
-    },
-    /// The embedding model reads next to nothing.
-    #[error("the embedding model `{model}` reads only {context} tokens")]
-    Context {
-        /// The model.
-        model: String,
-        /// Its context.
-        context: usize,
-    },
-}
-
-/// What happens, as it happens.
-#[derive(Debug)]
-pub enum Event<'a> {
-    /// How much there is to do, in bytes of documents.
-    Started {
-        /// All documents together.
-        bytes: u64,
-    },
-    /// More of it is done.
-    Advanced {
-        /// Bytes done since the last time.
-        bytes: u64,
-    },
-    /// A file was left out.
-    Skipped(&'a Skipped),
-}
-
-/// What was done.
-#[derive(Debug, Default)]
-pub struct Report {
-    /// New documents.
-    pub added: usize,
-    /// Documents that were there in another version, or not completely.
-    pub replaced: usize,
-    /// Documents that were there just so.
-    pub unchanged: usize,
-    /// Documents without text.
-    pub empty: usize,
-    /// Documents of the folder that are no longer in it.
-    pub dropped: usize,
-    /// Passages embedded and written.
-    pub passages: usize,
-    /// Files left out.
-    pub skipped: Vec<Skipped>,
-}
-
 /// Adds what [`find`](crate::find) found.
 ///
 /// Takes standard input for a source without a path. Calls `on_event` often, for progress.
@@ -158,20 +74,28 @@ pub fn ingest(
     let mut ingest = Ingest {
         worker,
         store,
-        model,
+        model: &model,
         limits,
         options,
         recipe,
         held,
-        origin: sources.origin,
         on_event,
         report: Report::default(),
-        is_ready: false,
+        unsent: Vec::new(),
+        unfinished: BTreeMap::new(),
     };
     for skipped in sources.skipped {
         ingest.skip(skipped);
     }
-    ingest.documents(&sources.documents, stdin)?;
+    let services = Services {
+        worker,
+        store,
+        model: &model,
+        origin: &sources.origin,
+    };
+    thread::scope(|scope| {
+        ingest.documents(&sources.documents, stdin, Lanes::open(scope, services))
+    })?;
     if let Some(prefix) = &sources.prefix {
         ingest.drop_removed(prefix, &sources.documents)?;
     }
@@ -231,16 +155,17 @@ fn check_origin(held: &BTreeMap<String, Held>, sources: &Sources) -> Result<(), 
 struct Ingest<'a> {
     worker: &'a Worker,
     store: &'a Store,
-    model: EmbeddingModel,
+    model: &'a EmbeddingModel,
     limits: ChunkLimits,
     options: Options,
     recipe: String,
     held: BTreeMap<String, Held>,
-    origin: String,
     on_event: &'a mut dyn FnMut(Event<'_>),
     report: Report,
-    /// Whether the collection is known to take this model's vectors.
-    is_ready: bool,
+    /// Less than a portion.
+    unsent: Portion,
+    /// Chunks that are not written yet, by document.
+    unfinished: BTreeMap<String, usize>,
 }
 
 /// A document that must be embedded.
@@ -256,6 +181,7 @@ impl Ingest<'_> {
         &mut self,
         sources: &[Source],
         stdin: &mut dyn io::Read,
+        mut lanes: Lanes,
     ) -> Result<(), IngestError> {
         let mut batch = Vec::new();
         let mut bytes = 0;
@@ -275,11 +201,15 @@ impl Ingest<'_> {
                 }
             }
             if bytes >= BATCH_BYTES {
-                self.write(std::mem::take(&mut batch))?;
+                self.cut(std::mem::take(&mut batch), &mut lanes)?;
                 bytes = 0;
             }
         }
-        self.write(batch)
+        self.cut(batch, &mut lanes)?;
+        if !self.unsent.is_empty() {
+            lanes.send(std::mem::take(&mut self.unsent));
+        }
+        self.wait(&mut lanes, 0)
     }
 
     /// The document, unless it is in the store just so.
@@ -310,26 +240,79 @@ impl Ingest<'_> {
         }))
     }
 
-    fn write(&mut self, documents: Vec<Changed>) -> Result<(), IngestError> {
+    /// Cuts the documents and sends what fills portions on its way.
+    fn cut(&mut self, documents: Vec<Changed>, lanes: &mut Lanes) -> Result<(), IngestError> {
         if documents.is_empty() {
             return Ok(());
         }
-        let batch = Batch::cut(self, documents)?;
-        batch.embed(self)?;
-        for cut in &batch.documents {
-            self.finish(&cut.changed, cut.chunks.is_empty())?;
+        for cut in Batch::cut(self, documents)?.documents {
+            self.queue(cut)?;
+            while self.unsent.len() >= EMBED_TEXTS_MAX {
+                let rest = self.unsent.split_off(EMBED_TEXTS_MAX);
+                lanes.send(std::mem::replace(&mut self.unsent, rest));
+            }
+        }
+        self.wait(lanes, AHEAD)
+    }
+
+    /// Queues the chunks that an earlier run has not written.
+    fn queue(&mut self, cut: Cut) -> Result<(), IngestError> {
+        let entry = Arc::new(Entry {
+            chunks: u32::try_from(cut.chunks.len()).unwrap_or(u32::MAX),
+            changed: cut.changed,
+        });
+        let changed = &entry.changed;
+        let version = self.held.get(&changed.name);
+        let version = version.and_then(|held| held.versions.get(&changed.hash));
+        let is_new = |chunk: &u32| version.is_none_or(|held| !held.present.contains(chunk));
+        let before = self.unsent.len();
+        let new = cut
+            .chunks
+            .into_iter()
+            .filter(|(chunk, _)| is_new(&chunk.index));
+        self.unsent.extend(new.map(|(chunk, text)| Piece {
+            entry: Arc::clone(&entry),
+            chunk,
+            text,
+        }));
+        let missing = self.unsent.len() - before;
+        if missing == 0 {
+            self.advance(entry.changed.bytes);
+            return self.finish(&entry);
+        }
+        self.unfinished.insert(entry.changed.name.clone(), missing);
+        Ok(())
+    }
+
+    /// Takes what is done until no more than `under_way` portions are left.
+    fn wait(&mut self, lanes: &mut Lanes, under_way: usize) -> Result<(), IngestError> {
+        while lanes.under_way() > under_way {
+            let portion = lanes.next()?;
+            self.report.passages += portion.len();
+            self.advance(portion.iter().map(|piece| piece.entry.share()).sum());
+            for piece in &portion {
+                let left = self.unfinished.get_mut(&piece.entry.changed.name);
+                let left = left.map_or(0, |left| {
+                    *left -= 1;
+                    *left
+                });
+                if left == 0 {
+                    self.finish(&piece.entry)?;
+                }
+            }
         }
         Ok(())
     }
 
     /// Removes older versions and counts the document.
-    fn finish(&mut self, changed: &Changed, is_empty: bool) -> Result<(), IngestError> {
+    fn finish(&mut self, entry: &Entry) -> Result<(), IngestError> {
+        let Entry { changed, chunks } = entry;
         let held = self.held.get(&changed.name);
         if held.is_some_and(|held| held.versions.keys().any(|hash| *hash != changed.hash)) {
             self.store.remove(&changed.name, Some(&changed.hash))?;
         }
         match held {
-            _ if is_empty => self.report.empty += 1,
+            _ if *chunks == 0 => self.report.empty += 1,
             Some(_) => self.report.replaced += 1,
             None => self.report.added += 1,
         }
@@ -354,29 +337,6 @@ impl Ingest<'_> {
             self.store.remove(name, None)?;
             self.report.dropped += 1;
         }
-        Ok(())
-    }
-
-    /// Makes the collection before the first write, or makes sure that the vectors fit the one that is there.
-    fn ready(&mut self, made: usize) -> Result<(), IngestError> {
-        if self.is_ready {
-            return Ok(());
-        }
-        match self.store.dimensions()? {
-            None => self.store.create(made)?,
-            Some(held) if held == made => {}
-            Some(held) => {
-                let (collection, model) =
-                    (self.store.collection().to_owned(), self.model.id.clone());
-                return Err(IngestError::Dimensions {
-                    collection,
-                    held,
-                    model,
-                    made,
-                });
-            }
-        }
-        self.is_ready = true;
         Ok(())
     }
 

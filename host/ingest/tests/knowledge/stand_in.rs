@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use gaia_ingest::Endpoint;
 use serde_json::{Value, json};
 
@@ -147,7 +149,8 @@ fn embed(body: &Value, behaviour: Behaviour, embedded: &AtomicUsize) -> Value {
         for word in words(text) {
             vector[word as usize % behaviour.dimensions] += 1.0;
         }
-        vector
+        let bytes: Vec<u8> = vector.into_iter().flat_map(f32::to_le_bytes).collect();
+        STANDARD.encode(bytes)
     };
     let item = |(index, text)| json!({"index": index, "embedding": vector(text)});
     // In another order than asked for: the index says which is which.
