@@ -10,7 +10,7 @@ use std::sync::Arc;
 use gaia_openai::chat::TokenLogProb;
 use gaia_openai::completion::Prompt;
 use gaia_openai::{ApiError, ChatRequest, Citation, FinishReason, Message, Usage};
-use gaia_prompt::{TemplateError, budget};
+use gaia_prompt::{RagPolicy, TemplateError, budget};
 use gaia_rag::{Hit, Order};
 
 use crate::generation::{self, Generation};
@@ -425,7 +425,8 @@ impl Turn {
         let mut messages = gaia_prompt::with_system_prompt(messages, system_prompt);
         if let Some(citations) = citations {
             let markers = self.node.template.markers();
-            let passages: Vec<_> = gaia_rag::citation::passages(citations, Order::BestLast)
+            let (citations, order) = self.shown(citations);
+            let passages: Vec<_> = gaia_rag::citation::passages(&citations, order)
                 .into_iter()
                 .map(|passage| markers.neutralise(passage.trim()))
                 .collect();
@@ -436,6 +437,24 @@ impl Turn {
             .template
             .render(&messages, self.now_unix_seconds)
             .map_err(template_error)
+    }
+
+    /// The citations as the prompt shows them. Before the conversation they stand in an order of their
+    /// own: the next turn, or somebody else's question, then begins with the same text and is read from
+    /// the cache, although the scores are others. Beside the question the best one is nearest to it, for
+    /// small models look there; nothing that could be shared follows.
+    fn shown(&self, citations: &[gaia_rag::Citation]) -> (Vec<gaia_rag::Citation>, Order) {
+        let mut citations = citations.to_vec();
+        match self.node.rag_prompt.policy {
+            RagPolicy::LastUserMessage => (citations, Order::BestLast),
+            RagPolicy::SystemMessage => {
+                let place = |citation: &gaia_rag::Citation| {
+                    (citation.document.clone(), citation.chunk, citation.start)
+                };
+                citations.sort_by_cached_key(place);
+                (citations, Order::BestFirst)
+            }
+        }
     }
 
     fn too_long(&self, prompt_tokens: u32) -> ApiError {

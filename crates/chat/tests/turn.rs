@@ -168,7 +168,7 @@ fn an_answer_from_the_knowledge_base() {
     let (prompt, tokens_max) = prompt_of(one(&mut turn, Event::Counted(vec![50])));
     assert_eq!(
         prompt,
-        "<|im_start|>system\nBe kind.\n\nRead:\n\ngood\n\nbest<|im_end|>\n<|im_start|>user\nwhy?<|im_end|>\n<|im_start|>assistant\n"
+        "<|im_start|>system\nBe kind.\n\nRead:\n\nbest\n\ngood<|im_end|>\n<|im_start|>user\nwhy?<|im_end|>\n<|im_start|>assistant\n"
     );
     assert_eq!(tokens_max, 300);
     let effects = turn.step(piece("Be"));
@@ -223,6 +223,62 @@ fn several_answers_end_one_by_one_and_the_turn_with_the_last() {
         [end(0), Effect::Finish { usage }]
     );
     assert!(turn.is_over());
+}
+
+/// The prompt for a conversation when the store finds `hits`.
+fn prompt_for(policy: RagPolicy, messages: &str, hits: Vec<Hit>) -> String {
+    let mut node = node();
+    node.rag_prompt.policy = policy;
+    let body = format!(r#"{{"messages":[{messages}]}}"#);
+    let request = ChatRequest::parse(body.as_bytes(), &Limits::default()).unwrap();
+    let mut turn = Turn::new(Arc::new(node), request, 0).unwrap();
+    one(&mut turn, Event::Start);
+    one(&mut turn, Event::Embedded(vec![1.0]));
+    let count = hits.len() + 1;
+    let mut effect = one(&mut turn, Event::Found(hits));
+    if count > 1 {
+        effect = one(&mut turn, Event::Counted(vec![10; count]));
+    }
+    counted_texts(effect).remove(0)
+}
+
+const ASKED: &str = r#"{"role":"user","content":"why?"}"#;
+const ASKED_AGAIN: &str = r#"{"role":"user","content":"why?"},{"role":"assistant","content":"So."},{"role":"user","content":"and then?"}"#;
+
+fn common<'a>(one: &'a str, other: &str) -> &'a str {
+    let equal = |(a, b): &(char, char)| a == b;
+    let chars = one.chars().zip(other.chars()).take_while(equal);
+    &one[..chars.map(|(char, _)| char.len_utf8()).sum()]
+}
+
+#[test]
+fn prompts_of_a_node_begin_alike() {
+    for policy in [RagPolicy::SystemMessage, RagPolicy::LastUserMessage] {
+        let first = prompt_for(policy, ASKED, vec![hit("alpha", 0.9)]);
+        let other = prompt_for(policy, ASKED, vec![hit("beta", 0.9)]);
+        let shared = common(&first, &other);
+        assert!(shared.contains("Be kind."), "{shared}");
+        assert!(shared.ends_with("Read:\n\n"), "{shared}");
+        // What both found comes before what only one found.
+        let more = vec![hit("alpha", 0.6), hit("gamma", 0.9)];
+        let more = prompt_for(policy, ASKED, more);
+        if policy == RagPolicy::SystemMessage {
+            assert!(common(&first, &more).ends_with("alpha"), "{more}");
+        }
+    }
+}
+
+#[test]
+fn the_next_turn_begins_with_the_turn_before() {
+    let policy = RagPolicy::SystemMessage;
+    let first = prompt_for(policy, ASKED, vec![hit("alpha", 0.9), hit("beta", 0.6)]);
+    // The same passages, but the other one is nearer to the new question.
+    let next = prompt_for(
+        policy,
+        ASKED_AGAIN,
+        vec![hit("beta", 0.8), hit("alpha", 0.7)],
+    );
+    assert_eq!(common(&first, &next), first);
 }
 
 #[test]
@@ -308,7 +364,7 @@ fn passages_that_do_not_fit_stay_out() {
         vec![hit("best", 0.9), hit("long", 0.8), hit("short", 0.7)],
     );
     let texts = counted_texts(one(&mut turn, Event::Counted(vec![30, 40, 80, 30])));
-    assert!(texts[0].contains("short\n\nbest"), "{texts:?}");
+    assert!(texts[0].contains("best\n\nshort"), "{texts:?}");
     assert!(!texts[0].contains("long"), "{texts:?}");
 }
 

@@ -1,7 +1,8 @@
 //! Puts retrieved passages into a conversation.
 //!
-//! The best passage comes last, next to the question: that is where a small model looks. The caller
-//! hands them over in that order.
+//! What many requests share comes first, byte for byte: the system prompt, then what introduces the
+//! passages, then the passages in the caller's order. Nothing here depends on time or chance, so equal
+//! input is equal text, and the engine reads a common beginning once.
 
 use std::str::FromStr;
 

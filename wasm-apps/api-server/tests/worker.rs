@@ -218,6 +218,33 @@ fn it_answers_while_the_model_loads() {
 }
 
 #[test]
+fn a_prompt_is_read_once() {
+    let Some(worker) = start(&[]) else { return };
+    let question = "Tell me everything you know about the sea and its fish. ".repeat(8);
+    let usage = |fields: Value| {
+        let mut fields = fields;
+        fields["max_tokens"] = json!(4);
+        worker.chat(&question, fields).json()["usage"].clone()
+    };
+    let cached = |usage: &Value| {
+        let cached = usage["prompt_tokens_details"]["cached_tokens"].as_u64();
+        (cached.unwrap(), usage["prompt_tokens"].as_u64().unwrap())
+    };
+    let (first, prompt) = cached(&usage(json!({})));
+    assert!(first < prompt / 2, "{first} of {prompt} before it was read");
+    let (again, _) = cached(&usage(json!({})));
+    assert!(again > prompt / 2 && again < prompt, "{again} of {prompt}");
+    assert_eq!(cached(&usage(json!({"cache_prompt": false}))), (0, prompt));
+    let (several, _) = cached(&usage(json!({"n": 2})));
+    assert!(several > prompt / 2, "{several} of {prompt}");
+    let completion = json!({"prompt": question, "max_tokens": 2});
+    worker.post("/v1/completions", &completion);
+    let reply = worker.post("/v1/completions", &completion).json();
+    let (again, prompt) = cached(&reply["usage"]);
+    assert!(again > prompt / 2, "{again} of {prompt}");
+}
+
+#[test]
 fn several_answers_to_one_question() {
     let Some(worker) = start(&[]) else { return };
     let fields = json!({"n": 3, "max_tokens": 12, "seed": 5, "temperature": 1.5});
