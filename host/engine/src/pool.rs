@@ -16,8 +16,9 @@ pub(crate) struct Pool {
     free: Vec<SequenceId>,
     cells: Cells,
     cells_max: usize,
-    /// What only kept sequences may take. Attention looks at every cell's mask, so cells that nobody
-    /// uses now cost each step a little.
+    /// What only kept sequences may take. Attention looks at the mask of every cell for every token,
+    /// so cells that nobody uses cost each step a little: with eight streams of a small model about 6 %
+    /// for a thousand. Tails therefore may take this divided by the number of streams.
     kept_cells_max: usize,
     prefixes: Prefixes,
     /// Whether the model's memory can be shared and cut at any place; a recurrent state cannot.
@@ -67,7 +68,7 @@ impl Pool {
     pub fn share(&mut self, context: &mut Context, from: SequenceId, to: SequenceId, len: usize) {
         context.share(from, to, len);
         self.cells.share(from, to, len);
-        self.prefixes.touch(from);
+        self.prefixes.touch(from, len);
     }
 
     /// Notes that the next batch puts `count` tokens after those of `id`.
@@ -92,27 +93,38 @@ impl Pool {
         self.free.push(id);
     }
 
-    /// Ends `id` and keeps its cells, which hold `tokens`, for prompts that begin like it.
+    /// Ends `id` and keeps its cells, which hold `tokens`, for prompts that begin like it. The first
+    /// `head` came from others.
     pub fn keep(
         &mut self,
         context: &mut Context,
         id: SequenceId,
         tokens: Vec<LlamaToken>,
-        running: impl Iterator<Item = SequenceId>,
+        head: usize,
     ) {
         if !self.shares || tokens.len() < SHARED_MIN {
             return self.forget(context, id);
         }
-        for superfluous in self.prefixes.keep(id, tokens) {
+        for superfluous in self.prefixes.keep(id, tokens, head) {
             self.forget(context, superfluous);
         }
-        let held = self.cells.held_by(running);
-        let limit = held.saturating_add(self.kept_cells_max);
-        while self.prefixes.len() > KEPT_MAX as usize || self.cells.used() > limit {
-            if !self.drop_oldest(context) {
-                return;
+        while self.prefixes.len() > KEPT_MAX as usize && self.drop_oldest(context) {}
+    }
+
+    /// Gives up what is kept beyond its limits while `running` run.
+    pub fn trim(&mut self, context: &mut Context, running: &[SequenceId]) {
+        let held = self.cells.held_by(running.iter().copied());
+        let tails_max = held + self.kept_cells_max / running.len().max(1);
+        while self.cells.used() > tails_max {
+            match self.prefixes.cut_oldest() {
+                Some((id, 0)) => self.forget(context, id),
+                Some((id, len)) => {
+                    self.truncate(context, id, len);
+                }
+                None => break,
             }
         }
+        while self.cells.used() > held + self.kept_cells_max && self.drop_oldest(context) {}
     }
 
     fn drop_oldest(&mut self, context: &mut Context) -> bool {

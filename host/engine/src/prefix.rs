@@ -3,7 +3,11 @@
 //!
 //! A sequence is known by its tokens. The longest common beginning is looked for in all of them; with
 //! at most [`KEPT_MAX`] that is a few microseconds, and cells that several share count once (see
-//! `cells`). The one that was used least recently goes first.
+//! `cells`).
+//!
+//! A kept sequence has a head, which more than one request began with, and a tail, which so far only
+//! the next turn of its conversation could use. Tails go before heads, and among equals what was used
+//! least recently.
 
 use llama_cpp_2::token::LlamaToken;
 
@@ -20,6 +24,8 @@ pub(crate) const SHARED_MIN: usize = 8;
 struct Kept {
     id: SequenceId,
     tokens: Vec<LlamaToken>,
+    /// How many of the tokens several requests had in common.
+    head: usize,
     used: u64,
 }
 
@@ -40,30 +46,61 @@ impl Prefixes {
             .filter(|(_, len)| *len > 0)
     }
 
-    /// Notes that `id` was of use.
-    pub fn touch(&mut self, id: SequenceId) {
+    /// Notes that the first `len` tokens of `id` were of use to another.
+    pub fn touch(&mut self, id: SequenceId, len: usize) {
         self.clock += 1;
         if let Some(kept) = self.kept.iter_mut().find(|kept| kept.id == id) {
             kept.used = self.clock;
+            kept.head = kept.head.max(len);
         }
     }
 
-    /// Keeps `id`, whose cells hold `tokens`. Gives the sequences that are superfluous then: their
-    /// tokens are the beginning of another's.
-    pub fn keep(&mut self, id: SequenceId, tokens: Vec<LlamaToken>) -> Vec<SequenceId> {
+    /// Keeps `id`, whose cells hold `tokens`, the first `head` of them shared. Gives the sequences
+    /// that are superfluous then: their tokens are the beginning of another's.
+    pub fn keep(
+        &mut self,
+        id: SequenceId,
+        tokens: Vec<LlamaToken>,
+        head: usize,
+    ) -> Vec<SequenceId> {
         let covers = |long: &[LlamaToken], short: &[LlamaToken]| long.starts_with(short);
         if let Some(other) = self.kept.iter().find(|kept| covers(&kept.tokens, &tokens)) {
             let other = other.id;
-            self.touch(other);
+            self.touch(other, head);
             return vec![id];
         }
         let is_covered = |kept: &mut Kept| covers(&tokens, &kept.tokens);
         let superfluous = self.kept.extract_if(.., is_covered).map(|kept| kept.id);
         let superfluous = superfluous.collect();
-        let used = 0;
-        self.kept.push(Kept { id, tokens, used });
-        self.touch(id);
+        self.clock += 1;
+        let used = self.clock;
+        self.kept.push(Kept {
+            id,
+            tokens,
+            head,
+            used,
+        });
         superfluous
+    }
+
+    /// Lets go of the tail that was used least recently. Gives the sequence and how much of it is
+    /// still of use: nothing, if another has it too.
+    pub fn cut_oldest(&mut self) -> Option<(SequenceId, usize)> {
+        let has_tail = |kept: &&mut Kept| kept.head < kept.tokens.len();
+        let with_tail = self.kept.iter_mut().filter(has_tail);
+        let oldest = with_tail.min_by_key(|kept| kept.used)?;
+        oldest.tokens.truncate(oldest.head);
+        let (id, head) = (oldest.id, oldest.tokens.clone());
+        let others = self.kept.iter().filter(|kept| kept.id != id);
+        let is_elsewhere = head.len() < SHARED_MIN
+            || others
+                .into_iter()
+                .any(|kept| kept.tokens.starts_with(&head));
+        if is_elsewhere {
+            self.kept.retain(|kept| kept.id != id);
+            return Some((id, 0));
+        }
+        Some((id, head.len()))
     }
 
     /// Lets go of the sequence that was used least recently.
@@ -96,9 +133,9 @@ mod tests {
     fn the_longest_beginning_is_found() {
         let mut prefixes = Prefixes::default();
         assert_eq!(prefixes.longest(&tokens("abc")), None);
-        prefixes.keep(1, tokens("abx"));
-        prefixes.keep(2, tokens("abcd"));
-        prefixes.keep(3, tokens("zzz"));
+        prefixes.keep(1, tokens("abx"), 0);
+        prefixes.keep(2, tokens("abcd"), 0);
+        prefixes.keep(3, tokens("zzz"), 0);
         let check = |prompt: &str, found: Option<(SequenceId, usize)>| {
             assert_eq!(prefixes.longest(&tokens(prompt)), found, "{prompt}");
         };
@@ -111,9 +148,9 @@ mod tests {
     #[test]
     fn what_another_begins_with_is_superfluous() {
         let mut prefixes = Prefixes::default();
-        assert!(prefixes.keep(1, tokens("ab")).is_empty());
-        assert_eq!(prefixes.keep(2, tokens("abc")), [1]);
-        assert_eq!(prefixes.keep(3, tokens("a")), [3]);
+        assert!(prefixes.keep(1, tokens("ab"), 0).is_empty());
+        assert_eq!(prefixes.keep(2, tokens("abc"), 0), [1]);
+        assert_eq!(prefixes.keep(3, tokens("a"), 0), [3]);
         assert_eq!(
             (prefixes.pop_oldest(), prefixes.pop_oldest()),
             (Some(2), None)
@@ -124,10 +161,25 @@ mod tests {
     fn the_least_recently_used_goes_first() {
         let mut prefixes = Prefixes::default();
         for (id, text) in [(1, "a"), (2, "b"), (3, "c")] {
-            prefixes.keep(id, tokens(text));
+            prefixes.keep(id, tokens(text), 0);
         }
-        prefixes.touch(1);
+        prefixes.touch(1, 1);
         let order: Vec<_> = std::iter::from_fn(|| prefixes.pop_oldest()).collect();
         assert_eq!(order, [2, 3, 1]);
+    }
+
+    #[test]
+    fn tails_go_before_heads() {
+        let mut prefixes = Prefixes::default();
+        prefixes.keep(1, tokens("common beginning, one"), 0);
+        prefixes.touch(1, "common beginning".len());
+        prefixes.keep(2, tokens("common beginning, two"), "common beginning".len());
+        prefixes.keep(3, tokens("nobody else"), 0);
+        // What is left of the first is the beginning of the second.
+        assert_eq!(prefixes.cut_oldest(), Some((1, 0)));
+        assert_eq!(prefixes.cut_oldest(), Some((2, "common beginning".len())));
+        assert_eq!(prefixes.cut_oldest(), Some((3, 0)));
+        assert_eq!(prefixes.cut_oldest(), None);
+        assert_eq!(prefixes.len(), 1);
     }
 }

@@ -249,6 +249,8 @@ impl Scheduler {
         if self.batch.is_empty() {
             return;
         }
+        let running: Vec<_> = self.running.iter().map(|one| one.id).collect();
+        self.pool.trim(&mut self.context, &running);
         self.pool.make_room(&mut self.context);
         let started = Instant::now();
         match self.context.decode(&mut self.batch) {
@@ -340,9 +342,9 @@ impl Scheduler {
         let is_sound = !matches!(reason, FinishReason::Failed(_));
         sequence.job.outbox.finish(piece, reason);
         if is_sound {
-            let running = self.running.iter().map(|one| one.id);
+            let head = sequence.shared();
             let tokens = sequence.into_computed();
-            self.pool.keep(&mut self.context, id, tokens, running);
+            self.pool.keep(&mut self.context, id, tokens, head);
         } else {
             self.pool.forget(&mut self.context, id);
         }

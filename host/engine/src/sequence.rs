@@ -52,8 +52,8 @@ pub(crate) struct Sequence {
     position: usize,
     /// `position` before the current batch.
     before: usize,
-    /// Whether it is settled what it shares with others.
-    begun: bool,
+    /// How much of its prompt came from others, once that is settled.
+    shared: Option<usize>,
     /// Where the current batch computes its logits.
     row: Option<i32>,
 }
@@ -71,7 +71,7 @@ impl Sequence {
             job,
             position: 0,
             before: 0,
-            begun: false,
+            shared: None,
             row: None,
         }
     }
@@ -103,12 +103,17 @@ impl Sequence {
 
     /// Whether it has begun to read.
     pub fn has_begun(&self) -> bool {
-        self.begun
+        self.shared.is_some()
+    }
+
+    /// How much of its prompt came from others.
+    pub fn shared(&self) -> usize {
+        self.shared.unwrap_or(0)
     }
 
     /// It begins, with `shared` tokens of its prompt in the context already.
     pub fn begin(&mut self, shared: usize) {
-        self.begun = true;
+        self.shared = Some(shared);
         self.position = shared;
         self.before = shared;
         self.job.outbox.set_cached(shared);
