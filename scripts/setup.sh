@@ -19,6 +19,7 @@ if [ "${1:-}" = test ]; then
     bash scripts/setup/wasmedge.sh 0.17.1
     bash scripts/setup/wasmedge.sh 0.14.1
     bash scripts/setup/cargo-deny.sh
+    bash scripts/setup/node.sh
 fi
 elapsed=$(($(date +%s) - started))
 [ "$elapsed" -lt 5 ] || step "done in $elapsed s"

@@ -3,6 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . scripts/setup/report.sh
+. scripts/setup/path.sh
 
 home=$(mktemp -d)
 gaia() { GAIA_PASSWORD="only for tests" GAIA_WASMEDGE="$GAIA_CACHE/wasmedge/0.17.1/bin/wasmedge" target/release/gaia --home "$home" "$@"; }

@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { readdirSync, rmSync } from 'node:fs';
 
-const out = 'node_modules/.unit';
+const out = '.unit';
 rmSync(out, { recursive: true, force: true });
 
 const run = (command, args) => {
