@@ -5,7 +5,11 @@ pub mod llama_server;
 pub mod llama_tools;
 pub mod node;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use self::llama_server::{Cache, LlamaServer};
+use self::node::Node;
+use crate::chat::Served;
 
 /// What all contenders of one comparison have in common.
 #[derive(Debug, Clone)]
@@ -20,4 +24,34 @@ pub struct Setting {
     pub cells: u32,
     /// The most that one request may have.
     pub context: u32,
+}
+
+/// The servers of a comparison, running: the node, and llama-server both ways where it is at hand.
+pub struct Servers {
+    /// Ours first.
+    pub chats: Vec<Served>,
+    _node: Node,
+    _peers: Vec<LlamaServer>,
+}
+
+impl Servers {
+    /// Starts them all; idle ones cost nothing.
+    ///
+    /// # Errors
+    /// One does not start.
+    pub fn start(setting: &Setting, llama: Option<&Path>) -> anyhow::Result<Self> {
+        let node = Node::start(setting)?;
+        let ways = [Cache::Unified, Cache::Split];
+        let peers = llama
+            .iter()
+            .flat_map(|bin| ways.map(|way| LlamaServer::start(bin, setting, way)));
+        let peers = peers.collect::<anyhow::Result<Vec<_>>>()?;
+        let mut chats = vec![node.chat()?];
+        chats.extend(peers.iter().map(LlamaServer::chat));
+        Ok(Self {
+            chats,
+            _node: node,
+            _peers: peers,
+        })
+    }
 }

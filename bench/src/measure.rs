@@ -2,6 +2,7 @@
 //! it found; each can be run alone.
 
 mod first_token;
+mod full_cache;
 mod gap;
 mod ingestion;
 mod isolation;
@@ -37,8 +38,10 @@ pub type Part = (&'static str, fn(&Plan) -> anyhow::Result<Section>);
 pub const PARTS: &[Part] = &[
     ("one-stream", throughput::one_stream),
     ("streams", throughput::many_streams),
-    ("retrieval", retrieval::measure),
+    ("retrieval", retrieval::one_document),
+    ("shelf", retrieval::shelf),
     ("first-token", first_token::measure),
+    ("full-cache", full_cache::measure),
     ("gap", gap::measure),
     ("overload", overload::measure),
     ("start", start::measure),

@@ -66,6 +66,19 @@ pub fn ratios(ours: &[f64], theirs: &[f64]) -> Vec<f64> {
         .collect()
 }
 
+/// Of values measured in the same rounds by several, the best of each round.
+pub fn best(tracks: &[&[f64]]) -> Vec<f64> {
+    let rounds = tracks.iter().map(|track| track.len()).min().unwrap_or(0);
+    (0..rounds)
+        .map(|round| {
+            tracks
+                .iter()
+                .map(|track| track[round])
+                .fold(f64::NAN, f64::max)
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,6 +96,12 @@ mod tests {
         assert!(wide.low < wide.median && wide.median < wide.high);
         let narrow = summary(&[3.0; 5]);
         assert_eq!((narrow.low, narrow.high), (3.0, 3.0));
+    }
+
+    #[test]
+    fn the_best_of_each_round() {
+        assert_eq!(best(&[&[1.0, 5.0], &[2.0, 3.0]]), [2.0, 5.0]);
+        assert!(best(&[]).is_empty());
     }
 
     #[test]

@@ -15,8 +15,19 @@ use crate::client::Client;
 
 const READY_LIMIT: Duration = Duration::from_secs(120);
 
+/// How the server divides its room. Which is faster depends on the requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cache {
+    /// One cache, in which each sequence may grow as long as ours: its own default when it chooses the number of
+    /// sequences itself.
+    Unified,
+    /// The same room in equal parts: its own default when it is told the number of sequences.
+    Split,
+}
+
 /// A running server; ended when dropped.
 pub struct LlamaServer {
+    name: &'static str,
     child: Child,
     address: SocketAddr,
     // Its log is in here.
@@ -28,16 +39,20 @@ impl LlamaServer {
     ///
     /// # Errors
     /// It does not start, or is not ready in time.
-    pub fn start(bin: &Path, setting: &Setting) -> anyhow::Result<Self> {
+    pub fn start(bin: &Path, setting: &Setting, cache: Cache) -> anyhow::Result<Self> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let folder = tempfile::tempdir()?;
         let log = File::create(folder.path().join("log"))?;
-        let child = command(bin, setting, address)
+        let child = command(bin, setting, cache, address)
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
             .with_context(|| format!("starting llama-server of {}", bin.display()))?;
         let mut server = Self {
+            name: match cache {
+                Cache::Unified => "llama-server",
+                Cache::Split => "llama-server, split cache",
+            },
             child,
             address,
             _folder: folder,
@@ -66,7 +81,7 @@ impl LlamaServer {
 
     /// A client of it.
     pub fn chat(&self) -> Served {
-        Served::new("llama-server", Client::new(self.address))
+        Served::new(self.name, Client::new(self.address))
     }
 
     /// Its process.
@@ -75,9 +90,7 @@ impl LlamaServer {
     }
 }
 
-/// One cache for all sequences, as it has it itself when nobody says how many sequences there are: so each may
-/// grow as long as ours may.
-fn command(bin: &Path, setting: &Setting, address: SocketAddr) -> Command {
+fn command(bin: &Path, setting: &Setting, cache: Cache, address: SocketAddr) -> Command {
     let mut command = Command::new(bin.join("llama-server"));
     command.arg("--model").arg(&setting.model).args([
         "--host",
@@ -94,10 +107,13 @@ fn command(bin: &Path, setting: &Setting, address: SocketAddr) -> Command {
     command.args([
         "--ctx-size",
         &setting.cells.to_string(),
-        "--kv-unified",
         "--jinja",
         "--no-ui",
     ]);
+    command.arg(match cache {
+        Cache::Unified => "--kv-unified",
+        Cache::Split => "--no-kv-unified",
+    });
     command
 }
 

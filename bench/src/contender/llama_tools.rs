@@ -15,12 +15,13 @@ pub struct LlamaTools {
 }
 
 impl LlamaTools {
-    /// Tokens a second that one stream writes, from an empty context on.
+    /// Tokens a second that one stream writes after `depth` tokens.
     ///
     /// # Errors
     /// llama-bench failed.
-    pub fn writing(&self, setting: &Setting, tokens: u32) -> anyhow::Result<f64> {
-        self.bench(setting, &["-p", "0", "-n", &tokens.to_string()])
+    pub fn writing(&self, setting: &Setting, depth: u32, tokens: u32) -> anyhow::Result<f64> {
+        let (depth, tokens) = (depth.to_string(), tokens.to_string());
+        self.bench(setting, &["-p", "0", "-n", &tokens, "-d", &depth])
     }
 
     /// Tokens a second that are read in texts of `tokens` tokens; with an embedding model, embedded.

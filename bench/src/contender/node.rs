@@ -51,9 +51,13 @@ impl Node {
         Ok(Self { node })
     }
 
-    /// Stops it and starts it again; the time until it answers.
-    pub fn restart(&self) -> Duration {
+    /// Stops it.
+    pub fn stop(&self) {
         self.node.gaia_ok(&["stop"]);
+    }
+
+    /// Starts it when it was stopped; the time until it answers.
+    pub fn start_again(&self) -> Duration {
         let begun = Instant::now();
         self.node.start();
         begun.elapsed()

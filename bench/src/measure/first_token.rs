@@ -2,7 +2,7 @@
 
 use super::Plan;
 use crate::chat::Chat;
-use crate::contender::llama_server::LlamaServer;
+use crate::contender::llama_server::{Cache, LlamaServer};
 use crate::contender::node::Node;
 use crate::load::milliseconds;
 use crate::report::{Bar, Section};
@@ -20,7 +20,7 @@ pub fn measure(plan: &Plan) -> anyhow::Result<Section> {
     let server = plan
         .llama
         .as_deref()
-        .map(|bin| LlamaServer::start(bin, &setting))
+        .map(|bin| LlamaServer::start(bin, &setting, Cache::Unified))
         .transpose()?;
     let server_chat = server.as_ref().map(LlamaServer::chat);
     let mut chats: Vec<&dyn Chat> = vec![&node_chat];

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Plan;
 use crate::chat::{Chat, Served};
-use crate::contender::llama_server::LlamaServer;
+use crate::contender::llama_server::{Cache, LlamaServer};
 use crate::contender::node::Node;
 use crate::load::milliseconds;
 use crate::report::{Bar, Section};
@@ -28,7 +28,7 @@ pub fn measure(plan: &Plan) -> anyhow::Result<Section> {
     let server = plan
         .llama
         .as_deref()
-        .map(|bin| LlamaServer::start(bin, &setting))
+        .map(|bin| LlamaServer::start(bin, &setting, Cache::Unified))
         .transpose()?;
     let server_chat = server.as_ref().map(LlamaServer::chat);
     let mut chats = vec![&node_chat];

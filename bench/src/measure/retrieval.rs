@@ -1,101 +1,89 @@
 //! Retrieval chat: a long text that many requests share, and a short question.
 //!
-//! Three ways it comes: eight clients meet a document that nobody asked about before (as after a question has become
-//! popular, or the knowledge has changed); they go on with the same one; and they ask about twelve documents in turn,
-//! more than there are sequences, as a knowledge base has it.
+//! Three ways it comes: eight clients meet a document that nobody asked about before (as when the knowledge has
+//! changed); they go on with the same one; and they ask about twelve documents in turn, more than there are
+//! sequences, as a knowledge base has it.
 
 use super::Plan;
-use crate::chat::{Ask, Chat};
-use crate::contender::llama_server::LlamaServer;
-use crate::contender::node::Node;
-use crate::load::{Load, closed};
+use crate::chat::{Ask, Chat, Served};
+use crate::contender::Servers;
+use crate::load::closed;
 use crate::report::{Bar, Section};
+use crate::statistics::{best, median};
 use crate::workload;
 
 const STREAMS: usize = 8;
-const TURNS: usize = 3;
+const TURNS: usize = 2;
 const TOKENS: u32 = 32;
 const DOCUMENTS: usize = 12;
 
 /// One way in which questions share their documents.
 struct Way {
     name: &'static str,
-    /// The document that a stream's turn is about, by round.
-    document: fn(round: usize, stream: usize, turn: usize) -> String,
-    bar: Option<f64>,
+    /// The document that the `number`th question of a round is about.
+    document: fn(round: usize, number: usize) -> String,
+    /// How many documents are asked about once before.
+    known: usize,
+    bar: f64,
 }
 
-const WAYS: [Way; 3] = [
-    Way {
-        name: "a document new to all eight streams",
-        document: |round, _, _| format!("new {round}"),
-        bar: Some(1.2),
-    },
-    Way {
-        name: "one known document",
-        document: |_, _, _| "known".to_owned(),
-        bar: None,
-    },
-    Way {
-        name: "twelve known documents in turn",
-        document: |round, stream, turn| {
-            format!(
-                "shelf {}",
-                (round * 7 + stream * 5 + turn * STREAMS) % DOCUMENTS
-            )
-        },
-        bar: None,
-    },
-];
+const NEW: Way = Way {
+    name: "a document new to all",
+    document: |round, _| format!("new {round}"),
+    known: 0,
+    bar: 1.2,
+};
 
-/// Tokens a second and times to first token in each way.
-pub fn measure(plan: &Plan) -> anyhow::Result<Section> {
+const KNOWN: Way = Way {
+    name: "a known document",
+    document: |_, _| "shelf 0".to_owned(),
+    known: 1,
+    bar: 1.0,
+};
+
+const SHELF: Way = Way {
+    name: "twelve known documents",
+    document: |round, number| format!("shelf {}", (round * 7 + number * 5) % DOCUMENTS),
+    known: DOCUMENTS,
+    bar: 1.0,
+};
+
+/// One document, new and known.
+pub fn one_document(plan: &Plan) -> anyhow::Result<Section> {
+    measure(plan, &[NEW, KNOWN])
+}
+
+/// More documents than sequences.
+pub fn shelf(plan: &Plan) -> anyhow::Result<Section> {
+    measure(plan, &[SHELF])
+}
+
+fn measure(plan: &Plan, ways: &[Way]) -> anyhow::Result<Section> {
     let setting = plan.setting(8);
-    let node = Node::start(&setting)?;
-    let node_chat = node.chat()?;
-    let server = plan
-        .llama
-        .as_deref()
-        .map(|bin| LlamaServer::start(bin, &setting))
-        .transpose()?;
-    let server_chat = server.as_ref().map(LlamaServer::chat);
-    let mut chats: Vec<&dyn Chat> = vec![&node_chat];
-    chats.extend(server_chat.as_ref().map(|chat| chat as &dyn Chat));
-
+    let servers = Servers::start(&setting, plan.llama.as_deref())?;
     let mut section = Section::default();
-    for way in &WAYS {
-        let found = rounds(plan.rounds, way, &chats);
-        for (chat, found) in chats.iter().zip(&found) {
-            section.note(
-                &format!("tokens/s, retrieval, {}", way.name),
-                chat.name(),
-                "tokens/s",
-                &found.speeds,
-            );
-            section.note(
-                &format!("time to first token, retrieval, {}", way.name),
-                chat.name(),
-                "ms",
-                &found.first_ms,
-            );
-            section.note(
-                &format!("share of prompts taken from the cache, {}", way.name),
-                chat.name(),
-                "",
-                &found.cached,
-            );
+    for way in ways {
+        let found = rounds(plan.rounds, way, &servers.chats);
+        for (chat, found) in servers.chats.iter().zip(&found) {
+            let mut note = |what: &str, unit: &str, values: &[f64]| {
+                section.note(
+                    &format!("retrieval, {}: {what}", way.name),
+                    chat.name(),
+                    unit,
+                    values,
+                );
+            };
+            note("tokens/s", "tokens/s", &found.speeds);
+            note("time to first token", "ms", &found.first_ms);
+            note("share of prompts from the cache", "", &found.cached);
         }
-        if let [ours, theirs] = found.as_slice() {
+        if let Some((ours, theirs)) = found.split_first().filter(|(_, theirs)| !theirs.is_empty()) {
+            let theirs: Vec<&[f64]> = theirs.iter().map(|found| found.speeds.as_slice()).collect();
             let name = format!(
                 "retrieval chat, eight streams, {}, node : llama-server",
                 way.name
             );
-            section.compare(
-                &name,
-                &ours.speeds,
-                &theirs.speeds,
-                Bar::AtLeast(way.bar.unwrap_or(1.0)),
-            );
+            section.compare(&name, &ours.speeds, &best(&theirs), Bar::AtLeast(way.bar));
         }
     }
     Ok(section)
@@ -108,33 +96,28 @@ struct Found {
     cached: Vec<f64>,
 }
 
-fn rounds(count: usize, way: &Way, chats: &[&dyn Chat]) -> Vec<Found> {
-    let mut found: Vec<Found> = chats.iter().map(|_| Found::default()).collect();
-    let about = |round: usize, stream: usize, turn: usize| -> Ask {
-        workload::retrieval(
-            &(way.document)(round, stream, turn),
-            stream + 100 * round,
-            turn,
-            TOKENS,
-        )
+fn rounds(count: usize, way: &Way, chats: &[Served]) -> Vec<Found> {
+    let ask = |round: usize, stream: usize, turn: usize| -> Ask {
+        let document = (way.document)(round, turn * STREAMS + stream);
+        workload::retrieval(&document, stream + 100 * round, turn, TOKENS)
     };
-    // What is known must have been read before; a new document of this round belongs to no measured one.
-    for chat in chats {
-        let _ = load(*chat, &|stream, turn| about(count + 1, stream, turn));
+    // Every sequence of every contender meets what is to be known.
+    for chat in chats.iter().filter(|_| way.known > 0) {
+        let turns = way.known.div_ceil(STREAMS);
+        let _ = closed(chat, STREAMS, turns, &|stream, turn| {
+            ask(count, stream, turn)
+        });
     }
+    let mut found: Vec<Found> = chats.iter().map(|_| Found::default()).collect();
     for round in 0..count {
         for (chat, found) in chats.iter().zip(&mut found) {
-            let load = load(*chat, &|stream, turn| about(round, stream, turn));
+            let load = closed(chat, STREAMS, TURNS, &|stream, turn| {
+                ask(round, stream, turn)
+            });
             found.speeds.push(load.tokens_per_second());
-            found
-                .first_ms
-                .push(crate::statistics::median(&load.first_ms()));
+            found.first_ms.push(median(&load.first_ms()));
             found.cached.push(load.cached_share());
         }
     }
     found
-}
-
-fn load(chat: &dyn Chat, ask: &(dyn Fn(usize, usize) -> Ask + Sync)) -> Load {
-    closed(chat, STREAMS, TURNS, ask)
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::Plan;
 use crate::chat::Chat;
-use crate::contender::llama_server::LlamaServer;
+use crate::contender::llama_server::{Cache, LlamaServer};
 use crate::contender::node::Node;
 use crate::load::closed;
 use crate::memory;
@@ -20,14 +20,15 @@ pub fn measure(plan: &Plan) -> anyhow::Result<Section> {
     // The first start compiles the application, which happens once a machine.
     let node = Node::start(&setting)?;
     let (mut ours, mut theirs) = (Found::default(), Found::default());
+    node.stop();
     for round in 0..plan.rounds {
-        ours.seconds.push(node.restart().as_secs_f64());
+        ours.seconds.push(node.start_again().as_secs_f64());
         work(&node.chat()?, round);
         ours.memory_mib.push(node.memory_mib());
-        node.gaia(&["stop"]);
+        node.stop();
         if let Some(bin) = &plan.llama {
             let begun = Instant::now();
-            let server = LlamaServer::start(bin, &setting)?;
+            let server = LlamaServer::start(bin, &setting, Cache::Unified)?;
             theirs.seconds.push(begun.elapsed().as_secs_f64());
             work(&server.chat(), round);
             theirs

@@ -3,14 +3,13 @@
 use std::time::Instant;
 
 use super::Plan;
-use crate::chat::{Ask, Chat};
+use crate::chat::{Answer, Chat};
+use crate::contender::Servers;
 use crate::contender::engine::Engine;
-use crate::contender::llama_server::LlamaServer;
-use crate::contender::node::Node;
 use crate::load::closed;
 use crate::memory;
 use crate::report::{Bar, Line, Plot, Section};
-use crate::statistics::summary;
+use crate::statistics::{best, median, summary};
 use crate::workload;
 
 const ONE_STREAM_TOKENS: u32 = 128;
@@ -22,16 +21,15 @@ pub fn one_stream(plan: &Plan) -> anyhow::Result<Section> {
     let engine = Engine::load(&setting)?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for round in 0..plan.rounds {
-        let mut speeds = Vec::new();
-        for turn in 0..ONE_STREAM_ANSWERS {
-            speeds.push(writing_speed(
-                &engine,
-                &workload::plain(round, 0, turn, ONE_STREAM_TOKENS),
-            ));
-        }
-        ours.push(crate::statistics::median(&speeds));
+        let answers: Vec<Answer> = (0..ONE_STREAM_ANSWERS)
+            .map(|turn| engine.answer(&workload::plain(round, 0, turn, ONE_STREAM_TOKENS)))
+            .collect();
+        ours.push(median(
+            &answers.iter().map(writing_speed).collect::<Vec<_>>(),
+        ));
+        let depth = answers.first().map_or(0, |answer| answer.prompt_tokens);
         if let Some(tools) = plan.tools() {
-            theirs.push(tools.writing(&setting, ONE_STREAM_TOKENS)?);
+            theirs.push(tools.writing(&setting, depth, ONE_STREAM_TOKENS)?);
         }
     }
     let mut section = Section::default();
@@ -59,8 +57,7 @@ pub fn one_stream(plan: &Plan) -> anyhow::Result<Section> {
 }
 
 /// Tokens a second between the first and the last token: what llama-bench measures.
-fn writing_speed(chat: &dyn Chat, ask: &Ask) -> f64 {
-    let answer = chat.answer(ask);
+pub(super) fn writing_speed(answer: &Answer) -> f64 {
     match (answer.arrivals.first(), answer.arrivals.last()) {
         (Some(first), Some(last)) => {
             f64::from(answer.tokens.saturating_sub(1)) / (*last - *first).as_secs_f64()
@@ -110,16 +107,9 @@ impl Track {
 pub fn many_streams(plan: &Plan) -> anyhow::Result<Section> {
     let setting = plan.setting(16);
     let engine = Engine::load(&setting)?;
-    let node = Node::start(&setting)?;
-    let node_chat = node.chat()?;
-    let server = plan
-        .llama
-        .as_deref()
-        .map(|bin| LlamaServer::start(bin, &setting))
-        .transpose()?;
-    let server_chat = server.as_ref().map(LlamaServer::chat);
-    let mut chats: Vec<&dyn Chat> = vec![&engine, &node_chat];
-    chats.extend(server_chat.as_ref().map(|chat| chat as &dyn Chat));
+    let servers = Servers::start(&setting, plan.llama.as_deref())?;
+    let mut chats: Vec<&dyn Chat> = vec![&engine];
+    chats.extend(servers.chats.iter().map(|chat| chat as &dyn Chat));
 
     let mut tracks: Vec<Track> = chats.iter().map(|chat| Track::new(chat.name())).collect();
     let mut bench = Track::new("llama-batched-bench");
@@ -213,7 +203,12 @@ fn compared(tracks: Vec<Track>) -> Section {
             Bar::AtLeast(0.9),
         );
     }
-    if let Some(server) = at_bar("llama-server") {
+    let peers: Vec<Vec<f64>> = ["llama-server", "llama-server, split cache"]
+        .into_iter()
+        .filter_map(at_bar)
+        .collect();
+    if !peers.is_empty() {
+        let server = best(&peers.iter().map(Vec::as_slice).collect::<Vec<_>>());
         section.compare(
             "tokens/s, eight streams, node : llama-server",
             &node,
