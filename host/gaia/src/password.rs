@@ -65,6 +65,9 @@ pub enum PasswordError {
     /// An empty password protects nothing.
     #[error("the password is empty")]
     Empty,
+    /// Nobody can be asked.
+    #[error("the keystore's password is needed: --password-file FILE or GAIA_PASSWORD")]
+    Unknown,
     /// The two typed passwords differ.
     #[error("the two passwords are not the same")]
     Mismatch,
@@ -110,6 +113,15 @@ pub fn new_password(sources: &PasswordSources) -> Result<(Password, Origin), Pas
         Err(_) => generate(&path)?,
     };
     Ok((password, Origin::Generated(path)))
+}
+
+/// The password of a keystore that is there: the file, the variable, or what a person types.
+pub fn known_password(sources: &PasswordSources) -> Result<Password, PasswordError> {
+    match given(sources)? {
+        Some((password, _)) => Ok(password),
+        None if sources.interactive => prompt("Password of that keystore: ").map(Password::new),
+        None => Err(PasswordError::Unknown),
+    }
 }
 
 /// The file or the variable, where one is given.

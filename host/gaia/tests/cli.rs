@@ -46,6 +46,33 @@ fn a_generated_password_is_announced_and_lies_elsewhere() {
 }
 
 #[test]
+fn the_key_of_another_node_is_taken_over_with_its_password() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.path("old.json");
+    let old = gaia_keystore::NodeKey::generate();
+    let password = gaia_keystore::Password::new("correct horse".to_owned());
+    gaia_keystore::save_key(&file, &old, &password).unwrap();
+    let words = sandbox.path("words");
+    let import = |text: &str| {
+        std::fs::write(&words, text).unwrap();
+        let (file, words) = (file.to_str().unwrap(), words.to_str().unwrap());
+        sandbox.gaia(&["key", "import", file, "--password-file", words])
+    };
+
+    assert_ne!(import("wrong").code, 0);
+    assert!(!sandbox.path("home/keystore.json").exists());
+    import("correct horse\n").ok();
+    let address = old.address().to_string();
+    assert_eq!(sandbox.gaia(&["key", "show"]).ok().trim(), address);
+    assert_eq!(sandbox.gaia(&["--json", "init"]).json()["address"], address);
+
+    let again = import("correct horse\n");
+    assert!(again.err.contains("a key here already"), "{}", again.err);
+    let kept = gaia_keystore::load_key(&sandbox.path("home/keystore.json"), &password);
+    assert_eq!(kept.unwrap().address(), old.address());
+}
+
+#[test]
 fn config_values_are_set_and_read() {
     let sandbox = Sandbox::new();
     sandbox.gaia(&["init"]).ok();

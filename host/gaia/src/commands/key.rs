@@ -1,15 +1,22 @@
-//! `gaia key`: shows the node's address. The key itself is never shown.
+//! `gaia key`: shows the node's address, or takes over the key of another node. The key itself is never shown.
+
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use gaia_keystore::read_address;
+use gaia_keystore::{load_key, read_address, save_key};
 use serde_json::json;
 
 use super::Context;
 use crate::exit::{Exit, failure};
+use crate::password::{PasswordSources, generated_file, known_password};
 
 /// Arguments of `gaia key`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  gaia key show")]
+#[command(after_help = "\
+Examples:
+  gaia key show
+  gaia key import ~/gaianet/nodeid.json --password-file old-password")]
 pub struct Arguments {
     #[command(subcommand)]
     action: Action,
@@ -19,11 +26,28 @@ pub struct Arguments {
 enum Action {
     /// Show the node's address (its id)
     Show,
+    /// Take over the key in a keystore file (Keystore V3, also GaiaNet's), with its password
+    Import {
+        /// The keystore; it stays as it is
+        keystore: PathBuf,
+        /// The keystore's password is this file's first line
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+    },
 }
 
 /// Runs `gaia key`.
 pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
-    let Action::Show = arguments.action;
+    match &arguments.action {
+        Action::Show => show(context),
+        Action::Import {
+            keystore,
+            password_file,
+        } => import(context, keystore, password_file.as_deref()),
+    }
+}
+
+fn show(context: &Context) -> anyhow::Result<()> {
     let path = context.home.keystore();
     if !path.exists() {
         return Err(failure(
@@ -35,6 +59,35 @@ pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
     context.terminal.answer(
         || json!({"address": address, "keystore": path}),
         |_| address.clone(),
+    );
+    Ok(())
+}
+
+/// The old password stays the password.
+fn import(context: &Context, from: &Path, password_file: Option<&Path>) -> anyhow::Result<()> {
+    let to = context.home.keystore();
+    if to.exists() {
+        let address = read_address(&to)?;
+        let words = format!(
+            "there is a key here already ({address}): move `{}` away first, and keep it",
+            to.display()
+        );
+        return Err(failure(Exit::Failure, words));
+    }
+    let is_terminal = io::stdin().is_terminal() && io::stderr().is_terminal();
+    let password = known_password(&PasswordSources {
+        file: password_file,
+        environment: context.environment.password.as_ref(),
+        interactive: is_terminal && !context.terminal.json,
+        generated: generated_file(&context.environment.user_config, context.home.root()),
+    })?;
+    let key = load_key(from, &password)?;
+    context.home.make_folders()?;
+    save_key(&to, &key, &password)?;
+    let address = key.address().to_string();
+    context.terminal.answer(
+        || json!({"address": address, "keystore": to}),
+        |_| format!("{address}\nNext: gaia init"),
     );
     Ok(())
 }

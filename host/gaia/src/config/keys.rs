@@ -99,8 +99,9 @@ keys! {
         threads: u32 = 0,
         /// Layers computed on the GPU, where the plugin was built for one. 0: none; 999: all.
         gpu_layers: u32 = 999,
-        /// The most tokens in one answer. 0: as many as fit.
-        n_predict_max: u32 = 0,
+        /// The most tokens in one answer, so that a small model that repeats itself comes to an end.
+        /// 0: as many as fit.
+        n_predict_max: u32 = 1024,
         /// What the model is told first, unless the client tells it something.
         system_prompt: String = "You are a helpful assistant.".to_owned(),
         /// How freely the model chooses its words where the client does not say: 0 to 2, low keeps

@@ -175,7 +175,8 @@ mod tests {
         assert_eq!(file["worker_key"].as_str(), Some("wk"));
         assert_eq!(file["store_key"].as_str(), Some("sk"));
         assert_eq!(file["score_threshold"].as_float(), Some(0.25));
-        for absent in ["ctx_size", "embedding_name", "n_predict_max"] {
+        assert_eq!(file["n_predict_max"].as_integer(), Some(1024));
+        for absent in ["ctx_size", "embedding_name"] {
             assert!(!file.contains_key(absent), "{absent}");
         }
     }
