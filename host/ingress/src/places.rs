@@ -58,10 +58,13 @@ impl Places {
     /// A place, if one is free; else 429 with the time in which all who are here will have gone.
     pub(crate) fn take(&self) -> Result<Place, ApiError> {
         match Arc::clone(&self.free).try_acquire_owned() {
-            Ok(permit) => Ok(Place {
-                _permit: permit,
-                clock: Arc::clone(&self.clock),
-            }),
+            Ok(permit) => {
+                self.clock.pace().began(self.clock.since.elapsed());
+                Ok(Place {
+                    _permit: permit,
+                    clock: Arc::clone(&self.clock),
+                })
+            }
             Err(_) => {
                 let now = self.clock.since.elapsed();
                 let seconds = self.clock.pace().retry_after(self.count, now);

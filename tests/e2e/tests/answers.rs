@@ -23,6 +23,8 @@ fn a_node_with_the_handbook_answers() {
     let node = Node::with_handbook();
     streamed_with_citations(&node);
     whole_with_usage(&node);
+    read_once(&node);
+    several_at_once(&node);
     same_seed_same_answer(&node);
     stop_and_length(&node);
     schema_is_obeyed(&node);
@@ -117,6 +119,37 @@ fn whole_with_usage(node: &Node) {
     let sum =
         usage["prompt_tokens"].as_u64().unwrap() + usage["completion_tokens"].as_u64().unwrap();
     assert_eq!(usage["total_tokens"].as_u64(), Some(sum));
+}
+
+/// What was read for one question is not read again for the next that begins like it.
+fn read_once(node: &Node) {
+    let usage = |cache: bool| {
+        let mut body = question("How do I see whether the node is running?");
+        body["cache_prompt"] = json!(cache);
+        body["max_tokens"] = json!(2);
+        let usage = node.post("/v1/chat/completions", &body).json()["usage"].clone();
+        let cached = usage["prompt_tokens_details"]["cached_tokens"].as_u64();
+        (cached.unwrap(), usage["prompt_tokens"].as_u64().unwrap())
+    };
+    usage(true);
+    let (cached, prompt) = usage(true);
+    assert!(cached > prompt / 2, "{cached} of {prompt}");
+    assert_eq!(usage(false).0, 0);
+}
+
+fn several_at_once(node: &Node) {
+    let mut body = question("What is a node?");
+    body["n"] = json!(2);
+    body["temperature"] = json!(1.0);
+    let reply = node.post("/v1/chat/completions", &body).json();
+    let indexes = [&reply["choices"][0]["index"], &reply["choices"][1]["index"]];
+    assert_eq!(indexes, [0, 1], "{reply}");
+    let events = node.chat_stream(&body).rest();
+    let ends = chunks(&events)
+        .iter()
+        .filter(|chunk| chunk["choices"][0]["finish_reason"].is_string())
+        .count();
+    assert_eq!(ends, 2);
 }
 
 fn same_seed_same_answer(node: &Node) {

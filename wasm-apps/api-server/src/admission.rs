@@ -84,6 +84,7 @@ impl Gate {
     }
 
     fn pass(&self, permit: OwnedSemaphorePermit) -> Pass {
+        self.clock.pace().began(self.clock.since.elapsed());
         Pass {
             _permit: permit,
             clock: Arc::clone(&self.clock),
