@@ -12,6 +12,6 @@ cd "$(dirname "$0")/.."
 
 target/release/gaia model pull smollm2-135m-instruct >/dev/null
 target/release/gaia model pull all-minilm-l6-v2 >/dev/null
-if [ "${1:-}" = --short ]; then exec target/release/gaia-bench "$@"; fi
+if [ "${1:-}" = --short ]; then shift; exec target/release/gaia-bench --short --rounds 2 --isolation-requests 256 "$@"; fi
 llama=$(bash scripts/bench/llama-cpp.sh)
 exec target/release/gaia-bench --llama "$llama" "$@"

@@ -8,6 +8,7 @@ mod ingestion;
 mod isolation;
 mod overload;
 mod retrieval;
+mod short;
 mod start;
 mod throughput;
 
@@ -48,6 +49,9 @@ pub const PARTS: &[Part] = &[
     ("ingestion", ingestion::measure),
     ("isolation", isolation::measure),
 ];
+
+/// The part that CI runs instead of all others.
+pub const SHORT: Part = ("short", short::measure);
 
 impl Plan {
     /// The setting with so many requests at a time.

@@ -51,6 +51,13 @@ pub struct Row {
     pub bar: Bar,
 }
 
+impl Row {
+    /// Whether what was found reaches the bar.
+    pub fn holds(&self) -> bool {
+        self.bar.holds(self.found.median)
+    }
+}
+
 /// A number worth showing that has no bar.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Figure {

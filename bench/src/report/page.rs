@@ -29,11 +29,7 @@ pub fn table(sections: &[Section]) -> String {
             Bar::AtLeast(_) => '≥',
             Bar::AtMost(_) => '≤',
         };
-        let verdict = if row.bar.holds(row.found.median) {
-            "holds"
-        } else {
-            "**missed**"
-        };
+        let verdict = if row.holds() { "holds" } else { "**missed**" };
         let _ = writeln!(
             out,
             "| {} | {}{unit} | {} | {side} {}{unit} | {verdict} |",
@@ -119,7 +115,7 @@ fn in_json(row: &Row, machine: &Machine) -> serde_json::Value {
         "unit": row.unit,
         "bar": row.bar.value(),
         "side": match row.bar { Bar::AtLeast(_) => "at least", Bar::AtMost(_) => "at most" },
-        "holds": row.bar.holds(row.found.median),
+        "holds": row.holds(),
         "rounds": row.found.rounds,
         "interval": [rounded(row.found.low), rounded(row.found.high)],
         "commit": machine.commit,
