@@ -5,8 +5,15 @@ use std::time::Duration;
 /// The least a step reads, so that a prompt ends on a slow machine too.
 const TOKENS_MIN: usize = 16;
 
+/// From so many rows on, ggml's attention on a processor works in tiles and is several times faster
+/// a row; a piece just below costs more than one of this length.
+const TILE: usize = 64;
+
+/// A piece as long as this is made a tile.
+const TILE_NEAR: usize = TILE / 2;
+
 /// What is read before the first measurement.
-const TOKENS_FIRST: usize = 64;
+const TOKENS_FIRST: usize = TILE;
 
 /// A step with fewer tokens says little about reading.
 const MEASURED_MIN: usize = 16;
@@ -40,7 +47,11 @@ impl Pace {
             Some(seconds) => (time.as_secs_f64() / seconds.max(1e-9)) as usize,
             None => TOKENS_FIRST,
         };
-        tokens.max(TOKENS_MIN).min(max)
+        let tokens = match tokens {
+            TILE_NEAR..TILE => TILE,
+            tokens => tokens.max(TOKENS_MIN),
+        };
+        tokens.min(max)
     }
 }
 
@@ -55,7 +66,8 @@ mod tests {
             pace.note(tokens, Duration::from_millis(millis));
             assert_eq!(pace.tokens_in(Duration::from_millis(100), 512), expected);
         };
-        check(100, 50, 50);
+        check(100, 80, 80);
+        check(100, 50, 64);
         check(200, 50, 25);
         check(10_000, 50, 16);
         check(1, 512, 512);

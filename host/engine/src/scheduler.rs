@@ -2,8 +2,8 @@
 //!
 //! A step is one batch: first the next token of every request that is writing, then, in what room is
 //! left, pieces of the prompts that are being read, divided evenly, so that a short question passes a
-//! long document. The pieces are as long as this machine reads in a tenth of a second while somebody
-//! is writing, and in a quarter of one else: so long a token, a cancellation or a new request waits.
+//! long document. The pieces are as long as this machine reads in a fifth of a second while somebody
+//! is writing, and in a quarter of one else: about so long a token or a new request waits.
 //!
 //! A prompt that begins like what a running or a finished request has read shares its cells and reads
 //! on from there (see `prefix`, `pool`). One that begins like a prompt which is just being read waits
@@ -37,7 +37,7 @@ use crate::sequence::{Job, Sequence};
 const READING_TIME: Duration = Duration::from_millis(250);
 
 /// How long a step may read prompts while somebody writes.
-const READING_TIME_BETWEEN: Duration = Duration::from_millis(100);
+const READING_TIME_BETWEEN: Duration = Duration::from_millis(200);
 
 /// A step that reads less is not worth interrupting.
 const INTERRUPTED_MIN: usize = 32;
