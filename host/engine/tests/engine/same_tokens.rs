@@ -25,6 +25,10 @@ const QUESTIONS: [&str; 9] = [
 const TOKENS: u32 = 60;
 const LONG_TOKENS: u32 = 20;
 
+/// One token in so many may be tied. How prompts are cut depends on the clock, and with it which
+/// ties turn out how; on this model 0 to 5 of 60 tokens were seen.
+const TIES_SHARE: usize = 8;
+
 fn check(prompt: &str, answer: &crate::models::Answer, tokens_max: u32) {
     let model = chat();
     let prompt = model.tokenize_prompt(prompt).unwrap();
@@ -34,7 +38,7 @@ fn check(prompt: &str, answer: &crate::models::Answer, tokens_max: u32) {
     assert_eq!(verdict.same + verdict.ties, answer.tokens.len());
     assert!(verdict.lead_max <= 2.0 * verdict.noise);
     assert!(
-        verdict.ties * 20 <= answer.tokens.len() + 20,
+        verdict.ties * TIES_SHARE <= answer.tokens.len() + 20,
         "too many to be ties: {verdict:?}"
     );
     if verdict.ties == 0 {
