@@ -7,6 +7,7 @@
 //! Invariant: a [`Batch`] is never longer than the context's, and names only its sequences.
 
 use std::ffi::c_void;
+use std::ops::Range;
 use std::ptr::NonNull;
 use std::slice;
 use std::sync::Arc;
@@ -191,16 +192,62 @@ impl Context {
         }
     }
 
-    /// `to` comes to hold the first `len` cells of `from` as well. Nothing is copied.
-    pub fn share(&mut self, from: SequenceId, to: SequenceId, len: usize) {
-        let end = i32::try_from(len).unwrap_or(i32::MAX);
+    /// `to` comes to hold the cells of `from` at `positions` as well. Nothing is copied.
+    pub fn share(&mut self, from: SequenceId, to: SequenceId, positions: Range<usize>) {
+        let [start, end] = [positions.start, positions.end]
+            .map(|position| i32::try_from(position).unwrap_or(i32::MAX));
         // SAFETY: as in `forget_from`; both are sequences of this context.
         unsafe {
             let memory = sys::llama_get_memory(self.raw.as_ptr());
             if !memory.is_null() {
-                sys::llama_memory_seq_cp(memory, from, to, 0, end);
+                sys::llama_memory_seq_cp(memory, from, to, start, end);
             }
         }
+    }
+
+    /// A copy of the cells that `from` has at `positions`. `through` is a sequence without cells.
+    pub fn copy_out(
+        &mut self,
+        from: SequenceId,
+        through: SequenceId,
+        positions: Range<usize>,
+    ) -> Vec<u8> {
+        self.share(from, through, positions);
+        // SAFETY: the buffer is as long as llama.cpp is told, which is as long as it asked for.
+        let cells = unsafe {
+            let size = sys::llama_state_seq_get_size(self.raw.as_ptr(), through);
+            let mut cells = vec![0; size];
+            let written = sys::llama_state_seq_get_data(
+                self.raw.as_ptr(),
+                cells.as_mut_ptr(),
+                cells.len(),
+                through,
+            );
+            cells.truncate(written);
+            cells
+        };
+        self.forget_from(through, 0);
+        cells
+    }
+
+    /// Puts a copy back as cells of `to`, those at `positions` only. `through` is a sequence without
+    /// cells. False if llama.cpp finds no room or does not accept the copy; nothing has changed then.
+    pub fn copy_in(
+        &mut self,
+        cells: &[u8],
+        through: SequenceId,
+        to: SequenceId,
+        positions: Range<usize>,
+    ) -> bool {
+        let context = self.raw.as_ptr();
+        // SAFETY: llama.cpp reads no further than the length it is told.
+        let read =
+            unsafe { sys::llama_state_seq_set_data(context, cells.as_ptr(), cells.len(), through) };
+        if read > 0 {
+            self.share(through, to, positions);
+        }
+        self.forget_from(through, 0);
+        read > 0
     }
 
     /// Whether sequences can share cells and be cut at any place: not where a state stands for all

@@ -17,6 +17,7 @@ mod context;
 mod embedding;
 mod facts;
 mod grammar;
+mod host_cache;
 mod load;
 mod memory;
 mod model;

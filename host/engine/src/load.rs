@@ -33,6 +33,10 @@ const CONTEXT_MAX: u32 = 1 << 24;
 const BATCH_MAX: u32 = 1 << 16;
 const THREADS_MAX: u32 = 512;
 const TEXT_CONTEXT_MIN: u32 = 16;
+/// Without other orders this part of the memory that is left may hold copies of read prompts,
+const HOST_SHARE: u64 = 4;
+/// and never more than this.
+const HOST_BYTES_DEFAULT: u64 = 512 << 20;
 /// llama.cpp allots the cache in such units.
 const CELLS_UNIT: u32 = 256;
 
@@ -57,6 +61,9 @@ pub struct LoadOptions {
     /// Room for the contexts of all requests together, in tokens. As much as all can need, but no
     /// more than 16,384 or one context.
     pub cells: Option<u32>,
+    /// Host memory for what was read before and is not in use, in bytes; a quarter of what is left
+    /// beside the model, at most 512 MiB. 0: none.
+    pub host_cache_bytes: Option<u64>,
     /// Tokens in a step; 512. For an embedding model the longest input.
     pub batch_size: Option<u32>,
     /// Tokens computed at once; the batch size.
@@ -170,6 +177,8 @@ pub(crate) struct Plan {
     pub requests: u32,
     pub prompt_chunk: u32,
     pub queue_len_max: usize,
+    /// Host memory for what was read before, in bytes.
+    pub host_cache_bytes: u64,
     pub context: ContextOptions,
 }
 
@@ -204,6 +213,7 @@ pub(crate) fn plan(path: &Path, options: &LoadOptions) -> Result<Plan, LoadError
             .queue_len_max
             .unwrap_or(QUEUE_LEN_DEFAULT)
             .clamp(1, QUEUE_LEN_MAX),
+        host_cache_bytes: options.host_cache_bytes.unwrap_or(HOST_BYTES_DEFAULT),
         context: context_options(&facts, kind, &sizes, options)?,
         facts,
     };
@@ -364,7 +374,8 @@ fn context_options(
     Ok(ContextOptions {
         cells: sizes.cells,
         sequences: match kind {
-            ModelKind::Chat => sizes.sequences + KEPT_MAX,
+            // One for copies on their way to host memory and back.
+            ModelKind::Chat => sizes.sequences + KEPT_MAX + 1,
             ModelKind::Embedding => sizes.sequences,
         },
         batch: sizes.batch,
@@ -400,6 +411,11 @@ fn fit_memory(plan: &mut Plan, options: &LoadOptions) -> Result<(), LoadError> {
             needed_mib: needed >> 20,
             available_mib: available >> 20,
         }),
+        needed if options.host_cache_bytes.is_none() => {
+            let rest = (available - needed) / HOST_SHARE;
+            plan.host_cache_bytes = plan.host_cache_bytes.min(rest);
+            Ok(())
+        }
         _ => Ok(()),
     }
 }

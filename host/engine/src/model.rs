@@ -371,6 +371,7 @@ fn start(
                 cells: plan.context.cells as usize,
                 requests: plan.requests,
                 sequences: plan.context.sequences,
+                host_bytes: usize::try_from(plan.host_cache_bytes).unwrap_or(usize::MAX),
                 prompt_chunk: plan.prompt_chunk as usize,
             };
             let scheduler =

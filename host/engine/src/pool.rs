@@ -1,5 +1,5 @@
 //! The sequences of a context and the cells they take: who has which, what is kept of the finished,
-//! and what goes when room is needed.
+//! and what goes to host memory and comes back.
 //!
 //! Invariant: the books (`Cells`) and llama.cpp's memory change together, only here. So "does it
 //! fit" is answered before a batch is computed, and llama.cpp never finds its cache full.
@@ -8,7 +8,19 @@ use llama_cpp_2::token::LlamaToken;
 
 use crate::cells::Cells;
 use crate::context::{Context, SequenceId};
-use crate::prefix::{KEPT_MAX, Prefixes, SHARED_MIN};
+use crate::host_cache::HostCache;
+use crate::prefix::{KEPT_MAX, Kept, Prefixes, SHARED_MIN};
+
+/// The cells that kept sequences may take beside one that runs; beside several, the same divided by
+/// their number. Attention looks at every cell for every token: a thousand that nobody uses cost a
+/// small model 3 % of a step with one stream, 5 % with eight, more than copying them out and back.
+const KEPT_CELLS_MAX: usize = 256;
+
+/// Without host memory what leaves the cache must be read again. Then this part of it may be kept.
+const KEPT_SHARE_WITHOUT_HOST: usize = 4;
+
+/// Fewer tokens than this are read again sooner than they are copied.
+const COPIED_MIN: usize = 32;
 
 /// The sequences of one context.
 #[derive(Debug)]
@@ -16,24 +28,32 @@ pub(crate) struct Pool {
     free: Vec<SequenceId>,
     cells: Cells,
     cells_max: usize,
-    /// What only kept sequences may take. Attention looks at the mask of every cell for every token,
-    /// so cells that nobody uses cost each step a little: with eight streams of a small model about 6 %
-    /// for a thousand. Tails therefore may take this divided by the number of streams.
     kept_cells_max: usize,
+    /// A sequence for copies on their way out or in; it has no cells otherwise.
+    transfer: SequenceId,
+    host: HostCache,
     prefixes: Prefixes,
     /// Whether the model's memory can be shared and cut at any place; a recurrent state cannot.
     shares: bool,
 }
 
 impl Pool {
-    /// A pool of `sequences` sequences over `cells_max` cells.
-    pub fn new(sequences: u32, cells_max: usize, shares: bool) -> Self {
+    /// A pool of `sequences` sequences, one of them for copies, over `cells_max` cells and
+    /// `host_bytes` of host memory.
+    pub fn new(sequences: u32, cells_max: usize, shares: bool, host_bytes: usize) -> Self {
+        let transfer = sequences.cast_signed() - 1;
+        let host = HostCache::new(host_bytes);
         Self {
             // Popped from the end: the lowest number first.
-            free: (0..sequences.cast_signed()).rev().collect(),
+            free: (0..transfer).rev().collect(),
             cells: Cells::default(),
             cells_max,
-            kept_cells_max: cells_max / 4,
+            kept_cells_max: match host.is_on() {
+                true => KEPT_CELLS_MAX,
+                false => cells_max / KEPT_SHARE_WITHOUT_HOST,
+            },
+            transfer,
+            host,
             prefixes: Prefixes::default(),
             shares,
         }
@@ -66,9 +86,47 @@ impl Pool {
 
     /// `to`, which is empty, comes to share the first `len` cells of `from`.
     pub fn share(&mut self, context: &mut Context, from: SequenceId, to: SequenceId, len: usize) {
-        context.share(from, to, len);
+        context.share(from, to, 0..len);
         self.cells.share(from, to, len);
         self.prefixes.touch(from, len);
+    }
+
+    /// How much of `prompt` is in host memory.
+    pub fn in_host(&self, prompt: &[LlamaToken]) -> usize {
+        self.host.longest(prompt)
+    }
+
+    /// Puts back what host memory has of `prompt` after the first `len` tokens, whose cells `id` has.
+    /// Gives how many tokens it has then.
+    pub fn restore(
+        &mut self,
+        context: &mut Context,
+        id: SequenceId,
+        prompt: &[LlamaToken],
+        mut len: usize,
+    ) -> usize {
+        let path = self.host.path(prompt);
+        // What is in use stays while others go for the room that it needs.
+        self.host.touch(&path);
+        for piece in path {
+            if piece.end <= len {
+                continue;
+            }
+            let Some((_, count)) = self.host.cells(piece.copy) else {
+                break;
+            };
+            while self.cells.used() + count > self.cells_max && self.drop_oldest(context) {}
+            let Some((cells, _)) = self.host.cells(piece.copy) else {
+                break;
+            };
+            let fits = self.cells.used() + count <= self.cells_max;
+            if !fits || !context.copy_in(cells, self.transfer, id, len..piece.end) {
+                break;
+            }
+            self.cells.extend(id, piece.end - len);
+            len = piece.end;
+        }
+        len
     }
 
     /// Notes that the next batch puts `count` tokens after those of `id`.
@@ -111,27 +169,46 @@ impl Pool {
         while self.prefixes.len() > KEPT_MAX as usize && self.drop_oldest(context) {}
     }
 
-    /// Gives up what is kept beyond its limits while `running` run.
+    /// Moves what is kept beyond its limits to host memory while `running` run.
     pub fn trim(&mut self, context: &mut Context, running: &[SequenceId]) {
         let held = self.cells.held_by(running.iter().copied());
-        let tails_max = held + self.kept_cells_max / running.len().max(1);
-        while self.cells.used() > tails_max {
-            match self.prefixes.cut_oldest() {
-                Some((id, 0)) => self.forget(context, id),
-                Some((id, len)) => {
-                    self.truncate(context, id, len);
-                }
-                None => break,
-            }
-        }
-        while self.cells.used() > held + self.kept_cells_max && self.drop_oldest(context) {}
+        let max = held + self.kept_cells_max / running.len().max(1);
+        while self.cells.used() > max && self.drop_oldest(context) {}
     }
 
+    /// Moves the kept sequence that was used least recently to host memory. False if there is none.
     fn drop_oldest(&mut self, context: &mut Context) -> bool {
-        let oldest = self.prefixes.pop_oldest();
-        if let Some(id) = oldest {
-            self.forget(context, id);
+        let Some(oldest) = self.prefixes.pop_oldest() else {
+            return false;
+        };
+        if self.host.is_on() {
+            self.copy_out(context, &oldest);
         }
-        oldest.is_some()
+        self.forget(context, oldest.id);
+        true
+    }
+
+    /// Copies what host memory does not have yet, the head apart from the tail.
+    fn copy_out(&mut self, context: &mut Context, kept: &Kept) {
+        let path = self.host.path(&kept.tokens);
+        self.host.touch(&path);
+        let last = path.last();
+        let (mut parent, mut start) = (
+            last.map(|piece| piece.copy),
+            last.map_or(0, |piece| piece.end),
+        );
+        for end in [kept.head, kept.tokens.len()] {
+            if end < start + COPIED_MIN {
+                continue;
+            }
+            let cells = context.copy_out(kept.id, self.transfer, start..end);
+            parent = self
+                .host
+                .insert(parent, start, &kept.tokens[start..end], cells);
+            if parent.is_none() {
+                return;
+            }
+            start = end;
+        }
     }
 }

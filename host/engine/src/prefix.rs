@@ -5,27 +5,28 @@
 //! at most [`KEPT_MAX`] that is a few microseconds, and cells that several share count once (see
 //! `cells`).
 //!
-//! A kept sequence has a head, which more than one request began with, and a tail, which so far only
-//! the next turn of its conversation could use. Tails go before heads, and among equals what was used
-//! least recently.
+//! Only what was used last stays there; the rest moves to host memory (see `host_cache`). A kept
+//! sequence has a head, which more than one request began with, and a tail, which so far only the next
+//! turn of its conversation could use; there they are kept apart.
 
 use llama_cpp_2::token::LlamaToken;
 
 use crate::context::SequenceId;
 
 /// The most finished sequences that are kept.
-pub(crate) const KEPT_MAX: u32 = 24;
+pub(crate) const KEPT_MAX: u32 = 8;
 
 /// A beginning shorter than this is read faster than it is managed.
 pub(crate) const SHARED_MIN: usize = 8;
 
 /// A sequence whose request has ended.
-#[derive(Debug)]
-struct Kept {
-    id: SequenceId,
-    tokens: Vec<LlamaToken>,
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Kept {
+    pub id: SequenceId,
+    /// What its cells hold.
+    pub tokens: Vec<LlamaToken>,
     /// How many of the tokens several requests had in common.
-    head: usize,
+    pub head: usize,
     used: u64,
 }
 
@@ -83,30 +84,10 @@ impl Prefixes {
         superfluous
     }
 
-    /// Lets go of the tail that was used least recently. Gives the sequence and how much of it is
-    /// still of use: nothing, if another has it too.
-    pub fn cut_oldest(&mut self) -> Option<(SequenceId, usize)> {
-        let has_tail = |kept: &&mut Kept| kept.head < kept.tokens.len();
-        let with_tail = self.kept.iter_mut().filter(has_tail);
-        let oldest = with_tail.min_by_key(|kept| kept.used)?;
-        oldest.tokens.truncate(oldest.head);
-        let (id, head) = (oldest.id, oldest.tokens.clone());
-        let others = self.kept.iter().filter(|kept| kept.id != id);
-        let is_elsewhere = head.len() < SHARED_MIN
-            || others
-                .into_iter()
-                .any(|kept| kept.tokens.starts_with(&head));
-        if is_elsewhere {
-            self.kept.retain(|kept| kept.id != id);
-            return Some((id, 0));
-        }
-        Some((id, head.len()))
-    }
-
     /// Lets go of the sequence that was used least recently.
-    pub fn pop_oldest(&mut self) -> Option<SequenceId> {
+    pub fn pop_oldest(&mut self) -> Option<Kept> {
         let oldest = (0..self.kept.len()).min_by_key(|index| self.kept[*index].used)?;
-        Some(self.kept.swap_remove(oldest).id)
+        Some(self.kept.swap_remove(oldest))
     }
 
     pub fn len(&self) -> usize {
@@ -151,10 +132,8 @@ mod tests {
         assert!(prefixes.keep(1, tokens("ab"), 0).is_empty());
         assert_eq!(prefixes.keep(2, tokens("abc"), 0), [1]);
         assert_eq!(prefixes.keep(3, tokens("a"), 0), [3]);
-        assert_eq!(
-            (prefixes.pop_oldest(), prefixes.pop_oldest()),
-            (Some(2), None)
-        );
+        assert_eq!(prefixes.pop_oldest().map(|kept| kept.id), Some(2));
+        assert_eq!(prefixes.pop_oldest(), None);
     }
 
     #[test]
@@ -164,22 +143,17 @@ mod tests {
             prefixes.keep(id, tokens(text), 0);
         }
         prefixes.touch(1, 1);
-        let order: Vec<_> = std::iter::from_fn(|| prefixes.pop_oldest()).collect();
-        assert_eq!(order, [2, 3, 1]);
+        let order = std::iter::from_fn(|| prefixes.pop_oldest()).map(|kept| kept.id);
+        assert_eq!(order.collect::<Vec<_>>(), [2, 3, 1]);
     }
 
     #[test]
-    fn tails_go_before_heads() {
+    fn the_head_is_what_several_had_in_common() {
         let mut prefixes = Prefixes::default();
         prefixes.keep(1, tokens("common beginning, one"), 0);
         prefixes.touch(1, "common beginning".len());
-        prefixes.keep(2, tokens("common beginning, two"), "common beginning".len());
-        prefixes.keep(3, tokens("nobody else"), 0);
-        // What is left of the first is the beginning of the second.
-        assert_eq!(prefixes.cut_oldest(), Some((1, 0)));
-        assert_eq!(prefixes.cut_oldest(), Some((2, "common beginning".len())));
-        assert_eq!(prefixes.cut_oldest(), Some((3, 0)));
-        assert_eq!(prefixes.cut_oldest(), None);
-        assert_eq!(prefixes.len(), 1);
+        prefixes.touch(1, "common".len());
+        let kept = prefixes.pop_oldest().map(|kept| kept.head);
+        assert_eq!(kept, Some("common beginning".len()));
     }
 }

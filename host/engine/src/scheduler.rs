@@ -5,8 +5,8 @@
 //! long document. The pieces are as long as this machine reads in a fifth of a second while somebody
 //! is writing, and in a quarter of one else: about so long a token or a new request waits.
 //!
-//! A prompt that begins like what a running or a finished request has read shares its cells and reads
-//! on from there (see `prefix`, `pool`). One that begins like a prompt which is just being read waits
+//! A prompt that begins like what a running or a finished request has read shares its cells, or has
+//! them put back from host memory, and reads on from there (see `prefix`, `host_cache`, `pool`). One that begins like a prompt which is just being read waits
 //! for it: of a hundred users who come at once, the first reads the common part for all.
 //!
 //! A request is admitted when a place is free and the cells it may come to use can be set aside; so
@@ -54,8 +54,11 @@ pub(crate) struct SchedulerLimits {
     pub cells: usize,
     /// Requests that run at a time.
     pub requests: u32,
-    /// Sequences of the context: the running requests' and those that are kept of finished ones.
+    /// Sequences of the context: the running requests', those that are kept of finished ones, and one
+    /// for copies.
     pub sequences: u32,
+    /// Host memory for what was read before, in bytes.
+    pub host_bytes: usize,
     /// The longest piece of prompts in a step while a request is writing, in tokens.
     pub prompt_chunk: usize,
 }
@@ -109,7 +112,12 @@ impl Scheduler {
         bell: Arc<Bell>,
     ) -> Self {
         let batch = context.batch();
-        let pool = Pool::new(limits.sequences, limits.cells, context.can_share());
+        let pool = Pool::new(
+            limits.sequences,
+            limits.cells,
+            context.can_share(),
+            limits.host_bytes,
+        );
         let vocabulary = usize::try_from(model.n_vocab()).unwrap_or(0);
         Self {
             context,
@@ -203,23 +211,28 @@ impl Scheduler {
             if self.running[index].has_begun() {
                 continue;
             }
-            let (from, len) = match self.beginning(index) {
-                Beginning::Wait => continue,
-                Beginning::Own => (0, 0),
-                Beginning::Shared(from, len) => (from, len),
-            };
+            let beginning = self.beginning(index);
             let sequence = &mut self.running[index];
-            if len > 0 {
-                self.pool.share(&mut self.context, from, sequence.id, len);
-            }
+            let len = match beginning {
+                Beginning::Wait => continue,
+                Beginning::Own => 0,
+                Beginning::Shared(from) => {
+                    let (context, pool) = (&mut self.context, &mut self.pool);
+                    let len = from.map_or(0, |(from, len)| {
+                        pool.share(context, from, sequence.id, len);
+                        len
+                    });
+                    pool.restore(context, sequence.id, sequence.shareable(), len)
+                }
+            };
             sequence.begin(len);
         }
     }
 
-    /// Where the beginning of a prompt comes from. Its last token must be computed in any case.
+    /// Where the beginning of a prompt comes from.
     fn beginning(&self, index: usize) -> Beginning {
         let own = &self.running[index];
-        let (prompt, max) = (own.prompt(), own.prompt().len() - 1);
+        let prompt = own.shareable();
         if !own.job.cache_prompt || !self.pool.shares() {
             return Beginning::Own;
         }
@@ -229,17 +242,18 @@ impl Scheduler {
             .chain(self.pool.longest(prompt))
             .max_by_key(|(_, len)| *len)
             .filter(|(_, len)| *len >= SHARED_MIN);
-        let there_len = there.map_or(0, |(_, len)| len.min(max));
+        let there_len = there
+            .map_or(0, |(_, len)| len)
+            .max(self.pool.in_host(prompt));
         // Only those before it: nobody waits for one that waits for him.
         let ahead = self.running[..index].iter();
         let coming = ahead
             .filter(|other| other.is_reading() && other.job.cache_prompt)
-            .map(|other| common_len(other.prompt(), prompt).min(max))
+            .map(|other| common_len(other.prompt(), prompt))
             .max();
-        match there {
-            _ if coming.is_some_and(|coming| coming >= there_len + WAIT_MIN) => Beginning::Wait,
-            Some((id, _)) if there_len > 0 => Beginning::Shared(id, there_len),
-            _ => Beginning::Own,
+        match coming.is_some_and(|coming| coming >= there_len + WAIT_MIN) {
+            true => Beginning::Wait,
+            false => Beginning::Shared(there),
         }
     }
 
@@ -355,8 +369,8 @@ impl Scheduler {
 enum Beginning {
     /// From a request that is reading it now.
     Wait,
-    /// From this sequence, so many tokens.
-    Shared(SequenceId, usize),
+    /// From so many tokens of this sequence, if one has it, and what host memory has beyond that.
+    Shared(Option<(SequenceId, usize)>),
     /// From itself.
     Own,
 }

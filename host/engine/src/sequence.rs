@@ -81,6 +81,11 @@ impl Sequence {
         &self.job.prompt
     }
 
+    /// What of its prompt may come from others: its last token must be computed in any case.
+    pub fn shareable(&self) -> &[LlamaToken] {
+        &self.prompt()[..self.prompt().len() - 1]
+    }
+
     /// The tokens whose cells it has.
     pub fn computed(&self) -> &[LlamaToken] {
         &self.tokens[..self.position]

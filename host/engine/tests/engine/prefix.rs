@@ -125,3 +125,73 @@ fn what_is_kept_gives_way() {
         );
     }
 }
+
+/// Reads seven documents in a cache for three, with so much host memory, and the first one again.
+fn read_seven_and_the_first_again(host_cache_bytes: u64) -> Answer {
+    let model = load_chat(|options| {
+        options.context_size = Some(1024);
+        options.cells = Some(1024);
+        options.sequences_max = Some(2);
+        options.host_cache_bytes = Some(host_cache_bytes);
+    });
+    let document = |number: usize| format!("Document {number}. {}", passage());
+    for number in 0..7 {
+        run(
+            &model,
+            greedy(&about(&document(number), "How high is it?"), 3),
+        );
+    }
+    let prompt = about(&document(0), "When was it built?");
+    let answer = run(&model, greedy(&prompt, 12));
+    check_tokens(&model, &prompt, &answer);
+    answer
+}
+
+#[test]
+fn what_left_the_cache_comes_back_from_host_memory() {
+    let answer = read_seven_and_the_first_again(256 << 20);
+    assert!(answer.usage.cached > 250, "{:?}", answer.usage);
+}
+
+#[test]
+fn without_host_memory_it_is_read_again() {
+    let answer = read_seven_and_the_first_again(0);
+    assert!(answer.usage.cached < 50, "{:?}", answer.usage);
+}
+
+/// Host memory for one document: the copies go as they came, and what is left of them is right.
+#[test]
+fn full_host_memory_gives_way() {
+    let answer = read_seven_and_the_first_again(10 << 20);
+    assert!(answer.usage.cached < 50, "{:?}", answer.usage);
+}
+
+/// Conversations that take turns: each goes on from its own copies, and from the head they share.
+#[test]
+fn conversations_that_take_turns_keep_their_place() {
+    let model = load_chat(|options| {
+        options.context_size = Some(1024);
+        options.cells = Some(1024);
+        options.sequences_max = Some(2);
+        options.host_cache_bytes = Some(256 << 20);
+    });
+    let questions = [
+        "How high is it?",
+        "When was it built?",
+        "Where does it stand?",
+    ];
+    let mut talks: Vec<_> = questions.map(|one| about(&passage(), one)).into();
+    for turn in 0..3 {
+        for talk in &mut talks {
+            let answer = run(&model, greedy(talk, 40));
+            check_tokens(&model, talk, &answer);
+            if turn > 0 {
+                let new = answer.usage.prompt - answer.usage.cached;
+                assert!(new < 30, "{turn}: {:?}", answer.usage);
+            }
+            let next =
+                "<|im_end|>\n<|im_start|>user\nTell me more.<|im_end|>\n<|im_start|>assistant\n";
+            *talk = format!("{talk}{}{next}", answer.text);
+        }
+    }
+}
