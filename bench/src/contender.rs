@@ -1,5 +1,6 @@
 //! Who is measured. Each is started with the same model file, threads, sequences and room for tokens.
 
+pub mod child;
 pub mod engine;
 pub mod llama_server;
 pub mod llama_tools;
@@ -26,7 +27,7 @@ pub struct Setting {
     pub context: u32,
 }
 
-/// The servers of a comparison, running: the node, and llama-server both ways where it is at hand.
+/// The servers of a comparison, running: the node, and llama-server where it is at hand.
 pub struct Servers {
     /// Ours first.
     pub chats: Vec<Served>,
@@ -35,16 +36,16 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// Starts them all; idle ones cost nothing.
+    /// Starts the node and a llama-server in each of the `ways`; idle ones cost nothing.
     ///
     /// # Errors
     /// One does not start.
-    pub fn start(setting: &Setting, llama: Option<&Path>) -> anyhow::Result<Self> {
+    pub fn start(setting: &Setting, llama: Option<&Path>, ways: &[Cache]) -> anyhow::Result<Self> {
         let node = Node::start(setting)?;
-        let ways = [Cache::Unified, Cache::Split];
-        let peers = llama
-            .iter()
-            .flat_map(|bin| ways.map(|way| LlamaServer::start(bin, setting, way)));
+        let peers = llama.iter().flat_map(|bin| {
+            ways.iter()
+                .map(|way| LlamaServer::start(bin, setting, *way))
+        });
         let peers = peers.collect::<anyhow::Result<Vec<_>>>()?;
         let mut chats = vec![node.chat()?];
         chats.extend(peers.iter().map(LlamaServer::chat));

@@ -3,6 +3,10 @@
 use std::time::{Duration, Instant};
 
 use crate::chat::{Answer, Ask, Chat, Outcome};
+use crate::statistics::Random;
+
+/// Of one open loop: each has a thread.
+const QUESTIONS_MAX: u32 = 2000;
 
 /// What became of a lot of questions.
 pub struct Load {
@@ -36,22 +40,13 @@ pub fn closed(
     Load { answers }
 }
 
-/// Open loop: a question every `interval` for `duration`, whatever became of those before.
-pub fn open(
-    chat: &dyn Chat,
-    interval: Duration,
-    duration: Duration,
-    ask: &(dyn Fn(usize) -> Ask + Sync),
-) -> Load {
+/// Open loop: a question at each time that is `due`, counted from now, whatever became of those before.
+pub fn open(chat: &dyn Chat, due: &[Duration], ask: &(dyn Fn(usize) -> Ask + Sync)) -> Load {
     let begun = Instant::now();
     let answers = std::thread::scope(|scope| {
         let mut clients = Vec::new();
-        for number in 0.. {
-            let due = interval * u32::try_from(number).unwrap_or(u32::MAX);
-            if due >= duration {
-                break;
-            }
-            std::thread::sleep((begun + due).saturating_duration_since(Instant::now()));
+        for (number, due) in due.iter().enumerate() {
+            std::thread::sleep((begun + *due).saturating_duration_since(Instant::now()));
             clients.push(scope.spawn(move || chat.answer(&ask(number))));
         }
         clients
@@ -60,6 +55,30 @@ pub fn open(
             .collect()
     });
     Load { answers }
+}
+
+/// Times at equal distances, so many a second.
+pub fn steady(a_second: f64, duration: Duration) -> Vec<Duration> {
+    let count = count(a_second, duration);
+    (0..count)
+        .map(|number| duration.mul_f64(f64::from(number) / f64::from(count)))
+        .collect()
+}
+
+/// Times as strangers come who know nothing of each other: a Poisson process of which the number that came is known.
+/// The same `seed` gives the same times.
+pub fn random(a_second: f64, duration: Duration, seed: u64) -> Vec<Duration> {
+    let mut draw = Random::new(seed);
+    let mut times: Vec<Duration> = (0..count(a_second, duration))
+        .map(|_| duration.mul_f64(draw.share()))
+        .collect();
+    times.sort();
+    times
+}
+
+fn count(a_second: f64, duration: Duration) -> u32 {
+    let count = (a_second * duration.as_secs_f64()).round();
+    (count as u32).min(QUESTIONS_MAX)
 }
 
 impl Load {
@@ -167,12 +186,22 @@ mod tests {
     }
 
     #[test]
+    fn strangers_come_at_their_rate_and_the_same_way_each_time() {
+        let times = random(50.0, Duration::from_secs(20), 7);
+        assert_eq!(times.len(), 1000);
+        assert!(times.is_sorted() && times.last() < Some(&Duration::from_secs(20)));
+        assert_eq!(times, random(50.0, Duration::from_secs(20), 7));
+        assert_ne!(times, random(50.0, Duration::from_secs(20), 8));
+        let most = random(f64::INFINITY, Duration::from_millis(1), 7);
+        assert_eq!(most.len(), QUESTIONS_MAX as usize);
+    }
+
+    #[test]
     fn an_open_loop_does_not_wait_for_answers() {
         let begun = Instant::now();
         let load = open(
             &Slow(Duration::from_millis(200)),
-            Duration::from_millis(10),
-            Duration::from_millis(100),
+            &steady(100.0, Duration::from_millis(100)),
             &|_| ask(1),
         );
         assert_eq!(load.answers.len(), 10);

@@ -10,22 +10,26 @@ mod load;
 mod machine;
 mod measure;
 mod memory;
+mod model_choice;
 mod report;
 mod statistics;
 mod workload;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use clap::Parser;
 
 use crate::contender::llama_tools::name_of;
 use crate::machine::Machine;
-use crate::measure::{PARTS, Part, Plan, SHORT};
+use crate::measure::{MORE, PARTS, Part, Plan, SHORT};
+use crate::model_choice::ModelChoice;
 use crate::report::{Row, Section, page};
 
-const CHAT_FILE: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
+/// How often the short form tries before it says that a margin is missed.
+const SHORT_TRIES: usize = 2;
 
 /// Measures this machine's node against llama.cpp's own programs.
 #[derive(Debug, Parser)]
@@ -38,9 +42,10 @@ struct Options {
     /// The folder of llama-server, llama-bench and llama-batched-bench
     #[arg(long)]
     llama: Option<PathBuf>,
-    /// A chat model's file instead of the small one in the cache
+    /// Another model than the small one of the bars: tiny, large (both of random numbers) or a file. What is found
+    /// with it is kept beside, and shown without bars
     #[arg(long)]
-    model: Option<PathBuf>,
+    model: Option<ModelChoice>,
     /// Threads that compute; all cores if not said
     #[arg(long)]
     threads: Option<u32>,
@@ -54,7 +59,7 @@ struct Options {
     #[arg(long)]
     write: bool,
     /// Under three minutes, ours against ours, judged with wide margins
-    #[arg(long, conflicts_with_all = ["parts", "llama", "write"])]
+    #[arg(long, conflicts_with_all = ["parts", "llama", "write", "show", "model"])]
     short: bool,
     /// Only show what is kept
     #[arg(long)]
@@ -63,62 +68,106 @@ struct Options {
 
 fn main() -> anyhow::Result<ExitCode> {
     let options = Options::parse();
-    let parts = match options.short {
-        true => vec![SHORT],
-        false => chosen(&options.parts)?,
+    if options.short {
+        return short(&options);
+    }
+    let parts = chosen(&options.parts)?;
+    let found = match options.show || options.write {
+        true => sorted(Section::all_kept(&options.results)),
+        false => {
+            let mut found = Vec::new();
+            for part in &parts {
+                let section = measured(*part, &options)?;
+                section.keep(&options.results)?;
+                found.push(section);
+            }
+            found
+        }
     };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let plan = Plan {
-        rounds: options.rounds.max(1),
-        model: options
-            .model
-            .clone()
-            .unwrap_or_else(|| e2e::model(CHAT_FILE)),
-        llama: options.llama.clone(),
-        threads: options
-            .threads
-            .unwrap_or_else(|| u32::try_from(cores).unwrap_or(1)),
-        isolation_requests: options.isolation_requests,
-    };
-    if !options.show && !options.write {
-        let machine = Machine::here(&options.llama.as_deref().map(name_of).unwrap_or_default());
-        for (name, part) in &parts {
-            eprintln!("bench: {name}");
-            let mut section = part(&plan)?;
-            section.machine = machine.clone();
-            section.keep(&options.results, name)?;
+    show(&found);
+    if options.write {
+        page::write(&e2e::root().join("docs"), &found)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Judges. Other work on the machine may spoil one try, so there is a second.
+fn short(options: &Options) -> anyhow::Result<ExitCode> {
+    for _ in 0..SHORT_TRIES {
+        let found = measured(SHORT, options)?;
+        let reached = found.rows.iter().all(Row::holds);
+        show(&[found]);
+        if reached {
+            return Ok(ExitCode::SUCCESS);
         }
     }
-    let kept: Vec<Section> = parts
-        .iter()
-        .filter_map(|(name, _)| Section::kept(&options.results, name))
-        .collect();
-    println!("{}\n{}", page::table(&kept), page::figures(&kept));
-    if options.write {
-        page::write(&e2e::root().join("docs"), &kept)?;
+    Ok(ExitCode::FAILURE)
+}
+
+fn show(sections: &[Section]) {
+    println!("{}\n{}", page::table(sections), page::figures(sections));
+    println!("{}", page::runs(sections));
+}
+
+fn plan(options: &Options) -> Plan {
+    let model = options.model.clone().unwrap_or_default();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = u32::try_from(cores).unwrap_or(1);
+    Plan {
+        rounds: options.rounds.max(1),
+        model: model.path(),
+        streams: model.streams(),
+        ways: model.ways(),
+        llama: options.llama.clone(),
+        threads: options.threads.unwrap_or(cores),
+        isolation_requests: options.isolation_requests,
     }
-    let reached = kept
-        .iter()
-        .flat_map(|section| &section.rows)
-        .all(Row::holds);
-    Ok(match options.short && !reached {
-        true => ExitCode::FAILURE,
-        false => ExitCode::SUCCESS,
-    })
+}
+
+fn measured((name, part): Part, options: &Options) -> anyhow::Result<Section> {
+    eprintln!("bench: {name}");
+    let peer = options.llama.as_deref().map(name_of).unwrap_or_default();
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    let begun = Instant::now();
+    let plan = plan(options);
+    let found = part(&plan).with_context(|| format!("measuring {name}"))?;
+    let mut section = Section {
+        part: name.to_owned(),
+        machine: Machine::here(&peer),
+        begun: since_1970.as_secs(),
+        seconds: begun.elapsed().as_secs_f64(),
+        rounds: plan.rounds,
+        ..found
+    };
+    if let Some(label) = options.model.as_ref().and_then(ModelChoice::label) {
+        section.label(&label);
+    }
+    eprintln!("bench: {name} took {:.0} s", section.seconds);
+    Ok(section)
+}
+
+/// In the order of the table; those of other models last.
+fn sorted(mut sections: Vec<Section>) -> Vec<Section> {
+    let place = |section: &Section| all_parts().position(|(name, _)| name == section.part);
+    sections.sort_by_key(|section| (place(section).unwrap_or(usize::MAX), section.part.clone()));
+    sections
+}
+
+fn all_parts() -> impl Iterator<Item = Part> {
+    PARTS.iter().chain(MORE).copied()
 }
 
 fn chosen(names: &[String]) -> anyhow::Result<Vec<Part>> {
     if names.is_empty() {
         return Ok(PARTS.to_vec());
     }
-    let find = |name: &String| PARTS.iter().find(|(known, _)| known == name).copied();
+    let find = |name: &String| all_parts().find(|(known, _)| known == name);
     match names.iter().map(find).collect::<Option<Vec<_>>>() {
         Some(parts) => Ok(parts),
         None => bail!(
             "the parts are: {}",
-            PARTS
-                .iter()
-                .map(|(name, _)| *name)
+            all_parts()
+                .map(|(name, _)| name)
                 .collect::<Vec<_>>()
                 .join(", ")
         ),

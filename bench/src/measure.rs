@@ -6,7 +6,9 @@ mod full_cache;
 mod gap;
 mod ingestion;
 mod isolation;
+mod open_loop;
 mod overload;
+mod pairs;
 mod retrieval;
 mod short;
 mod start;
@@ -15,6 +17,7 @@ mod throughput;
 use std::path::PathBuf;
 
 use crate::contender::Setting;
+use crate::contender::llama_server::Cache;
 use crate::contender::llama_tools::LlamaTools;
 use crate::report::Section;
 
@@ -30,6 +33,10 @@ pub struct Plan {
     pub threads: u32,
     /// Requests in the test of isolation.
     pub isolation_requests: usize,
+    /// Streams at a time where their number is varied.
+    pub streams: &'static [usize],
+    /// The ways in which llama-server is run where both count.
+    pub ways: &'static [Cache],
 }
 
 /// A part: its name on the command line, and how it is run.
@@ -40,15 +47,18 @@ pub const PARTS: &[Part] = &[
     ("one-stream", throughput::one_stream),
     ("streams", throughput::many_streams),
     ("retrieval", retrieval::one_document),
-    ("shelf", retrieval::shelf),
     ("first-token", first_token::measure),
     ("full-cache", full_cache::measure),
     ("gap", gap::measure),
     ("overload", overload::measure),
+    ("open-loop", open_loop::measure),
     ("start", start::measure),
     ("ingestion", ingestion::measure),
     ("isolation", isolation::measure),
 ];
+
+/// Parts that run only when they are named.
+pub const MORE: &[Part] = &[("shelf", retrieval::shelf)];
 
 /// The part that CI runs instead of all others.
 pub const SHORT: Part = ("short", short::measure);

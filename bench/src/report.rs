@@ -1,5 +1,6 @@
 //! What was found, as numbers that can be kept, put together and shown.
 
+mod history;
 pub mod page;
 pub mod plot;
 
@@ -98,8 +99,16 @@ pub struct Line {
 /// What one part of the measurement found.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Section {
+    /// Its part's name.
+    pub part: String,
     /// What it was measured on.
     pub machine: Machine,
+    /// When it began, in seconds since 1970: what tells one run from another.
+    pub begun: u64,
+    /// How long it took.
+    pub seconds: f64,
+    /// How often each contender was measured.
+    pub rounds: usize,
     /// Lines with a bar.
     pub rows: Vec<Row>,
     /// Numbers without.
@@ -126,29 +135,52 @@ impl Section {
 
     /// Notes a number.
     pub fn note(&mut self, what: &str, who: &str, unit: &str, values: &[f64]) {
+        self.note_found(what, who, unit, summary(values));
+    }
+
+    /// Notes a number that is summed up already.
+    pub fn note_found(&mut self, what: &str, who: &str, unit: &str, found: Summary) {
         self.figures.push(Figure {
             what: what.to_owned(),
             who: who.to_owned(),
             unit: unit.to_owned(),
-            found: summary(values),
+            found,
         });
+    }
+
+    /// Says that it was found with another model than the one that the bars are about.
+    pub fn label(&mut self, label: &str) {
+        self.part = format!("{}-{label}", self.part);
+        for row in std::mem::take(&mut self.rows) {
+            self.note_found(&row.name, "", &row.unit, row.found);
+        }
+        for figure in &mut self.figures {
+            figure.what = format!("{}, model {label}", figure.what);
+        }
+        for plot in &mut self.plots {
+            plot.file = format!("{}-{label}", plot.file);
+            plot.title = format!("{}, model {label}", plot.title);
+        }
+    }
+
+    /// All that was kept in `folder`.
+    pub fn all_kept(folder: &Path) -> Vec<Self> {
+        let files = fs::read_dir(folder).into_iter().flatten().flatten();
+        let texts = files.filter_map(|file| fs::read(file.path()).ok());
+        texts
+            .filter_map(|text| serde_json::from_slice(&text).ok())
+            .collect()
     }
 
     /// Keeps it in `folder` until all parts are there.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn keep(&self, folder: &Path, name: &str) -> anyhow::Result<()> {
+    pub fn keep(&self, folder: &Path) -> anyhow::Result<()> {
         fs::create_dir_all(folder)?;
-        let path = folder.join(format!("{name}.json"));
+        let path = folder.join(format!("{}.json", self.part));
         fs::write(&path, serde_json::to_string_pretty(self)?)
             .with_context(|| format!("writing {}", path.display()))
-    }
-
-    /// What was kept under `name`, if anything.
-    pub fn kept(folder: &Path, name: &str) -> Option<Self> {
-        let text = fs::read(folder.join(format!("{name}.json"))).ok()?;
-        serde_json::from_slice(&text).ok()
     }
 }
 
@@ -163,12 +195,27 @@ mod tests {
     }
 
     #[test]
+    fn another_model_reaches_no_bar() {
+        let mut section = Section {
+            part: "speed".to_owned(),
+            ..Section::default()
+        };
+        section.hold("ratio", "", &[1.0], Bar::AtLeast(1.0));
+        section.label("tiny");
+        assert_eq!(section.part, "speed-tiny");
+        assert!(section.rows.is_empty());
+        assert_eq!(section.figures[0].what, "ratio, model tiny");
+    }
+
+    #[test]
     fn what_is_kept_comes_back() {
         let folder = tempfile::tempdir().unwrap();
-        let mut section = Section::default();
+        let mut section = Section {
+            part: "part".to_owned(),
+            ..Section::default()
+        };
         section.compare("a", &[2.0, 4.0], &[1.0, 2.0], Bar::AtLeast(1.5));
-        section.keep(folder.path(), "part").unwrap();
-        assert_eq!(Section::kept(folder.path(), "part"), Some(section));
-        assert_eq!(Section::kept(folder.path(), "other"), None);
+        section.keep(folder.path()).unwrap();
+        assert_eq!(Section::all_kept(folder.path()), [section]);
     }
 }

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 /// How often the bootstrap draws.
 const DRAWS: usize = 2000;
+const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// A median with its 95 % interval.
+/// A median (or another percentile) with its 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// The median.
@@ -15,7 +16,7 @@ pub struct Summary {
     /// The upper end.
     pub high: f64,
     /// How many values it was made of.
-    pub rounds: usize,
+    pub values: usize,
 }
 
 /// The value below which the share `part` of `values` lies; NaN of none.
@@ -37,24 +38,52 @@ pub fn median(values: &[f64]) -> f64 {
 
 /// Median and bootstrapped interval. The draws are the same at every call, so that a table can be made again.
 pub fn summary(values: &[f64]) -> Summary {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut draw = || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        values[(state >> 33) as usize % values.len()]
-    };
-    let medians: Vec<f64> = match values.len() {
+    summary_of(values, 0.5)
+}
+
+/// As [`summary`], of the percentile `part`.
+pub fn summary_of(values: &[f64], part: f64) -> Summary {
+    let mut random = Random::new(SEED);
+    let mut draw = || values[random.next() as usize % values.len()];
+    let drawn: Vec<f64> = match values.len() {
         0 => Vec::new(),
         count => (0..DRAWS)
-            .map(|_| median(&(0..count).map(|_| draw()).collect::<Vec<_>>()))
+            .map(|_| percentile(&(0..count).map(|_| draw()).collect::<Vec<_>>(), part))
             .collect(),
     };
     Summary {
-        median: median(values),
-        low: percentile(&medians, 0.025),
-        high: percentile(&medians, 0.975),
-        rounds: values.len(),
+        median: percentile(values, part),
+        low: percentile(&drawn, 0.025),
+        high: percentile(&drawn, 0.975),
+        values: values.len(),
+    }
+}
+
+/// Random numbers that are the same in every run.
+pub struct Random {
+    state: u64,
+}
+
+impl Random {
+    /// Those of `seed`.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            state: seed.wrapping_mul(SEED) ^ SEED,
+        }
+    }
+
+    /// The next, of 31 bits.
+    pub fn next(&mut self) -> u64 {
+        self.state = self
+            .state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        self.state >> 33
+    }
+
+    /// The next, as a share from 0 to below 1.
+    pub fn share(&mut self) -> f64 {
+        self.next() as f64 / (1_u64 << 31) as f64
     }
 }
 

@@ -3,13 +3,14 @@
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use tempfile::TempDir;
 
 use super::Setting;
+use super::child::Held;
 use crate::chat::Served;
 use crate::client::Client;
 
@@ -25,10 +26,13 @@ pub enum Cache {
     Split,
 }
 
+/// Both.
+pub const BOTH: &[Cache] = &[Cache::Unified, Cache::Split];
+
 /// A running server; ended when dropped.
 pub struct LlamaServer {
     name: &'static str,
-    child: Child,
+    child: Held,
     address: SocketAddr,
     // Its log is in here.
     _folder: TempDir,
@@ -43,10 +47,8 @@ impl LlamaServer {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let folder = tempfile::tempdir()?;
         let log = File::create(folder.path().join("log"))?;
-        let child = command(bin, setting, cache, address)
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
+        let mut command = command(bin, setting, cache, address);
+        let child = Held::start(command.stdout(Stdio::null()).stderr(log))
             .with_context(|| format!("starting llama-server of {}", bin.display()))?;
         let mut server = Self {
             name: match cache {
@@ -71,7 +73,7 @@ impl LlamaServer {
             {
                 return Ok(());
             }
-            if let Some(status) = self.child.try_wait()? {
+            if let Some(status) = self.child.process().try_wait()? {
                 bail!("llama-server ended with {status}");
             }
             std::thread::sleep(Duration::from_millis(2));
@@ -86,7 +88,7 @@ impl LlamaServer {
 
     /// Its process.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.child.pid()
     }
 }
 
@@ -115,11 +117,4 @@ fn command(bin: &Path, setting: &Setting, cache: Cache, address: SocketAddr) -> 
         Cache::Split => "--no-kv-unified",
     });
     command
-}
-
-impl Drop for LlamaServer {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }

@@ -7,6 +7,10 @@ use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
 use super::Setting;
+use super::child::end_with_this_process;
+
+/// So many tokens are embedded at a measurement.
+const EMBEDDED_TOKENS: u32 = 8192;
 
 /// llama-bench and llama-batched-bench.
 pub struct LlamaTools {
@@ -21,7 +25,10 @@ impl LlamaTools {
     /// llama-bench failed.
     pub fn writing(&self, setting: &Setting, depth: u32, tokens: u32) -> anyhow::Result<f64> {
         let (depth, tokens) = (depth.to_string(), tokens.to_string());
-        self.bench(setting, &["-p", "0", "-n", &tokens, "-d", &depth])
+        self.bench(
+            setting,
+            &["-r", "1", "-p", "0", "-n", &tokens, "-d", &depth],
+        )
     }
 
     /// Tokens a second that are read in texts of `tokens` tokens; with an embedding model, embedded.
@@ -29,10 +36,26 @@ impl LlamaTools {
     /// # Errors
     /// llama-bench failed.
     pub fn reading(&self, setting: &Setting, tokens: u32, embeddings: bool) -> anyhow::Result<f64> {
+        // A few short texts say nothing.
+        let repetitions = if embeddings {
+            EMBEDDED_TOKENS / tokens
+        } else {
+            1
+        };
+        let (tokens, repetitions) = (tokens.to_string(), repetitions.max(1).to_string());
         let embeddings = if embeddings { "1" } else { "0" };
         self.bench(
             setting,
-            &["-n", "0", "-p", &tokens.to_string(), "-embd", embeddings],
+            &[
+                "-r",
+                &repetitions,
+                "-n",
+                "0",
+                "-p",
+                &tokens,
+                "-embd",
+                embeddings,
+            ],
         )
     }
 
@@ -40,7 +63,7 @@ impl LlamaTools {
         let threads = setting.threads.to_string();
         let mut command = self.command("llama-bench", setting);
         command
-            .args(["-t", &threads, "-r", "3", "-o", "json", "-fa", "auto"])
+            .args(["-t", &threads, "-o", "json", "-fa", "auto"])
             .args(arguments);
         let text = run(command)?;
         let rows: Value = serde_json::from_str(&text).context("llama-bench's JSON")?;
@@ -80,10 +103,7 @@ impl LlamaTools {
         ]);
         command.args(["--output-format", "jsonl"]);
         let text = run(command)?;
-        let rows = text
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line.trim()).ok());
-        let rows: Vec<_> = rows.filter_map(|row| batched(&row)).collect();
+        let rows: Vec<_> = rows(&text).filter_map(|row| batched(&row)).collect();
         ensure!(
             rows.len() == streams.len(),
             "llama-batched-bench measured {} of {} numbers of streams",
@@ -91,6 +111,30 @@ impl LlamaTools {
             streams.len()
         );
         Ok(rows)
+    }
+
+    /// Tokens a second that are read in texts of `tokens` tokens, `texts` of them in one batch.
+    ///
+    /// # Errors
+    /// llama-batched-bench failed.
+    pub fn reading_together(
+        &self,
+        setting: &Setting,
+        tokens: u32,
+        texts: usize,
+    ) -> anyhow::Result<f64> {
+        let (threads, tokens, texts) = (
+            setting.threads.to_string(),
+            tokens.to_string(),
+            texts.to_string(),
+        );
+        let mut command = self.command("llama-batched-bench", setting);
+        command.args(["-t", &threads, "-c", "8192", "-b", "4096", "-ub", "4096"]);
+        command.args(["-npp", &tokens, "-ntg", "0", "-npl", &texts]);
+        command.args(["--output-format", "jsonl"]);
+        let text = run(command)?;
+        let found = rows(&text).find_map(|row| row["speed_pp"].as_f64());
+        found.context("llama-batched-bench names no speed")
     }
 
     fn command(&self, program: &str, setting: &Setting) -> Command {
@@ -117,12 +161,19 @@ pub fn name_of(bin: &Path) -> String {
     }
 }
 
+/// The lines that are JSON. Where no token was written a speed is `-nan`, which JSON does not know.
+fn rows(text: &str) -> impl Iterator<Item = Value> {
+    let lines = text.lines().map(|line| line.replace("-nan", "null"));
+    lines.filter_map(|line| serde_json::from_str(line.trim()).ok())
+}
+
 fn batched(row: &Value) -> Option<f64> {
     let number = |key: &str| row[key].as_f64();
     Some(number("pl")? * number("tg")? / number("t")?)
 }
 
 fn run(mut command: Command) -> anyhow::Result<String> {
+    end_with_this_process(&mut command);
     let output = command
         .output()
         .with_context(|| format!("starting {:?}", command.get_program()))?;
@@ -145,6 +196,13 @@ mod tests {
             name_of(Path::new("/a/llama.cpp-0.1.2/same/bin")),
             "llama-cpp-python 0.1.2, same"
         );
+    }
+
+    #[test]
+    fn reads_lines_that_json_does_not_know() {
+        let found: Vec<_> = rows("noise\n{\"speed_tg\": -nan, \"speed_pp\": 2.5}\n").collect();
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0]["speed_pp"], 2.5);
     }
 
     #[test]

@@ -1,19 +1,27 @@
 //! A node whole: command, ingress, sandbox, plugin and engine, as a client meets it.
 
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
-use e2e::node::Node as Running;
+use anyhow::{Context as _, bail};
+use e2e::node::Node as Home;
 
 use super::Setting;
+use super::child::Held;
 use crate::chat::Served;
 use crate::client::Client;
 use crate::memory;
 
+/// Lines of a log that are shown when a node does not start.
+const LAST_WORDS: usize = 5;
+
 /// A node in a home of its own; stopped when dropped.
 pub struct Node {
-    node: Running,
+    node: Home,
+    running: Option<Held>,
 }
 
 impl Node {
@@ -22,9 +30,9 @@ impl Node {
     /// # Errors
     /// The setting's model has a name that is no text.
     pub fn start(setting: &Setting) -> anyhow::Result<Self> {
-        let node = Self::prepared(setting)?;
+        let mut node = Self::prepared(setting)?;
         node.node.set("embedding_model", "");
-        node.node.start();
+        node.start_again()?;
         Ok(node)
     }
 
@@ -33,13 +41,13 @@ impl Node {
     /// # Errors
     /// As [`Node::start`].
     pub fn start_with_store(setting: &Setting) -> anyhow::Result<Self> {
-        let node = Self::prepared(setting)?;
-        node.node.start();
+        let mut node = Self::prepared(setting)?;
+        node.start_again()?;
         Ok(node)
     }
 
     fn prepared(setting: &Setting) -> anyhow::Result<Self> {
-        let node = Running::new();
+        let node = Home::new();
         let model = setting
             .model
             .to_str()
@@ -48,19 +56,47 @@ impl Node {
         node.set("threads", &setting.threads.to_string());
         node.set("ctx_size", &setting.context.to_string());
         node.set("requests_running_max", &setting.sequences.to_string());
-        Ok(Self { node })
+        Ok(Self {
+            node,
+            running: None,
+        })
     }
 
     /// Stops it.
-    pub fn stop(&self) {
-        self.node.gaia_ok(&["stop"]);
+    pub fn stop(&mut self) {
+        if self.running.is_some() {
+            let _ = self.node.gaia(&["stop"]);
+            self.running = None;
+        }
     }
 
-    /// Starts it when it was stopped; the time until it answers.
-    pub fn start_again(&self) -> Duration {
+    /// Starts it when it was stopped; the time until it answers. In the foreground, as llama-server is started, so
+    /// that it ends with this program.
+    ///
+    /// # Errors
+    /// It ends instead, and the error names its last words.
+    pub fn start_again(&mut self) -> anyhow::Result<Duration> {
         let begun = Instant::now();
-        self.node.start();
-        begun.elapsed()
+        let log = self.node.home().join("foreground.log");
+        let mut command = self.node.command(&["start", "--foreground"]);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(File::create(&log)?);
+        let mut running = Held::start(&mut command).context("starting gaia")?;
+        // The first thing that it says is that it answers. Its output stays open: it may say more.
+        let mut line = String::new();
+        if let Some(output) = running.process().stdout.as_mut() {
+            BufReader::new(output).read_line(&mut line)?;
+        }
+        let took = begun.elapsed();
+        self.running = Some(running);
+        if line.is_empty() {
+            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            let last: Vec<&str> = text.lines().rev().take(LAST_WORDS).collect();
+            bail!("the node did not start; newest line first: {last:#?}");
+        }
+        Ok(took)
     }
 
     /// A client of it.
@@ -83,8 +119,19 @@ impl Node {
         memory::proportional_mib(&memory::family(self.node.pid()))
     }
 
+    /// A value of its `/metrics`.
+    pub fn counter(&self, name: &str) -> Option<f64> {
+        self.node.gauge(name)
+    }
+
     /// Runs a `gaia` command on it.
     pub fn gaia(&self, arguments: &[&str]) -> String {
         self.node.gaia_ok(arguments)
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.stop();
     }
 }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::Plan;
 use crate::chat::{Chat, Served};
-use crate::contender::llama_server::{Cache, LlamaServer};
-use crate::contender::node::Node;
+use crate::contender::Servers;
+use crate::contender::llama_server::Cache;
 use crate::load::milliseconds;
 use crate::report::{Bar, Section};
 use crate::statistics::percentile;
@@ -19,25 +19,16 @@ const HEAD_START: Duration = Duration::from_millis(500);
 const HEALTH_EVERY: Duration = Duration::from_millis(10);
 /// The micro-batch of llama.cpp's defaults, in tokens.
 const MICRO_BATCH: u32 = 512;
+const HEALTH: &str = "/health while 4k tokens are read, p99";
 
 /// The 99th percentiles.
 pub fn measure(plan: &Plan) -> anyhow::Result<Section> {
     let setting = plan.setting(8);
-    let node = Node::start(&setting)?;
-    let node_chat = node.chat()?;
-    let server = plan
-        .llama
-        .as_deref()
-        .map(|bin| LlamaServer::start(bin, &setting, Cache::Unified))
-        .transpose()?;
-    let server_chat = server.as_ref().map(LlamaServer::chat);
-    let mut chats = vec![&node_chat];
-    chats.extend(&server_chat);
-
-    let mut found = vec![Found::default(); chats.len()];
+    let servers = Servers::start(&setting, plan.llama.as_deref(), &[Cache::Unified])?;
+    let mut found = vec![Found::default(); servers.chats.len()];
     let mut micro_batch_ms = Vec::new();
     for round in 0..plan.rounds {
-        for (chat, found) in chats.iter().zip(&mut found) {
+        for (chat, found) in servers.chats.iter().zip(&mut found) {
             found.add(&interfere(chat, round));
         }
         if let Some(tools) = plan.tools() {
@@ -46,44 +37,35 @@ pub fn measure(plan: &Plan) -> anyhow::Result<Section> {
             );
         }
     }
+    Ok(told(&servers.chats, &found, &micro_batch_ms))
+}
+
+fn told(chats: &[Served], found: &[Found], micro_batch_ms: &[f64]) -> Section {
     let mut section = Section::default();
-    for (chat, found) in chats.iter().zip(&found) {
-        section.note(
-            "gap between tokens while 4k tokens are read, p99",
-            chat.name(),
-            "ms",
-            &found.gap_ms,
-        );
-        section.note(
-            "/health while 4k tokens are read, p99",
-            chat.name(),
-            "ms",
-            &found.health_ms,
-        );
-        section.note(
-            "time to first token of the 4k prompt",
-            chat.name(),
-            "ms",
-            &found.first_ms,
-        );
+    for (chat, found) in chats.iter().zip(found) {
+        for (what, values) in [
+            (
+                "gap between tokens while 4k tokens are read, p99",
+                &found.gap_ms,
+            ),
+            (HEALTH, &found.health_ms),
+            ("time to first token of the 4k prompt", &found.first_ms),
+        ] {
+            section.note(what, chat.name(), "ms", values);
+        }
     }
     if !micro_batch_ms.is_empty() {
         section.note(
             "a micro-batch of 512 tokens",
             "llama-bench",
             "ms",
-            &micro_batch_ms,
+            micro_batch_ms,
         );
         let name = "another stream's gap while 4k tokens are read, p99, in micro-batches";
-        section.compare(name, &found[0].gap_ms, &micro_batch_ms, Bar::AtMost(2.0));
+        section.compare(name, &found[0].gap_ms, micro_batch_ms, Bar::AtMost(2.0));
     }
-    section.hold(
-        "/health while 4k tokens are read, p99",
-        "ms",
-        &found[0].health_ms,
-        Bar::AtMost(10.0),
-    );
-    Ok(section)
+    section.hold(HEALTH, "ms", &found[0].health_ms, Bar::AtMost(10.0));
+    section
 }
 
 #[derive(Clone, Default)]

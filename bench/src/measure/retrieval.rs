@@ -13,7 +13,6 @@ use crate::statistics::{best, median};
 use crate::workload;
 
 const STREAMS: usize = 8;
-const TURNS: usize = 2;
 const TOKENS: u32 = 32;
 const DOCUMENTS: usize = 12;
 
@@ -24,6 +23,8 @@ struct Way {
     document: fn(round: usize, number: usize) -> String,
     /// How many documents are asked about once before.
     known: usize,
+    /// Questions of each client, one after the other.
+    turns: usize,
     bar: f64,
 }
 
@@ -31,6 +32,7 @@ const NEW: Way = Way {
     name: "a document new to all",
     document: |round, _| format!("new {round}"),
     known: 0,
+    turns: 1,
     bar: 1.2,
 };
 
@@ -38,6 +40,7 @@ const KNOWN: Way = Way {
     name: "a known document",
     document: |_, _| "shelf 0".to_owned(),
     known: 1,
+    turns: 2,
     bar: 1.0,
 };
 
@@ -45,6 +48,7 @@ const SHELF: Way = Way {
     name: "twelve known documents",
     document: |round, number| format!("shelf {}", (round * 7 + number * 5) % DOCUMENTS),
     known: DOCUMENTS,
+    turns: 1,
     bar: 1.0,
 };
 
@@ -60,7 +64,7 @@ pub fn shelf(plan: &Plan) -> anyhow::Result<Section> {
 
 fn measure(plan: &Plan, ways: &[Way]) -> anyhow::Result<Section> {
     let setting = plan.setting(8);
-    let servers = Servers::start(&setting, plan.llama.as_deref())?;
+    let servers = Servers::start(&setting, plan.llama.as_deref(), plan.ways)?;
     let mut section = Section::default();
     for way in ways {
         let found = rounds(plan.rounds, way, &servers.chats);
@@ -111,7 +115,7 @@ fn rounds(count: usize, way: &Way, chats: &[Served]) -> Vec<Found> {
     let mut found: Vec<Found> = chats.iter().map(|_| Found::default()).collect();
     for round in 0..count {
         for (chat, found) in chats.iter().zip(&mut found) {
-            let load = closed(chat, STREAMS, TURNS, &|stream, turn| {
+            let load = closed(chat, STREAMS, way.turns, &|stream, turn| {
                 ask(round, stream, turn)
             });
             found.speeds.push(load.tokens_per_second());

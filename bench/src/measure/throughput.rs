@@ -3,53 +3,45 @@
 use std::time::Instant;
 
 use super::Plan;
+use super::pairs::Pairs;
 use crate::chat::{Answer, Chat};
 use crate::contender::Servers;
 use crate::contender::engine::Engine;
 use crate::load::closed;
 use crate::memory;
 use crate::report::{Bar, Line, Plot, Section};
-use crate::statistics::{best, median, summary};
+use crate::statistics::{best, summary};
 use crate::workload;
 
 const ONE_STREAM_TOKENS: u32 = 128;
-const ONE_STREAM_ANSWERS: usize = 3;
+/// In each round.
+const ONE_STREAM_PAIRS: usize = 6;
 
 /// The engine writing for one request, against llama-bench.
 pub fn one_stream(plan: &Plan) -> anyhow::Result<Section> {
     let setting = plan.setting(8);
     let engine = Engine::load(&setting)?;
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let write = |round, turn| engine.answer(&workload::plain(round, 0, turn, ONE_STREAM_TOKENS));
+    let depth = write(plan.rounds, 0).prompt_tokens;
+    let mut pairs = Pairs::default();
     for round in 0..plan.rounds {
-        let answers: Vec<Answer> = (0..ONE_STREAM_ANSWERS)
-            .map(|turn| engine.answer(&workload::plain(round, 0, turn, ONE_STREAM_TOKENS)))
-            .collect();
-        ours.push(median(
-            &answers.iter().map(writing_speed).collect::<Vec<_>>(),
-        ));
-        let depth = answers.first().map_or(0, |answer| answer.prompt_tokens);
-        if let Some(tools) = plan.tools() {
-            theirs.push(tools.writing(&setting, depth, ONE_STREAM_TOKENS)?);
+        let ours = |turn| Ok(writing_speed(&write(round, turn)));
+        match plan.tools() {
+            Some(tools) => pairs.add(ONE_STREAM_PAIRS, ours, |_| {
+                tools.writing(&setting, depth, ONE_STREAM_TOKENS)
+            })?,
+            None => pairs.ours.push(ours(0)?),
         }
     }
     let mut section = Section::default();
-    section.note(
-        "tokens/s, one stream, writing only",
-        "engine bare",
-        "tokens/s",
-        &ours,
-    );
-    if !theirs.is_empty() {
-        section.note(
-            "tokens/s, one stream, writing only",
-            "llama-bench",
-            "tokens/s",
-            &theirs,
-        );
-        section.compare(
+    let what = "tokens/s, one stream, writing only";
+    section.note(what, "engine bare", "tokens/s", &pairs.ours);
+    if !pairs.theirs.is_empty() {
+        section.note(what, "llama-bench", "tokens/s", &pairs.theirs);
+        section.hold(
             "tokens/s, one stream, engine : llama-bench",
-            &ours,
-            &theirs,
+            "",
+            &pairs.ratios(),
             Bar::AtLeast(0.98),
         );
     }
@@ -66,35 +58,41 @@ pub(super) fn writing_speed(answer: &Answer) -> f64 {
     }
 }
 
-const STREAMS: [usize; 5] = [1, 2, 4, 8, 16];
 const TOKENS: u32 = 64;
-const TURNS: usize = 2;
 /// Where the bar is.
 const BAR_STREAMS: usize = 8;
+
+/// Questions of each client, one after the other: fewer where there is no bar.
+fn turns(streams: usize) -> usize {
+    match streams {
+        ..=2 | BAR_STREAMS => 2,
+        _ => 1,
+    }
+}
 
 /// What one contender did: for each number of streams, tokens a second of each round.
 struct Track {
     who: String,
-    speeds: Vec<Vec<f64>>,
+    speeds: Vec<(usize, Vec<f64>)>,
 }
 
 impl Track {
-    fn new(who: &str) -> Self {
+    fn new(who: &str, streams: &[usize]) -> Self {
         Self {
             who: who.to_owned(),
-            speeds: vec![Vec::new(); STREAMS.len()],
+            speeds: streams.iter().map(|count| (*count, Vec::new())).collect(),
         }
     }
 
     fn at(&self, streams: usize) -> &[f64] {
-        let index = STREAMS.iter().position(|count| *count == streams);
-        index.map_or(&[], |index| &self.speeds[index])
+        let found = self.speeds.iter().find(|(count, _)| *count == streams);
+        found.map_or(&[], |(_, speeds)| speeds)
     }
 
     fn line(&self) -> Line {
-        let points = STREAMS
+        let points = self
+            .speeds
             .iter()
-            .zip(&self.speeds)
             .map(|(streams, speeds)| (*streams as f64, summary(speeds)));
         Line {
             who: self.who.clone(),
@@ -107,20 +105,24 @@ impl Track {
 pub fn many_streams(plan: &Plan) -> anyhow::Result<Section> {
     let setting = plan.setting(16);
     let engine = Engine::load(&setting)?;
-    let servers = Servers::start(&setting, plan.llama.as_deref())?;
+    let servers = Servers::start(&setting, plan.llama.as_deref(), plan.ways)?;
     let mut chats: Vec<&dyn Chat> = vec![&engine];
     chats.extend(servers.chats.iter().map(|chat| chat as &dyn Chat));
 
-    let mut tracks: Vec<Track> = chats.iter().map(|chat| Track::new(chat.name())).collect();
-    let mut bench = Track::new("llama-batched-bench");
+    let mut tracks: Vec<Track> = chats
+        .iter()
+        .map(|chat| Track::new(chat.name(), plan.streams))
+        .collect();
+    let mut bench = Track::new("llama-batched-bench", plan.streams);
     let mut prompt_tokens = 0;
     let mut harness_share = Vec::new();
     for round in 0..plan.rounds {
-        for (index, streams) in STREAMS.into_iter().enumerate() {
-            for (chat, track) in chats.iter().zip(&mut tracks) {
+        for (index, streams) in plan.streams.iter().copied().enumerate() {
+            for number in in_turn(chats.len(), round) {
+                let (chat, track) = (chats[number], &mut tracks[number]);
                 let ask = |stream, turn| workload::plain(round * 100 + index, stream, turn, TOKENS);
                 let spent = Spent::begin();
-                let load = closed(*chat, streams, TURNS, &ask);
+                let load = closed(chat, streams, turns(streams), &ask);
                 if chat.name() == "node" {
                     harness_share.push(spent.share());
                 }
@@ -129,16 +131,13 @@ pub fn many_streams(plan: &Plan) -> anyhow::Result<Section> {
                     .map(|answer| answer.prompt_tokens)
                     .max()
                     .unwrap_or(0);
-                track.speeds[index].push(load.tokens_per_second());
+                track.speeds[index].1.push(load.tokens_per_second());
             }
         }
         if let Some(tools) = plan.tools() {
-            for (index, found) in tools
-                .batched(&setting, prompt_tokens, TOKENS, &STREAMS)?
-                .into_iter()
-                .enumerate()
-            {
-                bench.speeds[index].push(found);
+            let found = tools.batched(&setting, prompt_tokens, TOKENS, plan.streams)?;
+            for ((_, speeds), found) in bench.speeds.iter_mut().zip(found) {
+                speeds.push(found);
             }
         }
     }
@@ -153,6 +152,11 @@ pub fn many_streams(plan: &Plan) -> anyhow::Result<Section> {
         &harness_share,
     );
     Ok(section)
+}
+
+/// The order of so many contenders: another one comes first in each round.
+fn in_turn(contenders: usize, round: usize) -> impl Iterator<Item = usize> {
+    (0..contenders).map(move |number| (number + round) % contenders)
 }
 
 /// What this program burns while it measures another.
@@ -179,13 +183,9 @@ impl Spent {
 fn compared(tracks: Vec<Track>) -> Section {
     let mut section = Section::default();
     for track in &tracks {
-        for streams in STREAMS {
-            section.note(
-                &format!("tokens/s, {streams} streams, plain"),
-                &track.who,
-                "tokens/s",
-                track.at(streams),
-            );
+        for (streams, speeds) in &track.speeds {
+            let what = format!("tokens/s, {streams} streams, plain");
+            section.note(&what, &track.who, "tokens/s", speeds);
         }
     }
     let at_bar = |who: &str| {

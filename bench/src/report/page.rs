@@ -7,9 +7,9 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{Bar, Row, Section, plot};
+use super::{Bar, Row, Section, history, plot};
 use crate::machine::Machine;
 use crate::statistics::Summary;
 
@@ -44,7 +44,7 @@ pub fn table(sections: &[Section]) -> String {
 
 /// The numbers behind the table.
 pub fn figures(sections: &[Section]) -> String {
-    let mut out = String::from("| | who | found | 95 % | rounds |\n|---|---|--:|--:|--:|\n");
+    let mut out = String::from("| | who | found | 95 % | values |\n|---|---|--:|--:|--:|\n");
     for figure in sections.iter().flat_map(|section| &section.figures) {
         let _ = writeln!(
             out,
@@ -54,7 +54,7 @@ pub fn figures(sections: &[Section]) -> String {
             number(figure.found.median),
             figure.unit,
             interval(&figure.found),
-            figure.found.rounds
+            figure.found.values
         );
     }
     out
@@ -69,18 +69,27 @@ pub fn write(docs: &Path, sections: &[Section]) -> anyhow::Result<()> {
         .first()
         .map(|section| section.machine.clone())
         .unwrap_or_default();
+    let path = docs.join("performance.json");
+    let before = fs::read(&path).ok();
+    let before = before.and_then(|text| serde_json::from_slice(&text).ok());
+    let before: Value = before.unwrap_or_default();
     let rows: Vec<_> = sections
         .iter()
         .flat_map(|section| {
             section
                 .rows
                 .iter()
-                .map(|row| in_json(row, &section.machine))
+                .map(|row| in_json(row, section, history::of(&before, row, section)))
         })
         .collect();
+    let mut middle = format!(
+        "{}\n\n{}\n{}\n",
+        machine_text(&machine),
+        table(sections),
+        history::held(&rows)
+    );
     let text = serde_json::to_string_pretty(&json!({"machine": machine, "rows": rows}))?;
-    fs::write(docs.join("performance.json"), text + "\n").context("writing performance.json")?;
-    let mut middle = format!("{}\n\n{}\n", machine_text(&machine), table(sections));
+    fs::write(path, text + "\n").context("writing performance.json")?;
     for plotted in sections.iter().flat_map(|section| &section.plots) {
         let file = format!("images/perf-{}.svg", plotted.file);
         fs::create_dir_all(docs.join("images"))?;
@@ -90,8 +99,9 @@ pub fn write(docs: &Path, sections: &[Section]) -> anyhow::Result<()> {
     }
     let _ = write!(
         middle,
-        "<details><summary>The numbers behind it</summary>\n\n{}\n</details>\n",
-        figures(sections)
+        "<details><summary>The numbers behind it</summary>\n\n{}\n{}\n</details>\n",
+        figures(sections),
+        runs(sections)
     );
     let page = docs.join("performance.md");
     let old = fs::read_to_string(&page).with_context(|| format!("reading {}", page.display()))?;
@@ -108,7 +118,32 @@ fn filled(page: &str, middle: &str) -> anyhow::Result<String> {
     Ok(format!("{before}{BEGIN}\n{middle}{END}{after}"))
 }
 
-fn in_json(row: &Row, machine: &Machine) -> serde_json::Value {
+/// When and on which commit each part was measured. Says first if the commits differ.
+pub fn runs(sections: &[Section]) -> String {
+    let mut commits: Vec<_> = sections
+        .iter()
+        .map(|section| &section.machine.commit)
+        .collect();
+    commits.sort();
+    commits.dedup();
+    let mut out = String::new();
+    if commits.len() > 1 {
+        out.push_str(
+            "**The parts were measured on different commits**, so this is not one run.\n\n",
+        );
+    }
+    out.push_str("| part | commit | rounds | s |\n|---|---|--:|--:|\n");
+    for section in sections {
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {:.0} |",
+            section.part, section.machine.commit, section.rounds, section.seconds
+        );
+    }
+    out
+}
+
+fn in_json(row: &Row, section: &Section, history: Vec<Value>) -> Value {
     json!({
         "name": row.name,
         "ratio": rounded(row.found.median),
@@ -116,9 +151,13 @@ fn in_json(row: &Row, machine: &Machine) -> serde_json::Value {
         "bar": row.bar.value(),
         "side": match row.bar { Bar::AtLeast(_) => "at least", Bar::AtMost(_) => "at most" },
         "holds": row.holds(),
-        "rounds": row.found.rounds,
+        "rounds": section.rounds,
+        "values": row.found.values,
         "interval": [rounded(row.found.low), rounded(row.found.high)],
-        "commit": machine.commit,
+        "commit": section.machine.commit,
+        "held": history::count_held(&history),
+        "runs": history.len(),
+        "history": history,
     })
 }
 
@@ -140,7 +179,7 @@ fn interval(found: &Summary) -> String {
     format!("{}–{}", number(found.low), number(found.high))
 }
 
-fn rounded(value: f64) -> f64 {
+pub(super) fn rounded(value: f64) -> f64 {
     (value * 10_000.0).round() / 10_000.0
 }
 
@@ -174,7 +213,7 @@ mod tests {
         section.compare("speed", &[1.0, 1.0], &[2.0, 2.0], Bar::AtLeast(0.98));
         write(docs.path(), &[section]).unwrap();
         let text = fs::read_to_string(docs.path().join("performance.json")).unwrap();
-        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let json: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(json["rows"][0]["ratio"], 0.5);
         assert_eq!(json["rows"][0]["holds"], false);
         assert!(

@@ -27,7 +27,12 @@ pub fn svg(plot: &Plot) -> String {
     for (number, line) in plot.lines.iter().enumerate() {
         let colour = COLOURS[number % COLOURS.len()];
         let mut path = String::new();
-        for (x, found) in &line.points {
+        // Where there was nothing to measure there is no point.
+        let points = line
+            .points
+            .iter()
+            .filter(|(_, found)| found.median.is_finite());
+        for (x, found) in points {
             let (x, y) = (scale.x(*x), scale.y(found.median));
             let _ = write!(path, "{x:.1},{y:.1} ");
             let (low, high) = (scale.y(found.low), scale.y(found.high));

@@ -56,6 +56,21 @@ impl Events {
     }
 }
 
+/// The text of the answer that the events of a stream tell.
+#[must_use]
+pub fn content(events: &[String]) -> String {
+    events
+        .iter()
+        .filter(|data| *data != "[DONE]")
+        .filter_map(|data| serde_json::from_str::<Value>(data).ok())
+        .filter_map(|chunk| {
+            chunk["choices"][0]["delta"]["content"]
+                .as_str()
+                .map(str::to_owned)
+        })
+        .collect()
+}
+
 fn agent() -> ureq::Agent {
     ureq::Agent::config_builder()
         // A proxy is for the way out; this talks to this machine only.

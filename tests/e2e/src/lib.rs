@@ -7,6 +7,7 @@
 pub mod http;
 pub mod node;
 pub mod process;
+pub mod random_model;
 
 use std::path::{Path, PathBuf};
 

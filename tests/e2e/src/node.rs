@@ -184,6 +184,14 @@ impl Node {
             .unwrap_or_else(|error| panic!("GET {path}: {error}{}", self.log()))
     }
 
+    /// A value of `/metrics`; none if it is not there.
+    #[must_use]
+    pub fn gauge(&self, name: &str) -> Option<f64> {
+        let metrics = self.get("/metrics").text;
+        let value = |line: &str| line.strip_prefix(name)?.trim().parse().ok();
+        metrics.lines().find_map(value)
+    }
+
     /// A streamed chat completion.
     ///
     /// # Panics

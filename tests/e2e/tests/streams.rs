@@ -7,20 +7,7 @@ use std::time::{Duration, Instant};
 use e2e::http;
 use e2e::node::Node;
 use e2e::process::wait_for;
-use serde_json::{Value, json};
-
-fn content(events: &[String]) -> String {
-    events
-        .iter()
-        .filter(|data| *data != "[DONE]")
-        .filter_map(|data| serde_json::from_str::<Value>(data).ok())
-        .filter_map(|chunk| {
-            chunk["choices"][0]["delta"]["content"]
-                .as_str()
-                .map(str::to_owned)
-        })
-        .collect()
-}
+use serde_json::json;
 
 #[test]
 fn streams_keep_to_themselves() {
@@ -40,7 +27,7 @@ fn nonces(node: &Node) {
                 let body = json!({
                     "messages": [{"role": "user", "content": format!("Say {index}")}],
                     "grammar": format!("root ::= \"{nonce}\""), "max_tokens": 200});
-                scope.spawn(move || (nonce, content(&node.chat_stream(&body).rest())))
+                scope.spawn(move || (nonce, http::content(&node.chat_stream(&body).rest())))
             })
             .collect();
         asked
@@ -71,20 +58,14 @@ fn a_long_prompt_does_not_stop_health(node: &Node) {
     });
 }
 
-fn gauge(node: &Node, name: &str) -> Option<f64> {
-    let metrics = node.get("/metrics").text;
-    let line = metrics.lines().find(|line| line.starts_with(name))?;
-    line.split_whitespace().last()?.parse().ok()
-}
-
 fn a_dropped_client_frees_its_sequence(node: &Node) {
     let body = json!({"messages": [{"role": "user", "content": "Tell me a long story."}], "max_tokens": 1500, "ignore_eos": true});
     let mut stream = node.chat_stream(&body);
     stream.next_data().expect("it begins");
-    assert_eq!(gauge(node, "gaia_requests_running"), Some(1.0));
+    assert_eq!(node.gauge("gaia_requests_running"), Some(1.0));
     drop(stream);
     wait_for("the sequence to be free", Duration::from_secs(20), || {
-        (gauge(node, "gaia_requests_running") == Some(0.0)).then_some(())
+        (node.gauge("gaia_requests_running") == Some(0.0)).then_some(())
     });
 }
 
