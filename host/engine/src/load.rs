@@ -51,6 +51,18 @@ pub enum Split {
     Row,
 }
 
+/// When to guess tokens and check them together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Speculation {
+    /// Never.
+    #[default]
+    Off,
+    /// Where it pays by what steps took on this machine.
+    Auto,
+    /// Whenever there is something to guess from.
+    Always,
+}
+
 /// How to load a model. `None` stands for a default that fits the model and the machine.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct LoadOptions {
@@ -64,6 +76,9 @@ pub struct LoadOptions {
     /// Host memory for what was read before and is not in use, in bytes; a quarter of what is left
     /// beside the model, at most 512 MiB. 0: none.
     pub host_cache_bytes: Option<u64>,
+    /// Whether to guess what an answer quotes and to check several tokens in one step. It changes no
+    /// answer's distribution.
+    pub speculation: Speculation,
     /// Tokens in a step; 512. For an embedding model the longest input.
     pub batch_size: Option<u32>,
     /// Tokens computed at once; the batch size.
@@ -179,6 +194,7 @@ pub(crate) struct Plan {
     pub queue_len_max: usize,
     /// Host memory for what was read before, in bytes.
     pub host_cache_bytes: u64,
+    pub speculation: Speculation,
     pub context: ContextOptions,
 }
 
@@ -214,6 +230,7 @@ pub(crate) fn plan(path: &Path, options: &LoadOptions) -> Result<Plan, LoadError
             .unwrap_or(QUEUE_LEN_DEFAULT)
             .clamp(1, QUEUE_LEN_MAX),
         host_cache_bytes: options.host_cache_bytes.unwrap_or(HOST_BYTES_DEFAULT),
+        speculation: options.speculation,
         context: context_options(&facts, kind, &sizes, options)?,
         facts,
     };

@@ -372,6 +372,7 @@ fn start(
                 requests: plan.requests,
                 sequences: plan.context.sequences,
                 host_bytes: usize::try_from(plan.host_cache_bytes).unwrap_or(usize::MAX),
+                speculation: plan.speculation,
                 prompt_chunk: plan.prompt_chunk as usize,
             };
             let scheduler =

@@ -64,6 +64,10 @@ pub struct Usage {
     pub generated: usize,
     /// Tokens of the prompt that were not read again because they were known.
     pub cached: usize,
+    /// Tokens that were guessed, and
+    pub drafted: usize,
+    /// how many of them were right: see [`LoadOptions::speculation`](crate::LoadOptions).
+    pub accepted: usize,
 }
 
 /// Why a generation ended.
@@ -223,6 +227,15 @@ impl Outbox {
 
     pub fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Acquire)
+    }
+
+    /// Notes that of so many guessed tokens so many were right.
+    pub fn add_drafted(&self, drafted: usize, accepted: usize) {
+        if drafted > 0 {
+            let usage = &mut self.lock().usage;
+            usage.drafted += drafted;
+            usage.accepted += accepted;
+        }
     }
 
     /// Notes how many tokens of the prompt need not be read.

@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 
 use llama_cpp_2::model::LlamaModel;
 
+use crate::Speculation;
 use crate::bell::Bell;
 use crate::context::{Batch, Context, DecodeError, SequenceId};
 use crate::outbox::FinishReason;
@@ -32,6 +33,7 @@ use crate::pool::Pool;
 use crate::prefix::{SHARED_MIN, common_len};
 use crate::sampler::Scratch;
 use crate::sequence::{Job, Sequence};
+use crate::speculation::{Lookup, StepCosts};
 
 /// How long a step may read prompts while nobody writes.
 const READING_TIME: Duration = Duration::from_millis(250);
@@ -59,6 +61,8 @@ pub(crate) struct SchedulerLimits {
     pub sequences: u32,
     /// Host memory for what was read before, in bytes.
     pub host_bytes: usize,
+    /// When tokens are guessed.
+    pub speculation: Speculation,
     /// The longest piece of prompts in a step while a request is writing, in tokens.
     pub prompt_chunk: usize,
 }
@@ -98,6 +102,7 @@ pub(crate) struct Scheduler {
     running: Vec<Sequence>,
     pool: Pool,
     pace: Pace,
+    costs: StepCosts,
     batch: Batch,
     scratch: Scratch,
 }
@@ -131,6 +136,7 @@ impl Scheduler {
             running: Vec::new(),
             pool,
             pace: Pace::default(),
+            costs: StepCosts::new(limits.speculation == Speculation::Always),
             batch,
             scratch: Scratch::new(vocabulary),
         }
@@ -201,7 +207,9 @@ impl Scheduler {
                 return;
             };
             self.queue.leave();
-            self.running.push(Sequence::new(id, cells, job));
+            let guesses = self.limits.speculation != Speculation::Off && self.pool.shares();
+            let lookup = guesses.then(Lookup::default);
+            self.running.push(Sequence::new(id, cells, job, lookup));
         }
     }
 
@@ -269,11 +277,18 @@ impl Scheduler {
         let started = Instant::now();
         match self.context.decode(&mut self.batch) {
             Ok(()) => {
-                self.pace.note(self.batch.len(), started.elapsed());
+                self.note(started.elapsed());
                 self.advance();
             }
             Err(DecodeError::Interrupted) => self.roll_back(),
             Err(error) => self.fail(&error),
+        }
+    }
+
+    fn note(&mut self, elapsed: Duration) {
+        self.pace.note(self.batch.len(), elapsed);
+        if self.running.iter().all(Sequence::has_row) {
+            self.costs.note(self.batch.len(), elapsed);
         }
     }
 
@@ -293,7 +308,17 @@ impl Scheduler {
             }
         };
         let read = self.push_prompts(room);
+        if read == 0 {
+            self.push_drafts();
+        }
         self.context.interrupt().permit(read >= INTERRUPTED_MIN);
+    }
+
+    fn push_drafts(&mut self) {
+        for sequence in &mut self.running {
+            let len = sequence.push_draft(&mut self.batch, &mut self.costs);
+            self.pool.extend(sequence.id, len);
+        }
     }
 
     /// Divides `room` evenly among those who read; what the short ones leave goes to the long ones.
@@ -315,13 +340,19 @@ impl Scheduler {
 
     fn advance(&mut self) {
         for index in (0..self.running.len()).rev() {
-            self.news |= self.running[index].has_row();
-            let finish = self.running[index].advance(
+            let sequence = &mut self.running[index];
+            self.news |= sequence.has_row();
+            let drafted = sequence.has_draft();
+            let finish = sequence.advance(
                 &self.context,
                 &self.model,
                 &mut self.scratch,
                 self.limits.context_len,
             );
+            if drafted {
+                let (id, position) = (sequence.id, sequence.position());
+                self.pool.truncate(&mut self.context, id, position);
+            }
             if let Some(reason) = finish {
                 self.finish(index, reason);
             }

@@ -9,6 +9,7 @@ use crate::TokenId;
 use crate::context::{Batch, Context, SequenceId};
 use crate::outbox::{FinishReason, Outbox, Piece, TokenEvent, TopToken};
 use crate::sampler::{SampleError, Sampler, Scratch, log_probabilities};
+use crate::speculation::{Lookup, StepCosts};
 use crate::text::Assembler;
 
 /// A request that is ready to run.
@@ -56,10 +57,16 @@ pub(crate) struct Sequence {
     shared: Option<usize>,
     /// Where the current batch computes its logits.
     row: Option<i32>,
+    /// Where guesses come from, if any are wanted.
+    lookup: Option<Lookup>,
+    /// The guesses that the current batch checks. Their cells are not counted in `position`.
+    draft: Vec<LlamaToken>,
+    /// Where it computes the logits after the first of them.
+    draft_row: i32,
 }
 
 impl Sequence {
-    pub fn new(id: SequenceId, cells_max: usize, mut job: Job) -> Self {
+    pub fn new(id: SequenceId, cells_max: usize, mut job: Job, lookup: Option<Lookup>) -> Self {
         let Job {
             sampler, prompt, ..
         } = &mut job;
@@ -73,6 +80,9 @@ impl Sequence {
             before: 0,
             shared: None,
             row: None,
+            lookup,
+            draft: Vec::new(),
+            draft_row: 0,
         }
     }
 
@@ -135,6 +145,35 @@ impl Sequence {
         !self.is_reading() && self.push(batch, 1) == 1
     }
 
+    /// Puts guesses of what follows its next token into `batch`, as many as are worth it. Gives how
+    /// many.
+    pub fn push_draft(&mut self, batch: &mut Batch, costs: &mut StepCosts) -> usize {
+        // The step computes the token after the guesses as well.
+        let wanted = self.job.tokens_max.saturating_sub(self.generated() + 1);
+        let max = wanted.min(self.cells_ahead()).min(batch.room());
+        let Some(lookup) = self.lookup.as_mut().filter(|_| self.row.is_some()) else {
+            return 0;
+        };
+        let draft = lookup.draft(&self.tokens);
+        let len = costs.draft_len(batch.len(), draft.len().min(max), lookup.acceptance());
+        for (index, token) in draft[..len].iter().enumerate() {
+            let row = batch.push(*token, self.position + index, self.id, true);
+            self.draft_row = row - i32::try_from(index).unwrap_or(0);
+        }
+        self.draft.extend_from_slice(&draft[..len]);
+        len
+    }
+
+    /// Whether the current batch checks guesses of it.
+    pub fn has_draft(&self) -> bool {
+        !self.draft.is_empty()
+    }
+
+    /// How many of its tokens are in the context.
+    pub fn position(&self) -> usize {
+        self.position
+    }
+
     /// Puts at most `len_max` more tokens of its prompt into `batch`; gives how many.
     pub fn push_prompt(&mut self, batch: &mut Batch, len_max: usize) -> usize {
         self.push(batch, self.unread().min(len_max))
@@ -155,6 +194,7 @@ impl Sequence {
     pub fn roll_back(&mut self) -> usize {
         self.position = self.before;
         self.row = None;
+        self.draft.clear();
         self.position
     }
 
@@ -165,6 +205,7 @@ impl Sequence {
     }
 
     /// Samples from what the last batch computed for it. Gives the reason if that was the last token.
+    /// Cells beyond `position` hold guesses that were wrong.
     pub fn advance(
         &mut self,
         context: &Context,
@@ -172,7 +213,34 @@ impl Sequence {
         scratch: &mut Scratch,
         context_len: usize,
     ) -> Option<FinishReason> {
-        let row = self.row.take()?;
+        let mut row = self.row.take()?;
+        let draft = std::mem::take(&mut self.draft);
+        let mut accepted = 0;
+        let finish = loop {
+            let finish = self.sample(row, context, model, scratch, context_len);
+            let guessed = draft.get(accepted).filter(|_| finish.is_none());
+            if guessed.is_none() || guessed != self.tokens.last() {
+                break finish;
+            }
+            row = self.draft_row + i32::try_from(accepted).unwrap_or(0);
+            accepted += 1;
+            self.position += 1;
+        };
+        if let Some(lookup) = self.lookup.as_mut() {
+            lookup.note(draft.len(), accepted);
+        }
+        self.job.outbox.add_drafted(draft.len(), accepted);
+        finish
+    }
+
+    fn sample(
+        &mut self,
+        row: i32,
+        context: &Context,
+        model: &LlamaModel,
+        scratch: &mut Scratch,
+        context_len: usize,
+    ) -> Option<FinishReason> {
         let Some(logits) = context.logits(row) else {
             return Some(FinishReason::Failed(
                 "llama.cpp computed no logits".to_owned(),

@@ -14,4 +14,5 @@ mod prefix;
 mod reference;
 mod same_tokens;
 mod sampling;
+mod speculation;
 mod streams;
