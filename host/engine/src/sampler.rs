@@ -4,6 +4,7 @@
 //! temperature and the draw. A grammar is asked about the drawn token first and applied to the whole
 //! row only when it says no, which is hundreds of times cheaper.
 
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 use llama_cpp_2::model::LlamaModel;
@@ -64,9 +65,14 @@ pub(crate) enum SampleError {
 
 /// The state of one request's choices.
 pub(crate) struct Sampler {
-    /// `None`: the likeliest token, with nothing changing the order.
-    chain: Option<LlamaSampler>,
+    choice: Choice,
     grammar: Option<LlamaSampler>,
+}
+
+enum Choice {
+    /// The likeliest token, once these are added to logits; sorted by token, each token once.
+    Likeliest(Vec<(usize, f32)>),
+    Chain(LlamaSampler),
 }
 
 impl Sampler {
@@ -79,14 +85,14 @@ impl Sampler {
         context_len: u32,
     ) -> Self {
         Self {
-            chain: chain(model, sampling, banned, context_len),
+            choice: choice(model, sampling, banned, context_len),
             grammar,
         }
     }
 
     /// Tells the penalties what is in the prompt.
     pub fn read_prompt(&mut self, prompt: &[LlamaToken]) {
-        if let Some(chain) = &mut self.chain {
+        if let Choice::Chain(chain) = &mut self.choice {
             chain.accept_many(prompt);
         }
     }
@@ -108,18 +114,28 @@ impl Sampler {
         if !scratch.has_candidate() {
             return Err(SampleError::GrammarStuck);
         }
-        match &mut self.chain {
-            Some(chain) => {
+        match &mut self.choice {
+            Choice::Chain(chain) => {
                 chain.apply(&mut scratch.0);
                 scratch.0.selected_token().ok_or(SampleError::GrammarStuck)
             }
-            None => Ok(scratch.0.sample_token_greedy()),
+            Choice::Likeliest(biases) => {
+                for (token, bias) in biases {
+                    if let Some(candidate) = scratch.0.data.get_mut(*token) {
+                        candidate.set_logit(candidate.logit() + *bias);
+                    }
+                }
+                match scratch.has_candidate() {
+                    true => Ok(scratch.0.sample_token_greedy()),
+                    false => Err(SampleError::GrammarStuck),
+                }
+            }
         }
     }
 
     /// Takes note of a chosen token that does not end the text.
     pub fn accept(&mut self, token: LlamaToken) -> Result<(), SampleError> {
-        if let Some(chain) = &mut self.chain {
+        if let Choice::Chain(chain) = &mut self.choice {
             chain.accept(token);
         }
         match &mut self.grammar {
@@ -129,8 +145,11 @@ impl Sampler {
     }
 
     fn draw(&mut self, logits: &[f32], scratch: &mut Scratch) -> Result<LlamaToken, SampleError> {
-        let Some(chain) = &mut self.chain else {
-            return likeliest(logits).ok_or(SampleError::NoLogits);
+        let chain = match &mut self.choice {
+            Choice::Chain(chain) => chain,
+            Choice::Likeliest(biases) => {
+                return likeliest(logits, biases).ok_or(SampleError::NoLogits);
+            }
         };
         scratch.fill(logits);
         if !scratch.has_candidate() {
@@ -151,16 +170,19 @@ impl Sampler {
     }
 }
 
-fn chain(
+fn choice(
     model: &LlamaModel,
     sampling: &Sampling,
     banned: &[LlamaToken],
     context_len: u32,
-) -> Option<LlamaSampler> {
+) -> Choice {
     let vocabulary = model.n_vocab();
     let greedy = sampling.temperature <= 0.0;
-    let mut samplers = Vec::new();
     let biases = biases(sampling, banned);
+    if greedy && !has_penalties(sampling) {
+        return Choice::Likeliest(sums(&biases));
+    }
+    let mut samplers = Vec::new();
     if !biases.is_empty() {
         samplers.push(LlamaSampler::logit_bias(vocabulary, &biases));
     }
@@ -177,15 +199,12 @@ fn chain(
             sampling.presence_penalty,
         ));
     }
-    if greedy && samplers.is_empty() {
-        return None;
-    }
     if greedy {
         samplers.push(LlamaSampler::greedy());
     } else {
         samplers.extend(draw_from(sampling));
     }
-    Some(LlamaSampler::chain(samplers, true))
+    Choice::Chain(LlamaSampler::chain(samplers, true))
 }
 
 fn draw_from(sampling: &Sampling) -> [LlamaSampler; 6] {
@@ -218,16 +237,48 @@ fn biases(sampling: &Sampling, banned: &[LlamaToken]) -> Vec<LlamaLogitBias> {
     asked.chain(banned).collect()
 }
 
-/// The first of the largest logits, as llama.cpp's greedy sampler chooses.
-fn likeliest(logits: &[f32]) -> Option<LlamaToken> {
-    let mut best: Option<(TokenId, f32)> = None;
-    for (id, logit) in (0..).zip(logits) {
-        let better = best.is_none_or(|(_, logit_max)| *logit > logit_max);
-        if better && !logit.is_nan() && *logit != f32::NEG_INFINITY {
-            best = Some((id, *logit));
+/// What is added to each token's logit, sorted by token.
+fn sums(biases: &[LlamaLogitBias]) -> Vec<(usize, f32)> {
+    let mut sums = BTreeMap::new();
+    for bias in biases {
+        if let Ok(token) = usize::try_from(bias.token().0) {
+            *sums.entry(token).or_insert(0.0) += bias.bias();
         }
     }
-    best.map(|(id, _)| LlamaToken::new(id))
+    sums.into_iter().collect()
+}
+
+/// The first of the largest logits once `biases` are added, as llama.cpp's greedy sampler chooses.
+fn likeliest(logits: &[f32], biases: &[(usize, f32)]) -> Option<LlamaToken> {
+    let mut best = (0, f32::NEG_INFINITY);
+    let mut start = 0;
+    for (token, bias) in biases {
+        let Some(logit) = logits.get(*token) else {
+            break;
+        };
+        best = larger(best, start, &logits[start..*token]);
+        best = larger(best, *token, &[logit + bias]);
+        start = token + 1;
+    }
+    let (token, logit) = larger(best, start, &logits[start..]);
+    let token = TokenId::try_from(token).ok()?;
+    (logit > f32::NEG_INFINITY).then_some(LlamaToken::new(token))
+}
+
+/// The first of the largest: `best`, or one of `logits`, which begin with that of token `start`.
+fn larger(mut best: (usize, f32), start: usize, logits: &[f32]) -> (usize, f32) {
+    /// The maximum of so many is found by vector instructions; where it stands, only if it is better.
+    const TOGETHER: usize = 512;
+    for (index, part) in logits.chunks(TOGETHER).enumerate() {
+        // `f32::max` passes over NaN.
+        let max = part.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        if max > best.1
+            && let Some(place) = part.iter().position(|logit| *logit == max)
+        {
+            best = (start + index * TOGETHER + place, max);
+        }
+    }
+    best
 }
 
 /// The standard library keys its hash maps from the system's randomness; that is enough for this.
@@ -271,12 +322,33 @@ mod tests {
     #[test]
     fn the_first_of_equals_is_likeliest() {
         let check = |logits: &[f32], token: Option<TokenId>| {
-            assert_eq!(likeliest(logits).map(|token| token.0), token);
+            assert_eq!(likeliest(logits, &[]).map(|token| token.0), token);
         };
         check(&[0.0, 2.0, 2.0], Some(1));
         check(&[f32::NAN, -1.0], Some(1));
         check(&[f32::NAN, f32::NEG_INFINITY], None);
         check(&[], None);
+    }
+
+    #[test]
+    fn biases_are_added_before_the_likeliest_is_chosen() {
+        let logits: Vec<f32> = (0..2000).map(|id| (id % 700) as f32).collect();
+        let check = |biases: &[(usize, f32)], token: TokenId| {
+            assert_eq!(likeliest(&logits, biases).map(|token| token.0), Some(token));
+        };
+        check(&[], 699);
+        check(&[(699, f32::NEG_INFINITY)], 1399);
+        check(&[(699, -0.5), (1399, -1.0)], 699);
+        check(&[(699, -1.0), (1399, -1.0)], 698);
+        check(&[(0, 699.0)], 0);
+        check(&[(3, 697.0), (1999, 1e3), (5000, 1e9)], 1999);
+    }
+
+    #[test]
+    fn several_biases_of_a_token_add_up() {
+        let bias = |token, bias| LlamaLogitBias::new(LlamaToken::new(token), bias);
+        let sums = sums(&[bias(7, 1.0), bias(2, -1.0), bias(7, 2.0)]);
+        assert_eq!(sums, [(2, -1.0), (7, 3.0)]);
     }
 
     #[test]
