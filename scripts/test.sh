@@ -43,11 +43,12 @@ stage_e2e() {
         GAIA_WASMEDGE="$GAIA_CACHE/wasmedge/$version/bin/wasmedge" cargo test --release -p e2e -- --test-threads 1
     done
 }
+stage_bench_short() { scripts/bench.sh --short; }
 stage_page() { bash tests/page/run.sh; }
 
 stages=("$@")
 if [ ${#stages[@]} -eq 0 ]; then
-    stages=(setup format build lint deny wasm rust_from_debian models unit fuzz native_shells e2e page)
+    stages=(setup format build lint deny wasm rust_from_debian models unit fuzz native_shells e2e bench_short page)
 fi
 total=$(date +%s)
 for stage in "${stages[@]}"; do

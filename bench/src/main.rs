@@ -73,7 +73,7 @@ fn main() -> anyhow::Result<ExitCode> {
     }
     let parts = chosen(&options.parts)?;
     let found = match options.show || options.write {
-        true => sorted(Section::all_kept(&options.results)),
+        true => sorted(Section::all_kept(&options.results)?),
         false => {
             let mut found = Vec::new();
             for part in &parts {

@@ -5,7 +5,7 @@ pub mod page;
 pub mod plot;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
@@ -50,6 +50,8 @@ pub struct Row {
     pub found: Summary,
     /// What is to be reached.
     pub bar: Bar,
+    /// What it was summed up from, in the order in which it was measured; none for what is no number.
+    pub values: Vec<Option<f64>>,
 }
 
 impl Row {
@@ -130,6 +132,7 @@ impl Section {
             unit: unit.to_owned(),
             found: summary(values),
             bar,
+            values: values.iter().map(|value| Some(*value)).collect(),
         });
     }
 
@@ -164,12 +167,17 @@ impl Section {
     }
 
     /// All that was kept in `folder`.
-    pub fn all_kept(folder: &Path) -> Vec<Self> {
+    ///
+    /// # Errors
+    /// A file cannot be read: of another version of this program, for example.
+    pub fn all_kept(folder: &Path) -> anyhow::Result<Vec<Self>> {
         let files = fs::read_dir(folder).into_iter().flatten().flatten();
-        let texts = files.filter_map(|file| fs::read(file.path()).ok());
-        texts
-            .filter_map(|text| serde_json::from_slice(&text).ok())
-            .collect()
+        let read = |path: PathBuf| {
+            let text = fs::read(&path)?;
+            let name = || format!("{} is not what this program keeps", path.display());
+            serde_json::from_slice(&text).with_context(name)
+        };
+        files.map(|file| read(file.path())).collect()
     }
 
     /// Keeps it in `folder` until all parts are there.
@@ -216,6 +224,16 @@ mod tests {
         };
         section.compare("a", &[2.0, 4.0], &[1.0, 2.0], Bar::AtLeast(1.5));
         section.keep(folder.path()).unwrap();
-        assert_eq!(Section::all_kept(folder.path()), [section]);
+        assert_eq!(Section::all_kept(folder.path()).unwrap(), [section]);
+    }
+
+    #[test]
+    fn what_is_no_number_is_kept_as_missed() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut section = Section::default();
+        section.hold("broken", "", &[f64::NAN], Bar::AtLeast(1.0));
+        section.keep(folder.path()).unwrap();
+        let kept = Section::all_kept(folder.path()).unwrap();
+        assert!(kept[0].rows[0].found.median.is_nan() && !kept[0].rows[0].holds());
     }
 }

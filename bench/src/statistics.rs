@@ -1,6 +1,6 @@
 //! Medians, percentiles and how sure one may be of them.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// How often the bootstrap draws.
 const DRAWS: usize = 2000;
@@ -10,13 +10,21 @@ const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// The median.
+    #[serde(deserialize_with = "number")]
     pub median: f64,
     /// The lower end.
+    #[serde(deserialize_with = "number")]
     pub low: f64,
     /// The upper end.
+    #[serde(deserialize_with = "number")]
     pub high: f64,
     /// How many values it was made of.
     pub values: usize,
+}
+
+/// JSON has no NaN and says null.
+fn number<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Option::deserialize(from).map(|value| value.unwrap_or(f64::NAN))
 }
 
 /// The value below which the share `part` of `values` lies; NaN of none.

@@ -5,7 +5,7 @@ use super::pairs::Pairs;
 use crate::chat::{Chat, Served};
 use crate::contender::Servers;
 use crate::contender::llama_server::Cache;
-use crate::load::milliseconds;
+use crate::load::{milliseconds, settle};
 use crate::report::{Bar, Section};
 use crate::statistics::{median, ratios};
 use crate::workload;
@@ -44,7 +44,9 @@ fn against(
 ) -> anyhow::Result<()> {
     let (mut ours, mut theirs, mut all) = (Found::default(), Found::default(), Pairs::default());
     for round in 0..plan.rounds {
+        settle();
         ours.cold.push(first(node, round, 0));
+        settle();
         theirs.cold.push(first(server, round, 0));
         let mut warm = Pairs::default();
         warm.add(

@@ -7,7 +7,7 @@ use super::Plan;
 use crate::chat::{Chat, Served};
 use crate::contender::Servers;
 use crate::contender::llama_server::Cache;
-use crate::load::milliseconds;
+use crate::load::{milliseconds, settle};
 use crate::report::{Bar, Section};
 use crate::statistics::percentile;
 use crate::workload;
@@ -92,6 +92,7 @@ struct Interference {
 
 fn interfere(chat: &Served, round: usize) -> Interference {
     let over = AtomicBool::new(false);
+    settle();
     std::thread::scope(|scope| {
         let stream = scope.spawn(|| chat.answer(&workload::plain(round, 9, 9, STREAM_TOKENS)));
         let health = scope.spawn(|| health(chat, &over));

@@ -1,6 +1,7 @@
 //! Two contenders in turn, often: A B, B A, A B, … What else the machine does meets both halves of a pair, and each
 //! comes first as often as second.
 
+use crate::load::settle;
 use crate::statistics::ratios;
 
 /// What was found pair by pair.
@@ -23,6 +24,14 @@ impl Pairs {
         mut ours: impl FnMut(usize) -> anyhow::Result<f64>,
         mut theirs: impl FnMut(usize) -> anyhow::Result<f64>,
     ) -> anyhow::Result<()> {
+        let mut ours = |number| {
+            settle();
+            ours(number)
+        };
+        let mut theirs = |number| {
+            settle();
+            theirs(number)
+        };
         for number in 0..count {
             if number % 2 == 0 {
                 self.ours.push(ours(number)?);

@@ -1,4 +1,4 @@
-//! The short form: only ours against ours, under three minutes, judged with margins that a busy machine keeps.
+//! The short form: only ours against ours, under two minutes, judged with margins that a busy machine keeps.
 
 use super::{Plan, first_token, isolation};
 use crate::contender::engine::Engine;
