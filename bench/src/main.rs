@@ -117,6 +117,7 @@ fn plan(options: &Options) -> Plan {
         rounds: options.rounds.max(1),
         model: model.path(),
         streams: model.streams(),
+        turns_factor: model.turns_factor(),
         ways: model.ways(),
         llama: options.llama.clone(),
         threads: options.threads.unwrap_or(cores),

@@ -35,6 +35,8 @@ pub struct Plan {
     pub isolation_requests: usize,
     /// Streams at a time where their number is varied.
     pub streams: &'static [usize],
+    /// So many times as many questions where streams are varied.
+    pub turns_factor: usize,
     /// The ways in which llama-server is run where both count.
     pub ways: &'static [Cache],
 }

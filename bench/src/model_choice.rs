@@ -63,6 +63,14 @@ impl ModelChoice {
         }
     }
 
+    /// So many times as many questions: what takes milliseconds must be asked often.
+    pub fn turns_factor(&self) -> usize {
+        match self {
+            Self::Random(shape) if *shape == TINY => 10,
+            _ => 1,
+        }
+    }
+
     /// The ways of llama-server that are compared.
     pub fn ways(&self) -> &'static [Cache] {
         match self {

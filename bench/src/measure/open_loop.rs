@@ -17,7 +17,7 @@ const TOKENS: u32 = 32;
 const SHARES: [f64; 4] = [0.5, 0.8, 1.1, 1.6];
 const PEAK_STREAMS: usize = 8;
 const PEAK_TURNS: usize = 2;
-const DURATION: Duration = Duration::from_secs(6);
+const DURATION: Duration = Duration::from_secs(5);
 /// An answer that has begun by then came in good time.
 const GOOD: Duration = Duration::from_secs(2);
 

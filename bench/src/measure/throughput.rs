@@ -122,7 +122,7 @@ pub fn many_streams(plan: &Plan) -> anyhow::Result<Section> {
                 let (chat, track) = (chats[number], &mut tracks[number]);
                 let ask = |stream, turn| workload::plain(round * 100 + index, stream, turn, TOKENS);
                 let spent = Spent::begin();
-                let load = closed(chat, streams, turns(streams), &ask);
+                let load = closed(chat, streams, plan.turns_factor * turns(streams), &ask);
                 if chat.name() == "node" {
                     harness_share.push(spent.share());
                 }
