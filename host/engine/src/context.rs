@@ -36,6 +36,8 @@ pub(crate) struct ContextOptions {
     pub threads_batch: i32,
     /// `None`: where llama.cpp finds it useful.
     pub flash_attention: Option<bool>,
+    /// What the KV cache holds.
+    pub kv_type: sys::ggml_type,
     /// Vectors instead of logits, with this pooling if the model names none.
     pub embeddings: bool,
     pub pooling: sys::llama_pooling_type,
@@ -291,6 +293,8 @@ fn parameters(options: &ContextOptions) -> sys::llama_context_params {
         Some(true) => sys::LLAMA_FLASH_ATTN_TYPE_ENABLED,
         Some(false) => sys::LLAMA_FLASH_ATTN_TYPE_DISABLED,
     };
+    parameters.type_k = options.kv_type;
+    parameters.type_v = options.kv_type;
     parameters.embeddings = options.embeddings;
     parameters.pooling_type = options.pooling;
     // One pool of cells for all sequences: a long request may use what short ones leave, one batch

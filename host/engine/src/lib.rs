@@ -45,7 +45,7 @@ pub use grammar::{
     GRAMMAR_BYTES_MAX, GRAMMAR_DEPTH_MAX, GRAMMAR_WRITTEN_OUT_MAX, Grammar, GrammarError,
     SCHEMA_BYTES_MAX,
 };
-pub use load::{LoadError, LoadOptions, QUEUE_LEN_MAX, SEQUENCES_MAX, Speculation, Split};
+pub use load::{KvType, LoadError, LoadOptions, QUEUE_LEN_MAX, SEQUENCES_MAX, Speculation, Split};
 pub use model::{Model, TEXT_BYTES_MAX, TokenizeError, check};
 pub use outbox::{Finish, FinishReason, Generation, Piece, Progress, TokenEvent, TopToken, Usage};
 pub use request::{

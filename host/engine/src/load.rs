@@ -51,6 +51,26 @@ pub enum Split {
     Row,
 }
 
+/// How the numbers of the KV cache are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum KvType {
+    /// 16 bits each.
+    #[default]
+    F16,
+    /// 8.5 bits each, in blocks of 32. Needs flash attention.
+    Q8_0,
+}
+
+impl KvType {
+    /// What `bytes` in 16 bits each become.
+    fn shrunk(self, bytes: u64) -> u64 {
+        match self {
+            Self::F16 => bytes,
+            Self::Q8_0 => bytes.saturating_mul(17) / 32,
+        }
+    }
+}
+
 /// When to guess tokens and check them together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Speculation {
@@ -79,6 +99,8 @@ pub struct LoadOptions {
     /// Whether to guess what an answer quotes and to check several tokens in one step. It changes no
     /// answer's distribution.
     pub speculation: Speculation,
+    /// How the KV cache is kept; in 16 bits.
+    pub kv_type: KvType,
     /// Tokens in a step; 512. For an embedding model the longest input.
     pub batch_size: Option<u32>,
     /// Tokens computed at once; the batch size.
@@ -148,6 +170,14 @@ pub enum LoadError {
         found: u64,
         /// What it may be.
         range: &'static str,
+    },
+    /// Two options exclude each other.
+    #[error("{option} needs {needed}")]
+    Contradiction {
+        /// The one.
+        option: &'static str,
+        /// What the other must not be without.
+        needed: &'static str,
     },
     /// It would not fit the memory.
     #[error(
@@ -385,6 +415,13 @@ fn context_options(
         1,
         THREADS_MAX,
     )?;
+    let quantised = options.kv_type != KvType::F16 && kind == ModelKind::Chat;
+    if quantised && options.flash_attention == Some(false) {
+        return Err(LoadError::Contradiction {
+            option: "kv-type `q8_0`",
+            needed: "flash-attn",
+        });
+    }
     let named = facts
         .pooling
         .is_some_and(|pooling| pooling != Pooling::None);
@@ -399,7 +436,11 @@ fn context_options(
         ubatch: sizes.ubatch,
         threads: threads.cast_signed(),
         threads_batch: threads_batch.cast_signed(),
-        flash_attention: options.flash_attention,
+        flash_attention: options.flash_attention.or(quantised.then_some(true)),
+        kv_type: match quantised {
+            true => sys::GGML_TYPE_Q8_0,
+            false => sys::GGML_TYPE_F16,
+        },
         embeddings: kind == ModelKind::Embedding,
         pooling: match (kind, named) {
             (ModelKind::Embedding, false) => sys::LLAMA_POOLING_TYPE_MEAN,
@@ -416,6 +457,8 @@ fn fit_memory(plan: &mut Plan, options: &LoadOptions) -> Result<(), LoadError> {
     let Some(available) = available.filter(|_| !on_gpu) else {
         return Ok(());
     };
+    let kv_bytes = plan.facts.kv_bytes_per_token.unwrap_or(0);
+    plan.facts.kv_bytes_per_token = Some(options.kv_type.shrunk(kv_bytes));
     let fits = |cells: u32| plan.facts.memory_bytes(u64::from(cells)) <= available;
     if !fits(plan.context.cells) && options.cells.is_none() && plan.kind == ModelKind::Chat {
         plan.context.cells = plan.context_size.next_multiple_of(CELLS_UNIT);

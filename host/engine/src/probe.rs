@@ -310,6 +310,7 @@ mod child {
             threads: 1,
             threads_batch: 1,
             flash_attention: None,
+            kv_type: sys::GGML_TYPE_F16,
             embeddings,
             pooling: match embeddings {
                 true => sys::LLAMA_POOLING_TYPE_MEAN,

@@ -3,7 +3,7 @@
 //! Keys nobody knows are logged and skipped, as the stock plugin does; a known key with a value of
 //! the wrong type is refused, and so is one that asks for what this plugin cannot do.
 
-use gaia_engine::{Grammar, LoadOptions, Sampling, Split, TokenId};
+use gaia_engine::{Grammar, KvType, LoadOptions, Sampling, Speculation, Split, TokenId};
 use serde_json::{Map, Value};
 
 use crate::doorbell::{SECRET_LEN_MAX, SECRET_LEN_MIN, Wake};
@@ -93,6 +93,11 @@ impl Config {
             "n-cells" => load.cells = entry.count()?,
             "batch-size" => load.batch_size = entry.count()?,
             "ubatch-size" => load.ubatch_size = entry.count()?,
+            "host-cache-mib" => {
+                load.host_cache_bytes = entry.count()?.map(|mib| u64::from(mib) << 20)
+            }
+            "speculation" => load.speculation = entry.speculation()?,
+            "kv-type" => load.kv_type = entry.kv_type()?,
             "prompt-chunk" => load.prompt_chunk = entry.count()?,
             "threads" => load.threads = entry.count()?,
             "threads-batch" => load.threads_batch = entry.count()?,
@@ -278,6 +283,23 @@ impl Entry<'_> {
             "layer" => Ok(Split::Layer),
             "row" => Ok(Split::Row),
             _ => Err(self.error("`none`, `layer` or `row`")),
+        }
+    }
+
+    fn speculation(&self) -> Result<Speculation, ConfigError> {
+        match self.text()? {
+            "off" => Ok(Speculation::Off),
+            "auto" => Ok(Speculation::Auto),
+            "always" => Ok(Speculation::Always),
+            _ => Err(self.error("`off`, `auto` or `always`")),
+        }
+    }
+
+    fn kv_type(&self) -> Result<KvType, ConfigError> {
+        match self.text()? {
+            "f16" => Ok(KvType::F16),
+            "q8_0" => Ok(KvType::Q8_0),
+            _ => Err(self.error("`f16` or `q8_0`")),
         }
     }
 

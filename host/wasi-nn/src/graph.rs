@@ -161,7 +161,7 @@ pub(crate) fn refuse(error: &LoadError) -> Errno {
     match error {
         LoadError::Open { .. } | LoadError::NotAFile { .. } => Errno::ModelNotFound,
         LoadError::Header { .. } | LoadError::Llama { .. } => Errno::InvalidEncoding,
-        LoadError::Option { .. } => Errno::InvalidArgument,
+        LoadError::Contradiction { .. } | LoadError::Option { .. } => Errno::InvalidArgument,
         LoadError::Memory { .. } => Errno::TooLarge,
         LoadError::Processor { .. } => Errno::UnsupportedOperation,
     }

@@ -21,5 +21,6 @@ mod loading;
 mod logging;
 mod output;
 mod preload;
+mod verdict;
 
 pub use descriptor::WasmEdge_Plugin_GetDescriptor;

@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::doorbell::{Doorbell, Wake};
 use crate::errno::Errno;
 use crate::graph::{ModelFile, refuse};
+use crate::verdict::Verdict;
 
 /// Loading asks how much memory is left and forks a child to try the file in: one at a time.
 static TURN: Mutex<()> = Mutex::new(());
@@ -57,8 +58,15 @@ impl Loading {
 
     /// Whether the file can be loaded. Takes about as long as loading it.
     pub fn check(&self, options: &LoadOptions) -> Result<(), Errno> {
+        let path = &self.shared.file.path;
+        let verdict = Verdict::of(path, options.embedding);
         let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        gaia_engine::check(&self.shared.file.path, options).map_err(|error| refuse(&error))
+        if verdict.as_ref().is_some_and(Verdict::is_good) {
+            return Ok(());
+        }
+        gaia_engine::check(path, options).map_err(|error| refuse(&error))?;
+        keep(verdict);
+        Ok(())
     }
 
     /// Loads a file that was checked; waits for it.
@@ -78,15 +86,22 @@ impl Loading {
     /// graph is loading is waited for.
     pub fn begin(&self, orders: Config) -> Result<(), Errno> {
         self.shared.hang(&orders.wake);
+        let path = &self.shared.file.path;
+        let verdict = Verdict::of(path, orders.load.embedding);
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let trial = Trial::begin(&self.shared.file.path, &orders.load);
-        let trial = trial.map_err(|error| refuse(&error))?;
+        let trial = match verdict.as_ref().is_some_and(Verdict::is_good) {
+            true => None,
+            false => Some(Trial::begin(path, &orders.load).map_err(|error| refuse(&error))?),
+        };
         drop(turn);
         *self.shared.lock() = State::InProgress;
         let shared = Arc::clone(&self.shared);
         let body = move || {
             let loaded = contain(Err(Errno::RuntimeError), || {
-                trial.end().map_err(|error| refuse(&error))?;
+                if let Some(trial) = trial {
+                    trial.end().map_err(|error| refuse(&error))?;
+                    keep(verdict);
+                }
                 shared.load(&orders.load)
             });
             *shared.lock() = match loaded {
@@ -130,6 +145,12 @@ impl Loading {
         if let Some(bell) = self.shared.bell.get() {
             bell.heard();
         }
+    }
+}
+
+fn keep(verdict: Option<Verdict>) {
+    if let Some(verdict) = verdict {
+        verdict.keep();
     }
 }
 

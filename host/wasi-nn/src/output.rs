@@ -120,6 +120,7 @@ mod tests {
             prompt: 3,
             generated: 2,
             cached: 1,
+            ..Usage::default()
         };
         let reason = FinishReason::StopString("END".to_owned());
         let value: serde_json::Value =

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use gaia_engine::{LoadError, LoadOptions, Model, check};
+use gaia_engine::{KvType, LoadError, LoadOptions, Model, check};
 use tempfile::{NamedTempFile, tempdir};
 
 use crate::models::{ask, chat_path, embedding_path, greedy, run};
@@ -74,6 +74,43 @@ fn too_little_memory() {
     };
     let model = Model::load(chat_path(), &options).unwrap();
     assert_eq!(run(&model, greedy(&ask("Hello"), 2)).usage.generated, 2);
+}
+
+#[test]
+fn a_smaller_cache_answers_the_same() {
+    let load = |kv_type, memory_bytes_max| {
+        let options = LoadOptions {
+            kv_type,
+            memory_bytes_max,
+            cells: Some(16384),
+            checked: true,
+            ..LoadOptions::default()
+        };
+        Model::load(chat_path(), &options)
+    };
+    // Weights and 16,384 cells of 16 bits do not fit, but those of 8.5 bits do.
+    let memory = Some(480 << 20);
+    assert!(matches!(
+        load(KvType::F16, memory),
+        Err(LoadError::Memory { .. })
+    ));
+    let small = load(KvType::Q8_0, memory).unwrap();
+    let large = load(KvType::F16, None).unwrap();
+    let prompt = ask("What is the capital of France?");
+    let texts = [&small, &large].map(|model| run(model, greedy(&prompt, 6)).text);
+    assert_eq!(texts[0], texts[1]);
+    assert!(texts[0].contains("Paris"), "{texts:?}");
+}
+
+#[test]
+fn a_smaller_cache_needs_flash_attention() {
+    let options = LoadOptions {
+        kv_type: KvType::Q8_0,
+        flash_attention: Some(false),
+        ..LoadOptions::default()
+    };
+    let error = Model::load(chat_path(), &options).map(drop).unwrap_err();
+    assert!(matches!(error, LoadError::Contradiction { .. }), "{error}");
 }
 
 /// Cut anywhere, a file is refused by its header alone.

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use toml_edit::{Item, Value as Toml};
 
-use super::value::{RagPolicy, Secret, Value};
+use super::value::{KvType, RagPolicy, Secret, Speculation, Value};
 
 /// What `gaia config` knows of one key.
 pub struct Key {
@@ -99,6 +99,14 @@ keys! {
         threads: u32 = 0,
         /// Layers computed on the GPU, where the plugin was built for one. 0: none; 999: all.
         gpu_layers: u32 = 999,
+        /// Memory for prompts that were read before, so that they need not be read again, in MiB. 512:
+        /// a quarter of what the model leaves, if that is less. 0: none.
+        prompt_cache_mib: u32 = 512,
+        /// "f16", or "q8_0": conversations take half the memory, for a little precision.
+        kv_type: KvType = KvType::F16,
+        /// Whether words that stand in the passages already are guessed, and several tokens checked in
+        /// one step: "off", "auto" (where it pays on this machine) or "always". Answers stay the same.
+        speculation: Speculation = Speculation::Off,
         /// The most tokens in one answer, so that a small model that repeats itself comes to an end.
         /// 0: as many as fit.
         n_predict_max: u32 = 1024,

@@ -180,37 +180,71 @@ impl<T: Value> Value for Vec<T> {
     }
 }
 
-/// Where retrieved passages go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RagPolicy {
-    /// Into the system message.
-    SystemMessage,
-    /// Into the last message of the user.
-    LastUserMessage,
-}
-
-impl RagPolicy {
-    /// As written in files.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::SystemMessage => "system-message",
-            Self::LastUserMessage => "last-user-message",
+/// A key whose value is one of a few words.
+macro_rules! choice {
+    ($(#[$meta:meta])* $name:ident, $kind:literal { $($(#[$doc:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[$doc])* $variant,)+
         }
+
+        impl $name {
+            /// As written in files.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text,)+
+                }
+            }
+        }
+
+        impl Value for $name {
+            const KIND: &'static str = $kind;
+            fn from_item(item: &Item) -> Option<Self> {
+                Self::from_text(item.as_str()?)
+            }
+            fn from_text(text: &str) -> Option<Self> {
+                match text.trim() {
+                    $($text => Some(Self::$variant),)+
+                    _ => None,
+                }
+            }
+            fn to_toml(&self) -> Toml {
+                Toml::from(self.as_str())
+            }
+        }
+    };
+}
+
+choice! {
+    /// Where retrieved passages go.
+    RagPolicy, "system-message or last-user-message" {
+        /// Into the system message.
+        SystemMessage = "system-message",
+        /// Into the last message of the user.
+        LastUserMessage = "last-user-message",
     }
 }
 
-impl Value for RagPolicy {
-    const KIND: &'static str = "system-message or last-user-message";
-    fn from_item(item: &Item) -> Option<Self> {
-        Self::from_text(item.as_str()?)
+choice! {
+    /// When tokens are guessed and checked together.
+    Speculation, "off, auto or always" {
+        /// Never.
+        Off = "off",
+        /// Where it pays on this machine.
+        Auto = "auto",
+        /// Whenever there is something to guess from.
+        Always = "always",
     }
-    fn from_text(text: &str) -> Option<Self> {
-        [Self::SystemMessage, Self::LastUserMessage]
-            .into_iter()
-            .find(|policy| policy.as_str() == text.trim())
-    }
-    fn to_toml(&self) -> Toml {
-        Toml::from(self.as_str())
+}
+
+choice! {
+    /// How the KV cache is kept.
+    KvType, "f16 or q8_0" {
+        /// 16 bits a number.
+        F16 = "f16",
+        /// 8.5 bits a number.
+        Q8_0 = "q8_0",
     }
 }
 
@@ -246,6 +280,9 @@ mod tests {
         check::<Vec<String>>("", Some("[]"));
         check::<RagPolicy>("last-user-message", Some("\"last-user-message\""));
         check::<RagPolicy>("LastUserMessage", None);
+        check::<Speculation>("auto", Some("\"auto\""));
+        check::<KvType>("q8_0", Some("\"q8_0\""));
+        check::<KvType>("q4_0", None);
     }
 
     #[test]

@@ -57,6 +57,10 @@ pub fn worker_child(plan: &NodePlan, store: &Service) -> Result<WorkerChild, Nod
     } else {
         &[]
     };
+    let mut environment = plan.environment.for_worker.clone();
+    // So that the plugin need not try a model in a child process at each start.
+    let tried = plan.environment.cache.join("tried");
+    environment.push(("GAIA_TRIED_MODELS".to_owned(), tried.into_os_string()));
     let plan = WorkerPlan {
         command: prepared.wasmedge.command.clone(),
         options: options.iter().map(|option| (*option).to_owned()).collect(),
@@ -64,7 +68,7 @@ pub fn worker_child(plan: &NodePlan, store: &Service) -> Result<WorkerChild, Nod
         plugin: prepared.plugin.clone(),
         folder,
         preloads: preloads(plan),
-        environment: plan.environment.for_worker.clone(),
+        environment,
     };
     Ok(WorkerChild {
         plan: plan.child(),

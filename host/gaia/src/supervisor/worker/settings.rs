@@ -24,15 +24,38 @@ pub struct GraphOptions {
     pub gpu_layers: Option<u32>,
     /// Requests at the same time.
     pub sequences_max: u32,
+    /// Memory for prompts that were read before, in MiB, if it is not the engine's choice.
+    pub host_cache_mib: Option<u32>,
+    /// What else differs from the engine's choice: names and words.
+    pub words: Vec<(&'static str, &'static str)>,
 }
 
 impl GraphOptions {
     /// For the chat model.
     pub fn chat(config: &Config) -> Self {
+        let defaults = Config::default();
         Self {
             ctx_size: config.ctx_size,
             batch_size: config.batch_size,
             sequences_max: config.requests_running_max,
+            host_cache_mib: (config.prompt_cache_mib != defaults.prompt_cache_mib)
+                .then_some(config.prompt_cache_mib),
+            words: [
+                (
+                    "kv-type",
+                    config.kv_type.as_str(),
+                    defaults.kv_type.as_str(),
+                ),
+                (
+                    "speculation",
+                    config.speculation.as_str(),
+                    defaults.speculation.as_str(),
+                ),
+            ]
+            .into_iter()
+            .filter(|(_, word, default)| word != default)
+            .map(|(name, word, _)| (name, word))
+            .collect(),
             ..Self::embedding(config)
         }
     }
@@ -60,6 +83,12 @@ impl GraphOptions {
         put("n-seq-max", self.sequences_max);
         if let Some(layers) = self.gpu_layers {
             object.insert("n-gpu-layers".to_owned(), json!(layers));
+        }
+        if let Some(mib) = self.host_cache_mib {
+            object.insert("host-cache-mib".to_owned(), json!(mib));
+        }
+        for (name, word) in &self.words {
+            object.insert((*name).to_owned(), json!(word));
         }
         serde_json::Value::Object(object).to_string()
     }
@@ -127,6 +156,7 @@ pub fn worker_settings(config: &Config, around: &Surroundings) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::KvType;
 
     #[test]
     fn graph_options() {
@@ -148,6 +178,14 @@ mod tests {
             GraphOptions::embedding(&config),
             "{\"n-gpu-layers\":0,\"threads\":2}",
         );
+        let config = Config {
+            prompt_cache_mib: 0,
+            kv_type: KvType::Q8_0,
+            ..config
+        };
+        let json = GraphOptions::chat(&config).to_json();
+        assert!(json.contains("\"host-cache-mib\":0") && json.contains("\"kv-type\":\"q8_0\""));
+        assert!(!json.contains("speculation"));
         assert!(
             GraphOptions::chat(&config)
                 .to_json()

@@ -1,0 +1,113 @@
+//! What is remembered of model files that were tried in a child process and found good, so that the next
+//! start need not load them twice.
+//!
+//! One small file for each model, in a folder that whoever starts the process names; without one nothing is
+//! remembered. A verdict holds for the very file (place, size, time of change) and for this version of the
+//! engine. Whoever can write into that folder can put a model there as well, so a verdict grants nothing new;
+//! what cannot be read, or says something else, means only that the file is tried.
+
+use std::ffi::OsString;
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// The variable that names the folder.
+const FOLDER_VARIABLE: &str = "GAIA_TRIED_MODELS";
+
+/// Where the verdict on one file stands, and what it says if the file is good.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    path: PathBuf,
+    text: String,
+}
+
+impl Verdict {
+    /// For the model at `path`; `None` if nothing is to be remembered, or the file is not there.
+    pub fn of(path: &Path, embedding: Option<bool>) -> Option<Self> {
+        let folder = std::env::var_os(FOLDER_VARIABLE).filter(|folder| !folder.is_empty())?;
+        Some(Self::on(&fs::metadata(path).ok()?, embedding, &folder))
+    }
+
+    fn on(file: &Metadata, embedding: Option<bool>, folder: &OsString) -> Self {
+        let version = env!("CARGO_PKG_VERSION");
+        let build = gaia_engine::engine_build();
+        let purpose = match embedding {
+            Some(true) => "embeddings",
+            _ => "as the file says",
+        };
+        Self {
+            path: Path::new(folder).join(format!("{:x}-{:x}", file.dev(), file.ino())),
+            text: format!(
+                "{} bytes, changed {}.{:09} and {}.{:09}, for {purpose}: good for {version} with {} {}\n",
+                file.size(),
+                file.mtime(),
+                file.mtime_nsec(),
+                file.ctime(),
+                file.ctime_nsec(),
+                build.commit,
+                build.number,
+            ),
+        }
+    }
+
+    /// Whether the file was found good before.
+    pub fn is_good(&self) -> bool {
+        fs::read(&self.path).is_ok_and(|text| text == self.text.as_bytes())
+    }
+
+    /// Remembers that it is good. A folder that cannot be written costs a trial at each start, no more.
+    pub fn keep(&self) {
+        let new = self.path.with_extension(std::process::id().to_string());
+        let written = self.path.parent().map_or(Ok(()), fs::create_dir_all);
+        let written = written
+            .and_then(|()| fs::write(&new, &self.text))
+            .and_then(|()| fs::rename(&new, &self.path));
+        if let Err(error) = written {
+            let path = self.path.display();
+            tracing::warn!("failed to remember in `{path}` that a model is good: {error}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(model: &Path, folder: &Path) -> Verdict {
+        Verdict::on(&fs::metadata(model).unwrap(), None, &folder.into())
+    }
+
+    #[test]
+    fn a_verdict_holds_for_the_very_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let tried = folder.path().join("new").join("tried");
+        let model = folder.path().join("model.gguf");
+        fs::write(&model, "one").unwrap();
+        assert!(!verdict(&model, &tried).is_good());
+        verdict(&model, &tried).keep();
+        assert!(verdict(&model, &tried).is_good());
+        let other = Verdict::on(
+            &fs::metadata(&model).unwrap(),
+            Some(true),
+            &tried.clone().into(),
+        );
+        assert!(!other.is_good());
+        // Another model under the same name, and the same place.
+        fs::write(&model, "two!").unwrap();
+        assert!(!verdict(&model, &tried).is_good());
+    }
+
+    #[test]
+    fn a_damaged_verdict_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = folder.path().join("model.gguf");
+        fs::write(&model, "one").unwrap();
+        let one = verdict(&model, folder.path());
+        one.keep();
+        let text = fs::read(&one.path).unwrap();
+        fs::write(&one.path, &text[..text.len() / 2]).unwrap();
+        assert!(!one.is_good());
+        // No file can be made there.
+        verdict(&model, &model.join("below")).keep();
+    }
+}
