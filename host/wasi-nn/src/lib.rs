@@ -15,6 +15,7 @@ mod environment;
 mod errno;
 mod execution;
 mod ffi;
+mod footprint;
 mod graph;
 mod guest;
 mod loading;

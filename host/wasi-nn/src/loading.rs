@@ -13,6 +13,7 @@ use crate::call::contain;
 use crate::config::Config;
 use crate::doorbell::{Doorbell, Wake};
 use crate::errno::Errno;
+use crate::footprint;
 use crate::graph::{ModelFile, refuse};
 use crate::verdict::Verdict;
 
@@ -174,6 +175,7 @@ impl Shared {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let path = &self.file.path;
         let model = Model::load(path, &options).map_err(|error| refuse(&error))?;
+        footprint::shrink();
         drop(turn);
         if let Some(bell) = self.bell.get().cloned() {
             model.set_bell(Some(Arc::new(move || bell.ring())));
