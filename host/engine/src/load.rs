@@ -458,7 +458,9 @@ fn fit_memory(plan: &mut Plan, options: &LoadOptions) -> Result<(), LoadError> {
         return Ok(());
     };
     let kv_bytes = plan.facts.kv_bytes_per_token.unwrap_or(0);
-    plan.facts.kv_bytes_per_token = Some(options.kv_type.shrunk(kv_bytes));
+    if plan.kind == ModelKind::Chat {
+        plan.facts.kv_bytes_per_token = Some(options.kv_type.shrunk(kv_bytes));
+    }
     let fits = |cells: u32| plan.facts.memory_bytes(u64::from(cells)) <= available;
     if !fits(plan.context.cells) && options.cells.is_none() && plan.kind == ModelKind::Chat {
         plan.context.cells = plan.context_size.next_multiple_of(CELLS_UNIT);

@@ -10,23 +10,34 @@ use crate::probe::{self, Probe, ProbeError};
 /// asking how it ended. Dropped, it is called off.
 #[derive(Debug)]
 pub struct Trial {
-    probe: Probe,
+    /// None if there was nothing to try.
+    probe: Option<Probe>,
     path: PathBuf,
 }
 
 impl Trial {
     /// Reads the header of the file at `path`, checks that it fits `options` and the memory, and begins
-    /// to try it. This takes a fraction of the time that loading takes, and forks: no other thread should
+    /// to try it, unless `options` say that it was `checked` before. This takes a fraction of the time that loading takes, and forks: no other thread should
     /// be loading or computing, and none may close a socket that it waits for.
     pub fn begin(path: &Path, options: &LoadOptions) -> Result<Self, LoadError> {
-        Self::of(&load::plan(path, options)?)
+        let plan = load::plan(path, options)?;
+        match options.checked {
+            true => Ok(Self {
+                probe: None,
+                path: plan.path,
+            }),
+            false => Self::of(&plan),
+        }
     }
 
     pub(crate) fn of(plan: &Plan) -> Result<Self, LoadError> {
         let embeddings = plan.kind == ModelKind::Embedding;
         let path = plan.path.clone();
         match probe::begin(&path, plan.file_bytes, embeddings) {
-            Ok(probe) => Ok(Self { probe, path }),
+            Ok(probe) => Ok(Self {
+                probe: Some(probe),
+                path,
+            }),
             Err(error) => Err(refused(path, &error)),
         }
     }
@@ -34,7 +45,9 @@ impl Trial {
     /// Waits for the verdict, about as long as loading takes.
     pub fn end(self) -> Result<(), LoadError> {
         let Self { probe, path } = self;
-        probe.end().map_err(|error| refused(path, &error))
+        probe
+            .map_or(Ok(()), Probe::end)
+            .map_err(|error| refused(path, &error))
     }
 }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::config::{Config, find_key, one_line};
+use crate::config::{find_key, one_line};
 
 /// The longest `config.json`, in bytes.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -226,11 +226,10 @@ fn snapshot(text: &str) -> Outcome {
         let why = "empty there, so there is no knowledge to take over".to_owned();
         return Outcome::NotNeeded { why };
     }
-    let collection = Config::default().collection;
     Outcome::ToDo {
         what: format!(
-            "fetch `{text}` and upload it to the node's store (collection {collection}), \
-             or add the documents again with `gaia knowledge add`"
+            "fetch `{text}` and upload it to the node's store, into the collection that \
+             `gaia config get collection` names, or add the documents again with `gaia knowledge add`"
         ),
     }
 }

@@ -24,6 +24,7 @@ use crate::cli::Cli;
 use crate::exit::{Exit, exit_of};
 
 fn main() -> ExitCode {
+    end_quietly_with_the_reader();
     let cli = Cli::parse();
     let json = cli.global.json;
     match cli.run() {
@@ -33,6 +34,24 @@ fn main() -> ExitCode {
             exit_of(&error).into()
         }
     }
+}
+
+/// `gaia logs -f | head`: when nobody reads what is printed any more, printing panics. That is no error
+/// of ours, and the command ends as one that SIGPIPE ended. The signal itself is not used, because it
+/// would end a node whose client goes away as well.
+fn end_quietly_with_the_reader() {
+    const ENDED_BY_SIGPIPE: i32 = 128 + 13;
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let text = panic.payload_as_str().unwrap_or_default();
+        // What `print!` says, and what clap's completions say.
+        let printing = text.starts_with("failed printing to stdout")
+            || text.starts_with("failed to write completion file");
+        if printing && (text.contains("Broken pipe") || text.contains("BrokenPipe")) {
+            std::process::exit(ENDED_BY_SIGPIPE);
+        }
+        report(panic);
+    }));
 }
 
 /// One line for a person, one object for a machine; both on standard error.

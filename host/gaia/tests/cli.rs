@@ -307,3 +307,20 @@ fn help_has_examples_and_exit_statuses() {
         assert!(help.contains("Example"), "{verb}: {help}");
     }
 }
+
+/// As under `gaia completions bash | head -1`, once `head` has gone.
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let sandbox = Sandbox::new();
+    let output = sandbox
+        .command(&["completions", "bash"])
+        .stdout(writer)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .and_then(std::process::Child::wait_with_output)
+        .unwrap();
+    assert_eq!(output.status.code(), Some(141));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}

@@ -61,11 +61,9 @@ impl Loading {
     pub fn check(&self, options: &LoadOptions) -> Result<(), Errno> {
         let path = &self.shared.file.path;
         let verdict = Verdict::of(path, options.embedding);
+        let options = with_verdict(options, verdict.as_ref());
         let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        if verdict.as_ref().is_some_and(Verdict::is_good) {
-            return Ok(());
-        }
-        gaia_engine::check(path, options).map_err(|error| refuse(&error))?;
+        gaia_engine::check(path, &options).map_err(|error| refuse(&error))?;
         keep(verdict);
         Ok(())
     }
@@ -90,19 +88,15 @@ impl Loading {
         let path = &self.shared.file.path;
         let verdict = Verdict::of(path, orders.load.embedding);
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let trial = match verdict.as_ref().is_some_and(Verdict::is_good) {
-            true => None,
-            false => Some(Trial::begin(path, &orders.load).map_err(|error| refuse(&error))?),
-        };
+        let options = with_verdict(&orders.load, verdict.as_ref());
+        let trial = Trial::begin(path, &options).map_err(|error| refuse(&error))?;
         drop(turn);
         *self.shared.lock() = State::InProgress;
         let shared = Arc::clone(&self.shared);
         let body = move || {
             let loaded = contain(Err(Errno::RuntimeError), || {
-                if let Some(trial) = trial {
-                    trial.end().map_err(|error| refuse(&error))?;
-                    keep(verdict);
-                }
+                trial.end().map_err(|error| refuse(&error))?;
+                keep(verdict);
                 shared.load(&orders.load)
             });
             *shared.lock() = match loaded {
@@ -149,8 +143,16 @@ impl Loading {
     }
 }
 
+/// `options`, with the word that the file need not be tried if it was found good before.
+fn with_verdict(options: &LoadOptions, verdict: Option<&Verdict>) -> LoadOptions {
+    LoadOptions {
+        checked: verdict.is_some_and(Verdict::is_good),
+        ..options.clone()
+    }
+}
+
 fn keep(verdict: Option<Verdict>) {
-    if let Some(verdict) = verdict {
+    if let Some(verdict) = verdict.filter(|verdict| !verdict.is_good()) {
         verdict.keep();
     }
 }

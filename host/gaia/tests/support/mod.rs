@@ -55,7 +55,18 @@ impl Sandbox {
 
     /// Runs `gaia` to its end.
     pub fn gaia(&self, arguments: &[&str]) -> Run {
-        let output = Command::new(env!("CARGO_BIN_EXE_gaia"))
+        let output = self.command(arguments).output().unwrap();
+        Run {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// `gaia`, ready to run.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gaia"));
+        command
             .args(arguments)
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
@@ -64,13 +75,7 @@ impl Sandbox {
             .env("GAIA_CACHE", self.path("cache"))
             .env("XDG_CONFIG_HOME", self.path("config"))
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
-        Run {
-            code: output.status.code().unwrap_or(-1),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-        }
+            .stdin(Stdio::null());
+        command
     }
 }
