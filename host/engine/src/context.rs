@@ -207,26 +207,30 @@ impl Context {
         }
     }
 
-    /// A copy of the cells that `from` has at `positions`. `through` is a sequence without cells.
+    /// A copy of the cells that `from` has at `positions`; `None` if it would be larger than
+    /// `bytes_max`. `through` is a sequence without cells.
     pub fn copy_out(
         &mut self,
         from: SequenceId,
         through: SequenceId,
         positions: Range<usize>,
-    ) -> Vec<u8> {
+        bytes_max: usize,
+    ) -> Option<Vec<u8>> {
         self.share(from, through, positions);
         // SAFETY: the buffer is as long as llama.cpp is told, which is as long as it asked for.
         let cells = unsafe {
             let size = sys::llama_state_seq_get_size(self.raw.as_ptr(), through);
-            let mut cells = vec![0; size];
-            let written = sys::llama_state_seq_get_data(
-                self.raw.as_ptr(),
-                cells.as_mut_ptr(),
-                cells.len(),
-                through,
-            );
-            cells.truncate(written);
-            cells
+            (size <= bytes_max).then(|| {
+                let mut cells = vec![0; size];
+                let written = sys::llama_state_seq_get_data(
+                    self.raw.as_ptr(),
+                    cells.as_mut_ptr(),
+                    cells.len(),
+                    through,
+                );
+                cells.truncate(written);
+                cells
+            })
         };
         self.forget_from(through, 0);
         cells

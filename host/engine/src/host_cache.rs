@@ -73,6 +73,11 @@ impl HostCache {
         self.bytes_max > 0
     }
 
+    /// The most bytes that one copy, or all together, may have.
+    pub fn bytes_max(&self) -> usize {
+        self.bytes_max
+    }
+
     /// The copies that hold the longest beginning of `prompt`, in order of position.
     pub fn path(&self, prompt: &[LlamaToken]) -> Vec<Piece> {
         let mut ends: BTreeMap<CopyId, usize> = BTreeMap::new();

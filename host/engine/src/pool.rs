@@ -201,7 +201,10 @@ impl Pool {
             if end < start + COPIED_MIN {
                 continue;
             }
-            let cells = context.copy_out(kept.id, self.transfer, start..end);
+            let max = self.host.bytes_max();
+            let Some(cells) = context.copy_out(kept.id, self.transfer, start..end, max) else {
+                return;
+            };
             parent = self
                 .host
                 .insert(parent, start, &kept.tokens[start..end], cells);

@@ -126,16 +126,22 @@ fn what_is_kept_gives_way() {
     }
 }
 
-/// Reads seven documents in a cache for three, with so much host memory, and the first one again.
-fn read_seven_and_the_first_again(host_cache_bytes: u64) -> Answer {
+/// About 120 tokens.
+fn short_passage() -> String {
+    "The lighthouse of Skagen was built in 1858 and is forty-six metres high. ".repeat(6)
+}
+
+/// Reads five documents, of which two stay in the KV cache, with so much host memory, and the first
+/// one again.
+fn read_five_and_the_first_again(host_cache_bytes: u64) -> Answer {
     let model = load_chat(|options| {
-        options.context_size = Some(1024);
-        options.cells = Some(1024);
+        options.context_size = Some(512);
+        options.cells = Some(512);
         options.sequences_max = Some(2);
         options.host_cache_bytes = Some(host_cache_bytes);
     });
-    let document = |number: usize| format!("Document {number}. {}", passage());
-    for number in 0..7 {
+    let document = |number: usize| format!("Document {number}. {}", short_passage());
+    for number in 0..5 {
         run(
             &model,
             greedy(&about(&document(number), "How high is it?"), 3),
@@ -149,20 +155,20 @@ fn read_seven_and_the_first_again(host_cache_bytes: u64) -> Answer {
 
 #[test]
 fn what_left_the_cache_comes_back_from_host_memory() {
-    let answer = read_seven_and_the_first_again(256 << 20);
-    assert!(answer.usage.cached > 250, "{:?}", answer.usage);
+    let answer = read_five_and_the_first_again(256 << 20);
+    assert!(answer.usage.cached > 100, "{:?}", answer.usage);
 }
 
 #[test]
 fn without_host_memory_it_is_read_again() {
-    let answer = read_seven_and_the_first_again(0);
+    let answer = read_five_and_the_first_again(0);
     assert!(answer.usage.cached < 50, "{:?}", answer.usage);
 }
 
 /// Host memory for one document: the copies go as they came, and what is left of them is right.
 #[test]
 fn full_host_memory_gives_way() {
-    let answer = read_seven_and_the_first_again(10 << 20);
+    let answer = read_five_and_the_first_again(4 << 20);
     assert!(answer.usage.cached < 50, "{:?}", answer.usage);
 }
 
@@ -180,10 +186,10 @@ fn conversations_that_take_turns_keep_their_place() {
         "When was it built?",
         "Where does it stand?",
     ];
-    let mut talks: Vec<_> = questions.map(|one| about(&passage(), one)).into();
+    let mut talks: Vec<_> = questions.map(|one| about(&short_passage(), one)).into();
     for turn in 0..3 {
         for talk in &mut talks {
-            let answer = run(&model, greedy(talk, 40));
+            let answer = run(&model, greedy(talk, 24));
             check_tokens(&model, talk, &answer);
             if turn > 0 {
                 let new = answer.usage.prompt - answer.usage.cached;
