@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::HashSet;
+
 use e2e::node::Node;
 use serde_json::{Value, json};
 
@@ -152,17 +154,26 @@ fn several_at_once(node: &Node) {
     assert_eq!(ends, 2);
 }
 
+/// One letter, drawn among equals: a longer text would meet a place where the last bits of the
+/// model's numbers decide, and these depend on what else is in the batch. One in five may do so.
 fn same_seed_same_answer(node: &Node) {
-    let mut body = question("Tell me a short story.");
-    body["temperature"] = json!(1.2);
-    body["seed"] = json!(7);
-    let told = |body: &Value| {
-        node.post("/v1/chat/completions", body).json()["choices"][0]["message"]["content"].clone()
+    let letter = |seed: u64| {
+        let mut body = question("Say any letter.");
+        body["grammar"] = json!("root ::= [a-z]");
+        body["temperature"] = json!(2.0);
+        body["top_p"] = json!(1.0);
+        body["seed"] = json!(seed);
+        let reply = node.post("/v1/chat/completions", &body).json();
+        let letter = reply["choices"][0]["message"]["content"].as_str();
+        letter.expect("a letter").to_owned()
     };
-    let first = told(&body);
-    assert_eq!(first, told(&body));
-    body["seed"] = json!(8);
-    assert_ne!(first, told(&body), "another seed, another story");
+    let again: Vec<String> = (0..5).map(|_| letter(7)).collect();
+    let most = again
+        .iter()
+        .map(|one| again.iter().filter(|other| *other == one).count());
+    assert!(most.max() >= Some(4), "{again:?}");
+    let others: HashSet<String> = (0..8).map(letter).collect();
+    assert!(others.len() > 1, "another seed, another letter: {others:?}");
 }
 
 fn stop_and_length(node: &Node) {
@@ -171,29 +182,13 @@ fn stop_and_length(node: &Node) {
     let reply = node.post("/v1/chat/completions", &body).json();
     assert_eq!(reply["choices"][0]["finish_reason"], "length", "{reply}");
     assert_eq!(reply["usage"]["completion_tokens"], 5, "{reply}");
-    let whole = node
-        .post("/v1/chat/completions", &question("Name three colours."))
-        .json();
-    let text = whole["choices"][0]["message"]["content"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    let word = text
-        .split_whitespace()
-        .nth(2)
-        .expect("some words")
-        .to_owned();
-    let mut body = question("Name three colours.");
-    body["stop"] = json!(word);
+    let mut body = question("Count to six.");
+    body["grammar"] = json!("root ::= \"one two three four five six\"");
+    body["stop"] = json!("three");
     let stopped = node.post("/v1/chat/completions", &body).json();
-    let short = stopped["choices"][0]["message"]["content"]
-        .as_str()
-        .unwrap();
-    assert!(
-        !short.contains(&word) && text.starts_with(short),
-        "{short:?} of {text:?}"
-    );
-    assert_eq!(stopped["choices"][0]["finish_reason"], "stop");
+    let choice = &stopped["choices"][0];
+    assert_eq!(choice["message"]["content"], "one two ", "{stopped}");
+    assert_eq!(choice["finish_reason"], "stop");
 }
 
 fn schema_is_obeyed(node: &Node) {

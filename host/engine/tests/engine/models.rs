@@ -99,6 +99,24 @@ pub fn drawn(prompt: &str, tokens_max: u32, seed: Option<u32>) -> Request {
     request
 }
 
+/// A request whose tokens its seed alone decides: the biases and the temperature drown what the
+/// model thinks, so that the last bits of its numbers, which depend on what shares the batch, are
+/// too small to matter. Each token's bias differs, because candidates are sorted before the draw.
+pub fn drawn_by_seed(prompt: &str, tokens_max: u32, seed: u32) -> Request {
+    const FIRST: TokenId = 1000;
+    const TOKENS: TokenId = 16;
+    let mut request = drawn(prompt, tokens_max, Some(seed));
+    let bias = |token: TokenId| 1e6 + 1e3 * (token - FIRST) as f32;
+    request.sampling.temperature = 1e5;
+    // They look at the numbers before the temperature does.
+    request.sampling.top_p = 1.0;
+    request.sampling.min_p = 0.0;
+    request.sampling.logit_bias = (FIRST..FIRST + TOKENS)
+        .map(|token| (token, bias(token)))
+        .collect();
+    request
+}
+
 /// How a request went.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {

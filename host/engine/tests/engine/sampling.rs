@@ -3,14 +3,16 @@
 use gaia_engine::{FinishReason, GenerateError, Grammar};
 use serde_json::Value;
 
-use crate::models::{ask, chat, drawn, greedy, run};
+use crate::models::{ask, chat, drawn, drawn_by_seed, greedy, run};
 
 #[test]
 fn a_seed_makes_the_draw_repeatable() {
-    let draw = |seed| run(chat(), drawn(&ask("Invent a name for a boat."), 24, seed)).tokens;
-    assert_eq!(draw(Some(1)), draw(Some(1)));
-    assert_ne!(draw(Some(1)), draw(Some(2)));
-    assert_ne!(draw(None), draw(None));
+    let prompt = ask("Invent a name for a boat.");
+    let seeded = |seed| run(chat(), drawn_by_seed(&prompt, 24, seed)).tokens;
+    assert_eq!(seeded(1), seeded(1));
+    assert_ne!(seeded(1), seeded(2));
+    let unseeded = || run(chat(), drawn(&prompt, 24, None)).tokens;
+    assert_ne!(unseeded(), unseeded());
 }
 
 #[test]
