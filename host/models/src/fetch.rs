@@ -71,6 +71,15 @@ pub enum FetchError {
         /// What is there, in bytes.
         free: u64,
     },
+    /// The file is longer than it may be.
+    #[error("the file is longer than {bytes_max} bytes")]
+    TooLong {
+        /// The most it may have.
+        bytes_max: u64,
+    },
+    /// The bytes are not those the server announced.
+    #[error("the file does not have the sum that the server announces; try again")]
+    WrongSum,
     /// The part file cannot be written.
     #[error("the file cannot be written")]
     Write(#[source] io::Error),
@@ -78,7 +87,7 @@ pub enum FetchError {
 
 fn hint(status: u16) -> &'static str {
     match status {
-        401 | 403 => " (the model may ask for consent or an account)",
+        401 | 403 => " (it may ask for consent or an account)",
         404 => " (there is no such file)",
         _ => "",
     }
@@ -102,7 +111,11 @@ impl FetchError {
             }
             Self::Status { status } => matches!(status, 408 | 429 | 500 | 502 | 503 | 504),
             Self::Interrupted(_) | Self::Broken { .. } | Self::WrongRange => true,
-            Self::Redirect | Self::Space { .. } | Self::Write(_) => false,
+            Self::Redirect
+            | Self::Space { .. }
+            | Self::TooLong { .. }
+            | Self::WrongSum
+            | Self::Write(_) => false,
         }
     }
 }
@@ -119,6 +132,8 @@ pub(crate) struct Target<'a> {
     pub(crate) state: &'a Path,
     pub(crate) reserve_bytes: u64,
     pub(crate) retry_wait: Duration,
+    /// The most bytes the file may have.
+    pub(crate) bytes_max: u64,
 }
 
 /// What the server says about a file.
@@ -244,13 +259,14 @@ impl Client {
         };
         let rest = opened.response.body().content_length();
         let total = rest.map(|rest| start + rest);
+        check_length(target, total.unwrap_or(0))?;
         check_space(target, rest.unwrap_or(0))?;
         if start == 0 {
             // Before the new state is written: the old part must never meet it.
             File::create(target.part).map_err(FetchError::Write)?;
         }
         remember(url, &opened, total, target.state)?;
-        receive(opened.response.body_mut(), target.part, start, total, on)?;
+        receive(opened.response.body_mut(), target, start, total, on)?;
         Ok(opened.sum)
     }
 
@@ -377,14 +393,26 @@ fn check_space(target: &Target<'_>, needed: u64) -> Result<(), FetchError> {
 }
 
 /// What an ordinary user may still write to the disk of `folder`.
-pub(crate) fn free_bytes(folder: &Path) -> io::Result<u64> {
+///
+/// # Errors
+/// When the system does not say.
+pub fn free_bytes(folder: &Path) -> io::Result<u64> {
     let disk = rustix::fs::statvfs(folder)?;
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
+fn check_length(target: &Target<'_>, bytes: u64) -> Result<(), FetchError> {
+    let bytes_max = target.bytes_max;
+    if bytes > bytes_max {
+        Err(FetchError::TooLong { bytes_max })
+    } else {
+        Ok(())
+    }
+}
+
 fn receive(
     body: &mut Body,
-    part: &Path,
+    target: &Target<'_>,
     start: u64,
     total: Option<u64>,
     on: &mut dyn FnMut(Event<'_>),
@@ -393,7 +421,7 @@ fn receive(
         .create(true)
         .write(true)
         .truncate(false)
-        .open(part)
+        .open(target.part)
         .map_err(FetchError::Write)?;
     file.set_len(start).map_err(FetchError::Write)?;
     file.seek(SeekFrom::Start(start))
@@ -407,8 +435,10 @@ fn receive(
         if count == 0 {
             break;
         }
-        file.write_all(&chunk[..count]).map_err(FetchError::Write)?;
         done += count as u64;
+        // A server that announces no length may go on for ever.
+        check_length(target, done)?;
+        file.write_all(&chunk[..count]).map_err(FetchError::Write)?;
         on(Event::Bytes { done, total });
     }
     match total {

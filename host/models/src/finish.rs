@@ -80,7 +80,7 @@ fn check(
     })
 }
 
-fn sum(path: &Path) -> io::Result<Sha256> {
+pub(crate) fn sum(path: &Path) -> io::Result<Sha256> {
     let mut file = File::open(path)?;
     let mut hasher = Hasher::new();
     let mut chunk = vec![0; 1 << 20];

@@ -11,6 +11,7 @@
 
 mod address;
 mod catalogue;
+mod download;
 mod event;
 mod fetch;
 mod finish;
@@ -22,8 +23,9 @@ mod pull;
 mod wheel;
 
 pub use catalogue::{Catalogue, CatalogueError};
+pub use download::Download;
 pub use event::{Event, report};
-pub use fetch::FetchError;
+pub use fetch::{FetchError, free_bytes};
 pub use finish::FinishError;
 pub use library::{Library, LibraryError, Listed, Settings};
 pub use memory::{MEMORY_SHARE_PERCENT, usable_memory_bytes};

@@ -166,6 +166,8 @@ fn from(
                 state: &state,
                 reserve_bytes,
                 retry_wait,
+                // The manifest knows, and the free space bounds what it does not.
+                bytes_max: u64::MAX,
             };
             announced = library.client.fetch(&url, &target, on)?;
         }

@@ -1,0 +1,69 @@
+//! Downloads of files that are no models, over real sockets.
+
+#![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
+
+mod server;
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use gaia_models::{Download, FetchError, Settings};
+use server::{Behaviour, Server};
+
+/// Fetches from a server that behaves so, into a folder of its own; gives what is there then.
+fn fetch(server: &Server, folder: &Path, bytes_max: u64) -> Result<Vec<u8>, FetchError> {
+    let settings = Settings {
+        retry_wait: Duration::from_millis(5),
+        stall_timeout: Duration::from_millis(500),
+        reserve_bytes: 0,
+        ..Settings::new(folder)
+    };
+    let part = folder.join("download");
+    let download = Download {
+        url: &format!("{}/k.snapshot", server.base),
+        part: &part,
+        bytes_max,
+    };
+    settings.download(&download, &mut |_| {})?;
+    Ok(fs::read(part).unwrap())
+}
+
+fn file() -> Vec<u8> {
+    (0..200_000u32).flat_map(u32::to_le_bytes).collect()
+}
+
+#[test]
+fn goes_on_where_the_last_try_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(Behaviour::serving(file()));
+    server.change(|it| it.break_after = Some(300_000));
+    assert!(fetch(&server, folder.path(), u64::MAX).unwrap() == file());
+    let asked = server.asked();
+    assert_eq!(asked[1].range.as_deref(), Some("bytes=300000-"));
+    // Whole: nothing more is asked for.
+    assert!(fetch(&server, folder.path(), u64::MAX).unwrap() == file());
+    assert_eq!(server.asked().len(), asked.len());
+}
+
+#[test]
+fn a_file_past_the_limit_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(Behaviour::serving(file()));
+    let error = fetch(&server, folder.path(), 799_999).unwrap_err();
+    assert!(
+        matches!(error, FetchError::TooLong { bytes_max: 799_999 }),
+        "{error}"
+    );
+    assert!(fetch(&server, folder.path(), 800_000).is_ok());
+}
+
+#[test]
+fn a_file_without_the_announced_sum_is_refused_and_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(Behaviour::serving(file()));
+    server.change(|it| it.etag = Some(format!("\"{}\"", "0".repeat(64))));
+    let error = fetch(&server, folder.path(), u64::MAX).unwrap_err();
+    assert!(matches!(error, FetchError::WrongSum), "{error}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
