@@ -21,7 +21,16 @@ if [ "${1:-}" = --short ]; then
 fi
 llama=$(bash scripts/bench/llama-cpp.sh)
 bench=(target/release/gaia-bench --llama "$llama")
-if [ $# -gt 0 ]; then exec "${bench[@]}" "$@"; fi
+
+# One contender more where it can be had; the results say why it is missing.
+made=$(mktemp -d)
+if bash scripts/bench/llama-cpp-python.sh 2>&1 >"$made/folder" | tee "$made/said" >&2; then
+    python=(--llama-cpp-server "$(cat "$made/folder")")
+else
+    python=(--no-llama-cpp-server "$(sed -n '$s/^setup: //p' "$made/said")")
+fi
+rm -r "$made"
+if [ $# -gt 0 ]; then exec "${bench[@]}" "${python[@]}" "$@"; fi
 
 # Whoever ends this script ends what it waits for.
 running=
@@ -33,7 +42,7 @@ waited() {
     wait "$running"
     running=
 }
-waited
+waited "${python[@]}"
 waited --model tiny --rounds 2 one-stream streams
 waited --model large --rounds 1 one-stream streams
 exec "${bench[@]}" --show

@@ -50,6 +50,8 @@ pub struct Answer {
     pub cached_tokens: u32,
     /// The text.
     pub text: String,
+    /// Whether it has all the tokens that it might have.
+    pub ended_by_length: bool,
 }
 
 impl Answer {
@@ -65,6 +67,16 @@ impl Answer {
             prompt_tokens: 0,
             cached_tokens: 0,
             text: String::new(),
+            ended_by_length: false,
+        }
+    }
+
+    /// Counts the tokens of an answer whose server does not.
+    fn count_as_asked(&mut self, ask: &Ask) {
+        match self.outcome {
+            Outcome::Done if self.ended_by_length => self.tokens = ask.tokens,
+            Outcome::Done => self.outcome = Outcome::Broken,
+            _ => (),
         }
     }
 
@@ -84,19 +96,41 @@ pub trait Chat: Sync {
     fn answer(&self, ask: &Ask) -> Answer;
 }
 
+/// How a server takes part in the OpenAI interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interface {
+    /// It counts what it used, and takes `ignore_eos`.
+    Usage,
+    /// It counts nothing in a stream, and takes `min_tokens`: an answer has as many tokens as were asked for if it
+    /// says that it was ended by their number.
+    WithoutUsage,
+}
+
 /// A server with the OpenAI interface.
 pub struct Served {
     name: String,
     client: Client,
+    interface: Interface,
 }
 
 impl Served {
     /// The server `name` behind `client`.
     pub fn new(name: &str, client: Client) -> Self {
+        Self::speaking(name, client, Interface::Usage)
+    }
+
+    /// The server `name` behind `client`, with an interface of its own.
+    pub fn speaking(name: &str, client: Client, interface: Interface) -> Self {
         Self {
             name: name.to_owned(),
             client,
+            interface,
         }
+    }
+
+    /// Whether it counts prompts and what was known of them.
+    pub fn tells_usage(&self) -> bool {
+        self.interface == Interface::Usage
     }
 
     /// For requests of another kind.
@@ -123,24 +157,28 @@ impl Chat for Served {
     }
 
     fn answer(&self, ask: &Ask) -> Answer {
-        let body = body(ask);
+        let body = body(ask, self.interface);
         let mut answer = Answer::begun();
         if self.stream(&body, &mut answer).is_err() {
             answer.outcome = Outcome::Broken;
         }
         answer.ended = Instant::now();
+        if self.interface == Interface::WithoutUsage {
+            answer.count_as_asked(ask);
+        }
         answer
     }
 }
 
-fn body(ask: &Ask) -> Value {
+fn body(ask: &Ask, interface: Interface) -> Value {
     let mut body = json!({
         "messages": [{"role": "system", "content": ask.system}, {"role": "user", "content": ask.user}],
         "temperature": 0, "max_tokens": ask.tokens,
         "stream": true, "stream_options": {"include_usage": true}});
-    match &ask.grammar {
-        Some(grammar) => body["grammar"] = json!(grammar),
-        None => body["ignore_eos"] = json!(true),
+    match (&ask.grammar, interface) {
+        (Some(grammar), _) => body["grammar"] = json!(grammar),
+        (None, Interface::Usage) => body["ignore_eos"] = json!(true),
+        (None, Interface::WithoutUsage) => body["min_tokens"] = json!(ask.tokens),
     }
     body
 }
@@ -155,6 +193,7 @@ struct Chunk {
 #[derive(Deserialize)]
 struct Choice {
     delta: Delta,
+    finish_reason: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -185,11 +224,11 @@ impl Answer {
         let Ok(chunk) = serde_json::from_str::<Chunk>(data) else {
             return;
         };
-        let text = chunk
-            .choices
-            .into_iter()
-            .next()
-            .and_then(|choice| choice.delta.content);
+        let choice = chunk.choices.into_iter().next();
+        self.ended_by_length |= choice
+            .as_ref()
+            .is_some_and(|choice| choice.finish_reason.as_deref() == Some("length"));
+        let text = choice.and_then(|choice| choice.delta.content);
         if let Some(text) = text.filter(|text| !text.is_empty()) {
             self.arrivals.push(Instant::now());
             self.text.push_str(&text);
@@ -228,5 +267,28 @@ mod tests {
             (answer.outcome, answer.text.as_str()),
             (Outcome::Done, "ab")
         );
+    }
+
+    #[test]
+    fn counts_as_asked_only_what_was_ended_by_length() {
+        let check = |reason: &str, expected| {
+            let mut answer = Answer::begun();
+            let end = format!(r#"{{"choices":[{{"delta":{{}},"finish_reason":{reason}}}]}}"#);
+            for data in [
+                r#"{"choices":[{"delta":{"content":"ab"}}]}"#,
+                &end,
+                "[DONE]",
+            ] {
+                answer.take(data);
+            }
+            answer.count_as_asked(&Ask {
+                tokens: 64,
+                ..Ask::default()
+            });
+            assert_eq!((answer.outcome, answer.tokens), expected);
+        };
+        check("\"length\"", (Outcome::Done, 64));
+        check("\"stop\"", (Outcome::Broken, 0));
+        check("null", (Outcome::Broken, 0));
     }
 }

@@ -2,9 +2,11 @@
 
 pub mod child;
 pub mod engine;
+pub mod llama_cpp_server;
 pub mod llama_server;
 pub mod llama_tools;
 pub mod node;
+mod serving;
 
 use std::path::{Path, PathBuf};
 

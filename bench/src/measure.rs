@@ -9,6 +9,7 @@ mod isolation;
 mod open_loop;
 mod overload;
 mod pairs;
+mod peers;
 mod retrieval;
 mod short;
 mod start;
@@ -17,6 +18,7 @@ mod throughput;
 use std::path::PathBuf;
 
 use crate::contender::Setting;
+use crate::contender::llama_cpp_server::{LlamaCppServer, NAME};
 use crate::contender::llama_server::Cache;
 use crate::contender::llama_tools::LlamaTools;
 use crate::report::Section;
@@ -29,6 +31,8 @@ pub struct Plan {
     pub model: PathBuf,
     /// Where llama.cpp's programs are; without them only our own parts are compared with each other.
     pub llama: Option<PathBuf>,
+    /// llama-cpp-python's server, for orientation.
+    pub llama_cpp_server: LlamaCpp,
     /// Threads that compute.
     pub threads: u32,
     /// Requests in the test of isolation.
@@ -39,6 +43,32 @@ pub struct Plan {
     pub turns_factor: usize,
     /// The ways in which llama-server is run where both count.
     pub ways: &'static [Cache],
+}
+
+/// Where llama-cpp-python's server is.
+pub enum LlamaCpp {
+    /// Its program is in this folder.
+    At(PathBuf),
+    /// It could not be made, for this reason.
+    Missing(String),
+    /// Nobody wants to know about it.
+    NotAsked,
+}
+
+impl LlamaCpp {
+    /// Starts it. Where that fails the comparison goes on without it, and `section` says why.
+    fn start(&self, setting: &Setting, section: &mut Section) -> Option<LlamaCppServer> {
+        let reason = match self {
+            Self::NotAsked => return None,
+            Self::Missing(reason) => reason.clone(),
+            Self::At(folder) => match LlamaCppServer::start(folder, setting) {
+                Ok(server) => return Some(server),
+                Err(error) => format!("{error:#}"),
+            },
+        };
+        section.absent.push(format!("{NAME} ({reason})"));
+        None
+    }
 }
 
 /// A part: its name on the command line, and how it is run.
@@ -79,5 +109,33 @@ impl Plan {
 
     fn tools(&self) -> Option<LlamaTools> {
         self.llama.clone().map(|bin| LlamaTools { bin })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_missing_is_named_with_the_reason() {
+        let setting = Setting {
+            model: PathBuf::new(),
+            threads: 1,
+            sequences: 1,
+            cells: 1,
+            context: 1,
+        };
+        let mut section = Section::default();
+        let nowhere = PathBuf::from("no such folder");
+        for server in [
+            LlamaCpp::NotAsked,
+            LlamaCpp::Missing("no network".to_owned()),
+            LlamaCpp::At(nowhere),
+        ] {
+            assert!(server.start(&setting, &mut section).is_none());
+        }
+        assert_eq!(section.absent[0], "llama_cpp.server (no network)");
+        assert!(section.absent[1].contains("starting llama_cpp.server"));
+        assert_eq!(section.absent.len(), 2);
     }
 }

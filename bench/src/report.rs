@@ -39,7 +39,7 @@ impl Bar {
     }
 }
 
-/// A line of the table that has a bar.
+/// A line of the table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// What is compared.
@@ -48,16 +48,16 @@ pub struct Row {
     pub unit: String,
     /// What was found.
     pub found: Summary,
-    /// What is to be reached.
-    pub bar: Bar,
+    /// What is to be reached; nothing where the line is for orientation.
+    pub bar: Option<Bar>,
     /// What it was summed up from, in the order in which it was measured; none for what is no number.
     pub values: Vec<Option<f64>>,
 }
 
 impl Row {
-    /// Whether what was found reaches the bar.
-    pub fn holds(&self) -> bool {
-        self.bar.holds(self.found.median)
+    /// Whether what was found reaches the bar, if there is one.
+    pub fn holds(&self) -> Option<bool> {
+        self.bar.map(|bar| bar.holds(self.found.median))
     }
 }
 
@@ -111,12 +111,15 @@ pub struct Section {
     pub seconds: f64,
     /// How often each contender was measured.
     pub rounds: usize,
-    /// Lines with a bar.
+    /// Lines of the table.
     pub rows: Vec<Row>,
-    /// Numbers without.
+    /// The numbers behind them, and others.
     pub figures: Vec<Figure>,
     /// Plots.
     pub plots: Vec<Plot>,
+    /// Who could not be measured, and why.
+    #[serde(default)]
+    pub absent: Vec<String>,
 }
 
 impl Section {
@@ -127,6 +130,15 @@ impl Section {
 
     /// Holds values against a bar.
     pub fn hold(&mut self, name: &str, unit: &str, values: &[f64], bar: Bar) {
+        self.add(name, unit, values, Some(bar));
+    }
+
+    /// Compares what was measured in the same rounds, for orientation.
+    pub fn show(&mut self, name: &str, ours: &[f64], theirs: &[f64]) {
+        self.add(name, "", &ratios(ours, theirs), None);
+    }
+
+    fn add(&mut self, name: &str, unit: &str, values: &[f64], bar: Option<Bar>) {
         self.rows.push(Row {
             name: name.to_owned(),
             unit: unit.to_owned(),
@@ -223,6 +235,7 @@ mod tests {
             ..Section::default()
         };
         section.compare("a", &[2.0, 4.0], &[1.0, 2.0], Bar::AtLeast(1.5));
+        section.show("b", &[2.0, 4.0], &[1.0, 2.0]);
         section.keep(folder.path()).unwrap();
         assert_eq!(Section::all_kept(folder.path()).unwrap(), [section]);
     }
@@ -234,6 +247,6 @@ mod tests {
         section.hold("broken", "", &[f64::NAN], Bar::AtLeast(1.0));
         section.keep(folder.path()).unwrap();
         let kept = Section::all_kept(folder.path()).unwrap();
-        assert!(kept[0].rows[0].found.median.is_nan() && !kept[0].rows[0].holds());
+        assert!(kept[0].rows[0].found.median.is_nan() && kept[0].rows[0].holds() == Some(false));
     }
 }

@@ -1,20 +1,12 @@
 //! llama.cpp's own server, as its users start it, with its prompt cache and everything else at its defaults.
 
-use std::fs::File;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
-
-use anyhow::{Context as _, bail};
-use tempfile::TempDir;
+use std::process::Command;
 
 use super::Setting;
-use super::child::Held;
+use super::serving::{Service, Serving};
 use crate::chat::Served;
-use crate::client::Client;
-
-const READY_LIMIT: Duration = Duration::from_secs(120);
 
 /// How the server divides its room. Which is faster depends on the requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,14 +21,26 @@ pub enum Cache {
 /// Both.
 pub const BOTH: &[Cache] = &[Cache::Unified, Cache::Split];
 
-/// A running server; ended when dropped.
-pub struct LlamaServer {
-    name: &'static str,
-    child: Held,
-    address: SocketAddr,
-    // Its log is in here.
-    _folder: TempDir,
+impl Cache {
+    /// The name in tables of a server that divides its room so.
+    pub fn server_name(self) -> &'static str {
+        match self {
+            Self::Unified => "llama-server",
+            Self::Split => "llama-server, split cache",
+        }
+    }
+
+    /// What tells it from the other where both are compared with ours.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Unified => "one cache for all",
+            Self::Split => "a cache for each",
+        }
+    }
 }
+
+/// A running server; ended when dropped.
+pub struct LlamaServer(Serving);
 
 impl LlamaServer {
     /// Starts it and waits until it is ready. `bin` is the folder of llama.cpp's programs.
@@ -44,51 +48,21 @@ impl LlamaServer {
     /// # Errors
     /// It does not start, or is not ready in time.
     pub fn start(bin: &Path, setting: &Setting, cache: Cache) -> anyhow::Result<Self> {
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let folder = tempfile::tempdir()?;
-        let log = File::create(folder.path().join("log"))?;
-        let mut command = command(bin, setting, cache, address);
-        let child = Held::start(command.stdout(Stdio::null()).stderr(log))
-            .with_context(|| format!("starting llama-server of {}", bin.display()))?;
-        let mut server = Self {
-            name: match cache {
-                Cache::Unified => "llama-server",
-                Cache::Split => "llama-server, split cache",
-            },
-            child,
-            address,
-            _folder: folder,
+        let service = Service {
+            name: cache.server_name(),
+            ready: "/health",
         };
-        server.wait_until_ready()?;
-        Ok(server)
-    }
-
-    fn wait_until_ready(&mut self) -> anyhow::Result<()> {
-        let begun = Instant::now();
-        let client = Client::new(self.address);
-        while begun.elapsed() < READY_LIMIT {
-            if client
-                .send("GET", "/health", "")
-                .is_ok_and(|response| response.status == 200)
-            {
-                return Ok(());
-            }
-            if let Some(status) = self.child.process().try_wait()? {
-                bail!("llama-server ended with {status}");
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        bail!("llama-server was not ready in {} s", READY_LIMIT.as_secs())
+        Serving::start(service, |address| command(bin, setting, cache, address)).map(Self)
     }
 
     /// A client of it.
     pub fn chat(&self) -> Served {
-        Served::new(self.name, Client::new(self.address))
+        Served::new(self.0.name(), self.0.client())
     }
 
     /// Its process.
     pub fn pid(&self) -> u32 {
-        self.child.pid()
+        self.0.pid()
     }
 }
 

@@ -5,11 +5,13 @@
 //! sequences, as a knowledge base has it.
 
 use super::Plan;
+use super::peers::against_llama_server;
 use crate::chat::{Ask, Chat, Served};
 use crate::contender::Servers;
+use crate::contender::llama_cpp_server::LlamaCppServer;
 use crate::load::closed;
 use crate::report::{Bar, Section};
-use crate::statistics::{best, median};
+use crate::statistics::median;
 use crate::workload;
 
 const STREAMS: usize = 8;
@@ -64,8 +66,12 @@ pub fn shelf(plan: &Plan) -> anyhow::Result<Section> {
 
 fn measure(plan: &Plan, ways: &[Way]) -> anyhow::Result<Section> {
     let setting = plan.setting(8);
-    let servers = Servers::start(&setting, plan.llama.as_deref(), plan.ways)?;
     let mut section = Section::default();
+    let mut servers = Servers::start(&setting, plan.llama.as_deref(), plan.ways)?;
+    let one_by_one = plan.llama_cpp_server.start(&setting, &mut section);
+    servers
+        .chats
+        .extend(one_by_one.as_ref().map(LlamaCppServer::chat));
     for way in ways {
         let found = rounds(plan.rounds, way, &servers.chats);
         for (chat, found) in servers.chats.iter().zip(&found) {
@@ -79,16 +85,17 @@ fn measure(plan: &Plan, ways: &[Way]) -> anyhow::Result<Section> {
             };
             note("tokens/s", "tokens/s", &found.speeds);
             note("time to first token", "ms", &found.first_ms);
-            note("share of prompts from the cache", "", &found.cached);
+            if chat.tells_usage() {
+                note("share of prompts from the cache", "", &found.cached);
+            }
         }
-        if let Some((ours, theirs)) = found.split_first().filter(|(_, theirs)| !theirs.is_empty()) {
-            let theirs: Vec<&[f64]> = theirs.iter().map(|found| found.speeds.as_slice()).collect();
-            let name = format!(
-                "retrieval chat, eight streams, {}, node : llama-server",
-                way.name
-            );
-            section.compare(&name, &ours.speeds, &best(&theirs), Bar::AtLeast(way.bar));
-        }
+        let speeds = |who: &str| {
+            let place = servers.chats.iter().position(|chat| chat.name() == who)?;
+            found.get(place).map(|found| found.speeds.as_slice())
+        };
+        let what = format!("retrieval chat, eight streams, {}", way.name);
+        let ours = speeds("node").unwrap_or_default();
+        against_llama_server(&mut section, &what, ours, speeds, Bar::AtLeast(way.bar));
     }
     Ok(section)
 }

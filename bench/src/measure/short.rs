@@ -15,7 +15,7 @@ pub fn measure(plan: &Plan) -> anyhow::Result<Section> {
     let mut section = speed(plan)?;
     let mut first = first_token::measure(plan)?;
     for row in &mut first.rows {
-        row.bar = Bar::AtMost(0.5);
+        row.bar = Some(Bar::AtMost(0.5));
     }
     for part in [first, isolation::measure(plan)?] {
         section.rows.extend(part.rows);

@@ -4,13 +4,15 @@ use std::time::Instant;
 
 use super::Plan;
 use super::pairs::Pairs;
+use super::peers::against_llama_server;
 use crate::chat::{Answer, Chat};
 use crate::contender::Servers;
 use crate::contender::engine::Engine;
+use crate::contender::llama_cpp_server::{self, LlamaCppServer};
 use crate::load::closed;
 use crate::memory;
 use crate::report::{Bar, Line, Plot, Section};
-use crate::statistics::{best, summary};
+use crate::statistics::summary;
 use crate::workload;
 
 const ONE_STREAM_TOKENS: u32 = 128;
@@ -104,10 +106,19 @@ impl Track {
 /// Plain questions from one to sixteen clients at a time.
 pub fn many_streams(plan: &Plan) -> anyhow::Result<Section> {
     let setting = plan.setting(16);
+    let mut section = Section::default();
     let engine = Engine::load(&setting)?;
     let servers = Servers::start(&setting, plan.llama.as_deref(), plan.ways)?;
+    let one_by_one = plan.llama_cpp_server.start(&setting, &mut section);
+    let one_by_one = one_by_one.as_ref().map(LlamaCppServer::chat);
     let mut chats: Vec<&dyn Chat> = vec![&engine];
-    chats.extend(servers.chats.iter().map(|chat| chat as &dyn Chat));
+    chats.extend(
+        servers
+            .chats
+            .iter()
+            .chain(&one_by_one)
+            .map(|chat| chat as &dyn Chat),
+    );
 
     let mut tracks: Vec<Track> = chats
         .iter()
@@ -122,15 +133,12 @@ pub fn many_streams(plan: &Plan) -> anyhow::Result<Section> {
                 let (chat, track) = (chats[number], &mut tracks[number]);
                 let ask = |stream, turn| workload::plain(round * 100 + index, stream, turn, TOKENS);
                 let spent = Spent::begin();
-                let load = closed(chat, streams, plan.turns_factor * turns(streams), &ask);
+                let load = closed(chat, streams, turns_of(chat, plan, streams), &ask);
                 if chat.name() == "node" {
                     harness_share.push(spent.share());
+                    let prompts = load.done().map(|answer| answer.prompt_tokens);
+                    prompt_tokens = prompts.max().unwrap_or(0);
                 }
-                prompt_tokens = load
-                    .done()
-                    .map(|answer| answer.prompt_tokens)
-                    .max()
-                    .unwrap_or(0);
                 track.speeds[index].1.push(load.tokens_per_second());
             }
         }
@@ -144,7 +152,7 @@ pub fn many_streams(plan: &Plan) -> anyhow::Result<Section> {
     if plan.llama.is_some() {
         tracks.push(bench);
     }
-    let mut section = compared(tracks);
+    compare(&tracks, &mut section);
     section.note(
         "processor time of the measuring program itself, of one core",
         "bench",
@@ -152,6 +160,15 @@ pub fn many_streams(plan: &Plan) -> anyhow::Result<Section> {
         &harness_share,
     );
     Ok(section)
+}
+
+/// Questions of each client. A server that answers one by one needs no second turn to show its speed, and would take
+/// minutes for it.
+fn turns_of(chat: &dyn Chat, plan: &Plan, streams: usize) -> usize {
+    match chat.name() {
+        llama_cpp_server::NAME => 1,
+        _ => plan.turns_factor * turns(streams),
+    }
 }
 
 /// The order of so many contenders: another one comes first in each round.
@@ -180,47 +197,38 @@ impl Spent {
     }
 }
 
-fn compared(tracks: Vec<Track>) -> Section {
-    let mut section = Section::default();
-    for track in &tracks {
+fn compare(tracks: &[Track], section: &mut Section) {
+    for track in tracks {
         for (streams, speeds) in &track.speeds {
             let what = format!("tokens/s, {streams} streams, plain");
             section.note(&what, &track.who, "tokens/s", speeds);
         }
     }
     let at_bar = |who: &str| {
-        tracks
-            .iter()
-            .find(|track| track.who == who)
-            .map(|track| track.at(BAR_STREAMS).to_vec())
+        let found = tracks.iter().find(|track| track.who == who);
+        found.map(|track| track.at(BAR_STREAMS))
     };
     let node = at_bar("node").unwrap_or_default();
     if let Some(engine) = at_bar("engine bare") {
         section.compare(
             "tokens/s, eight streams, node : engine bare",
-            &node,
-            &engine,
+            node,
+            engine,
             Bar::AtLeast(0.9),
         );
     }
-    let peers: Vec<Vec<f64>> = ["llama-server", "llama-server, split cache"]
-        .into_iter()
-        .filter_map(at_bar)
-        .collect();
-    if !peers.is_empty() {
-        let server = best(&peers.iter().map(Vec::as_slice).collect::<Vec<_>>());
-        section.compare(
-            "tokens/s, eight streams, node : llama-server",
-            &node,
-            &server,
-            Bar::AtLeast(1.0),
-        );
-    }
+    against_llama_server(
+        section,
+        "tokens/s, eight streams",
+        node,
+        at_bar,
+        Bar::AtLeast(1.0),
+    );
     if let Some(bench) = at_bar("llama-batched-bench") {
         section.compare(
             "tokens/s, eight streams, node : llama-batched-bench",
-            &node,
-            &bench,
+            node,
+            bench,
             Bar::AtLeast(0.95),
         );
     }
@@ -231,5 +239,4 @@ fn compared(tracks: Vec<Track>) -> Section {
         y: "tokens/s, prompts included in the time".to_owned(),
         lines: tracks.iter().map(Track::line).collect(),
     });
-    section
 }

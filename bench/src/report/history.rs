@@ -40,7 +40,7 @@ pub fn count_held(runs: &[Value]) -> usize {
 pub fn held(rows: &[Value]) -> String {
     let repeated = rows
         .iter()
-        .filter(|row| row["runs"].as_u64().unwrap_or(0) > 1);
+        .filter(|row| !row["bar"].is_null() && row["runs"].as_u64().unwrap_or(0) > 1);
     let mut out = String::new();
     for row in repeated {
         if out.is_empty() {

@@ -25,21 +25,38 @@ pub fn table(sections: &[Section]) -> String {
         } else {
             format!(" {}", row.unit)
         };
-        let side = match row.bar {
-            Bar::AtLeast(_) => '≥',
-            Bar::AtMost(_) => '≤',
+        let to_reach = match row.bar {
+            Some(Bar::AtLeast(least)) => format!("≥ {least}{unit}"),
+            Some(Bar::AtMost(most)) => format!("≤ {most}{unit}"),
+            None => String::new(),
         };
-        let verdict = if row.holds() { "holds" } else { "**missed**" };
+        let verdict = match row.holds() {
+            Some(true) => "holds",
+            Some(false) => "**missed**",
+            None => "",
+        };
         let _ = writeln!(
             out,
-            "| {} | {}{unit} | {} | {side} {}{unit} | {verdict} |",
+            "| {} | {}{unit} | {} | {to_reach} | {verdict} |",
             row.name,
             number(row.found.median),
             interval(&row.found),
-            row.bar.value()
         );
     }
     out
+}
+
+/// Who could not be measured, each once.
+pub fn absent(sections: &[Section]) -> String {
+    let mut lines: Vec<_> = sections
+        .iter()
+        .flat_map(|section| &section.absent)
+        .collect();
+    lines.sort();
+    lines.dedup();
+    lines.iter().fold(String::new(), |out, line| {
+        format!("{out}Not measured: {line}.\n\n")
+    })
 }
 
 /// The numbers behind the table.
@@ -83,9 +100,10 @@ pub fn write(docs: &Path, sections: &[Section]) -> anyhow::Result<()> {
         })
         .collect();
     let mut middle = format!(
-        "{}\n\n{}\n{}\n",
+        "{}\n\n{}\n{}{}\n",
         machine_text(&machine),
         table(sections),
+        absent(sections),
         history::held(&rows)
     );
     let text = serde_json::to_string_pretty(&json!({"machine": machine, "rows": rows}))?;
@@ -148,8 +166,8 @@ fn in_json(row: &Row, section: &Section, history: Vec<Value>) -> Value {
         "name": row.name,
         "ratio": rounded(row.found.median),
         "unit": row.unit,
-        "bar": row.bar.value(),
-        "side": match row.bar { Bar::AtLeast(_) => "at least", Bar::AtMost(_) => "at most" },
+        "bar": row.bar.map(Bar::value),
+        "side": row.bar.map(|bar| match bar { Bar::AtLeast(_) => "at least", Bar::AtMost(_) => "at most" }),
         "holds": row.holds(),
         "rounds": section.rounds,
         "values": row.found.values,
@@ -221,6 +239,29 @@ mod tests {
                 .unwrap()
                 .contains("**missed**")
         );
+    }
+
+    #[test]
+    fn a_row_without_a_bar_neither_holds_nor_misses() {
+        let mut section = Section::default();
+        section.show("speed", &[1.0], &[2.0]);
+        let table = table(std::slice::from_ref(&section));
+        assert!(
+            table.ends_with("| speed | 0.50 | 0.50–0.50 |  |  |\n"),
+            "{table}"
+        );
+        let json = in_json(&section.rows[0], &section, Vec::new());
+        assert!(json["bar"].is_null() && json["holds"].is_null());
+    }
+
+    #[test]
+    fn the_absent_are_named_once() {
+        let section = Section {
+            absent: vec!["a: no Python".to_owned()],
+            ..Section::default()
+        };
+        let text = absent(&[section.clone(), section]);
+        assert_eq!(text, "Not measured: a: no Python.\n\n");
     }
 
     #[test]

@@ -12,7 +12,9 @@ const TOP: f64 = 40.0;
 const BOTTOM: f64 = 52.0;
 const TICKS: usize = 5;
 /// Told apart by people who see red and green alike.
-const COLOURS: [&str; 5] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8c6d1f"];
+const COLOURS: [&str; 7] = [
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8c6d1f", "#56b4e9", "#333333",
+];
 
 /// The plot as a file.
 pub fn svg(plot: &Plot) -> String {
