@@ -163,6 +163,7 @@ mod tests {
             sha256: None,
             size_bytes: memory_bytes / 2,
             context: 4096,
+            dimensions: None,
             parameters,
             quantisation: "Q4_0".to_owned(),
             memory_bytes,

@@ -34,6 +34,8 @@ pub struct Manifest {
     pub size_bytes: u64,
     /// The longest context in tokens.
     pub context: u64,
+    /// The size of the vectors it makes, where it makes some and that is known.
+    pub dimensions: Option<u64>,
     /// The number of weights.
     pub parameters: u64,
     /// How the weights are stored, such as `Q4_K_M`.

@@ -109,6 +109,7 @@ fn read(keys: &mut Keys) -> Manifest {
         sha256,
         size_bytes: keys.number("size"),
         context: keys.number("context"),
+        dimensions: keys.optional_number("dimensions"),
         parameters: keys.number("parameters"),
         quantisation: keys.text("quantisation"),
         memory_bytes: keys.number("memory"),
@@ -313,6 +314,10 @@ impl Keys {
                 None
             }
         }
+    }
+
+    fn optional_number(&mut self, key: &str) -> Option<u64> {
+        self.table.contains_key(key).then(|| self.number(key))
     }
 
     fn number(&mut self, key: &str) -> u64 {

@@ -4,15 +4,20 @@
 //! times; anything else is reported at once.
 
 use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::Read;
 use std::thread::sleep;
 use std::time::Duration;
 
 use serde_json::Value;
+use ureq::SendBody;
 use ureq::http::Method;
 use ureq::http::header::RETRY_AFTER;
 
 /// Longest a single call may take: a batch of embeddings on a slow machine under load.
 const CALL_SECONDS_MAX: u64 = 300;
+/// Longest an upload may take, with what the server does with it: a large snapshot on a slow disk.
+const UPLOAD_SECONDS_MAX: u64 = 3_600;
 /// Longest it may take to connect.
 const CONNECT_SECONDS_MAX: u64 = 5;
 /// Largest reply that is read.
@@ -123,6 +128,41 @@ impl Client {
         self.call(&Method::POST, path, Some(body))
     }
 
+    /// Sends `file` as the field `field` of a form. It is sent once, however busy the server says it is.
+    pub(crate) fn upload(
+        &self,
+        path: &str,
+        field: &str,
+        file: &mut dyn Read,
+    ) -> Result<Value, HttpError> {
+        // As improbable in the file as any 128 bits.
+        let (a, b) = (random(), random());
+        let boundary = format!("gaia-{a:016x}{b:016x}");
+        let head = format!(
+            "--{boundary}\r\ncontent-disposition: form-data; name=\"{field}\"; filename=\"{field}\"\r\n\r\n"
+        );
+        let tail = format!("\r\n--{boundary}--\r\n");
+        let mut body = head.as_bytes().chain(file).chain(tail.as_bytes());
+        let request = self.request(&Method::POST, path).header(
+            "content-type",
+            format!("multipart/form-data; boundary={boundary}"),
+        );
+        let unreachable = |source| self.unreachable(source);
+        let request = request
+            .body(SendBody::from_reader(&mut body))
+            .map_err(|error| unreachable(error.into()))?;
+        let request = self
+            .agent
+            .configure_request(request)
+            .timeout_global(Some(Duration::from_secs(UPLOAD_SECONDS_MAX)))
+            .build();
+        let reply = self.agent.run(request).map_err(unreachable)?;
+        match self.read(path, reply)? {
+            Reply::Json(value) => Ok(value),
+            Reply::Busy(_, refused) => Err(refused),
+        }
+    }
+
     /// An error about a reply this server gave.
     pub(crate) fn reply_error(&self, path: &str, what: impl Into<String>) -> HttpError {
         HttpError::Reply {
@@ -152,9 +192,17 @@ impl Client {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Reply, HttpError> {
-        let mut reply = self
+        let reply = self
             .send(method, path, body)
             .map_err(|source| self.unreachable(source))?;
+        self.read(path, reply)
+    }
+
+    fn read(
+        &self,
+        path: &str,
+        mut reply: ureq::http::Response<ureq::Body>,
+    ) -> Result<Reply, HttpError> {
         let status = reply.status().as_u16();
         let wait = reply
             .headers()
@@ -191,15 +239,7 @@ impl Client {
         path: &str,
         body: Option<&Value>,
     ) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
-        let mut request = ureq::http::Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.endpoint.url));
-        if let Some(key) = &self.endpoint.key {
-            request = match self.header {
-                KeyHeader::Bearer => request.header("authorization", format!("Bearer {key}")),
-                KeyHeader::ApiKey => request.header("api-key", key),
-            };
-        }
+        let request = self.request(method, path);
         match body {
             Some(body) => self.agent.run(
                 request
@@ -207,6 +247,19 @@ impl Client {
                     .body(body.to_string())?,
             ),
             None => self.agent.run(request.body(())?),
+        }
+    }
+
+    fn request(&self, method: &Method, path: &str) -> ureq::http::request::Builder {
+        let request = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.endpoint.url));
+        match (&self.endpoint.key, self.header) {
+            (Some(key), KeyHeader::Bearer) => {
+                request.header("authorization", format!("Bearer {key}"))
+            }
+            (Some(key), KeyHeader::ApiKey) => request.header("api-key", key),
+            (None, _) => request,
         }
     }
 
@@ -222,6 +275,11 @@ impl Client {
 enum Reply {
     Json(Value),
     Busy(Option<Duration>, HttpError),
+}
+
+/// The standard library keys each hasher anew, from the system's randomness.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 fn backoff(attempt: u32) -> Duration {

@@ -3,6 +3,7 @@
 //! Every write waits until the store has it on disk.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 
 use gaia_rag::{Hit, Payload};
 use serde::Serialize;
@@ -117,8 +118,57 @@ impl Store {
             &self.path(""),
             &json!({"vectors": {"size": dimensions, "distance": "Cosine"}}),
         )?;
+        self.index()
+    }
+
+    /// Puts an index on the names of documents; one that is there stays.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub fn index(&self) -> Result<(), HttpError> {
         let index = json!({"field_name": "document", "field_schema": "keyword"});
         self.client.put(&self.path("/index?wait=true"), &index)?;
+        Ok(())
+    }
+
+    /// The number of points; `None` where there is no such collection.
+    ///
+    /// # Errors
+    /// When the store does not answer as it should.
+    pub fn count(&self) -> Result<Option<u64>, HttpError> {
+        self.count_where(&json!({}))
+    }
+
+    /// The number of points without `field`; 0 where there is no such collection.
+    ///
+    /// # Errors
+    /// When the store does not answer as it should.
+    pub fn count_without(&self, field: &str) -> Result<u64, HttpError> {
+        let filter = json!({"must": [{"is_empty": {"key": field}}]});
+        Ok(self.count_where(&filter)?.unwrap_or_default())
+    }
+
+    fn count_where(&self, filter: &Value) -> Result<Option<u64>, HttpError> {
+        let path = self.path("/points/count");
+        let body = json!({"exact": true, "filter": filter});
+        let Some(reply) = found(self.client.post(&path, &body))? else {
+            return Ok(None);
+        };
+        match reply.pointer("/result/count").and_then(Value::as_u64) {
+            Some(count) => Ok(Some(count)),
+            None => Err(self.client.reply_error(&path, "no count")),
+        }
+    }
+
+    /// Puts the collection of a snapshot in the place of this one, or makes it. Where the store is
+    /// the node's own, it has the old one or the new one at any moment.
+    ///
+    /// # Errors
+    /// When the store refuses; then the old one is as it was.
+    pub fn restore(&self, snapshot: &mut dyn Read) -> Result<(), HttpError> {
+        // `snapshot` is the priority a server of several nodes needs; one alone ignores it.
+        let path = self.path("/snapshots/upload?wait=true&priority=snapshot");
+        self.client.upload(&path, "snapshot", snapshot)?;
         Ok(())
     }
 
@@ -181,6 +231,27 @@ impl Store {
             &json!({"filter": filter}),
         )?;
         Ok(())
+    }
+
+    /// The texts and vectors of a few points, without those that lack one.
+    ///
+    /// # Errors
+    /// When the store does not answer as it should.
+    pub fn sample(&self, limit: usize) -> Result<Vec<(String, Vec<f32>)>, HttpError> {
+        let body = json!({"limit": limit, "with_vector": true, "with_payload": ["source"]});
+        let reply = self.client.post(&self.path("/points/scroll"), &body)?;
+        let points = reply.pointer("/result/points").and_then(Value::as_array);
+        let text_and_vector = |point: &Value| {
+            let text = point.pointer("/payload/source")?.as_str()?.to_owned();
+            let vector = point.get("vector")?.as_array()?;
+            let number = |value: &Value| Some(value.as_f64()? as f32);
+            Some((text, vector.iter().map(number).collect::<Option<_>>()?))
+        };
+        Ok(points
+            .into_iter()
+            .flatten()
+            .filter_map(text_and_vector)
+            .collect())
     }
 
     /// The nearest points, best first.

@@ -35,6 +35,7 @@ fn manifest(file: &[u8], source: Source) -> Manifest {
         sha256: Some(Sha256(Hasher::digest(file).into())),
         size_bytes: file.len() as u64,
         context: 512,
+        dimensions: None,
         parameters: 1000,
         quantisation: "F32".to_owned(),
         memory_bytes: 1000,

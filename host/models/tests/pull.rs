@@ -51,6 +51,7 @@ fn manifest(url: &str, file: &[u8]) -> Manifest {
         sha256: Some(sum(file)),
         size_bytes: file.len() as u64,
         context: 512,
+        dimensions: None,
         parameters: 1000,
         quantisation: "F32".to_owned(),
         memory_bytes: 1000,

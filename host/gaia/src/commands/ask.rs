@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::Context;
+use super::knowledge::place;
 use crate::client::{AskError, Citation, Client, Event};
 use crate::exit::{Exit, failure};
 use crate::supervisor::state;
@@ -114,11 +115,7 @@ pub fn show_answer(
 fn sources(terminal: &Terminal, citations: &[Citation]) -> String {
     let mut lines = vec![terminal.out(Tint::Bold, "Sources")];
     for (number, citation) in (1..).zip(citations) {
-        let mut place = citation.document.clone();
-        for heading in &citation.heading {
-            place.push_str(" › ");
-            place.push_str(heading);
-        }
+        let place = place(&citation.document, &citation.heading);
         lines.push(format!("[{number}] {place} ({:.2})", citation.score));
         lines.push(terminal.out(Tint::Dim, &format!("    {}", excerpt(&citation.text))));
     }

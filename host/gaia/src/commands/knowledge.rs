@@ -3,6 +3,8 @@
 //! Only arguments and output are here; `gaia-ingest` does the work, against the running node's worker and store.
 
 mod progress;
+mod restore;
+mod snapshot;
 
 use std::path::{Path, PathBuf};
 
@@ -30,7 +32,8 @@ Examples:
   gaia knowledge add notes.md              one file; run it again after a change
   cat notes.md | gaia knowledge add - --name notes.md
   gaia knowledge search \"which port\"       the passages nearest to a question
-  gaia knowledge remove handbook/          everything from that folder")]
+  gaia knowledge remove handbook/          everything from that folder
+  gaia knowledge restore URL               the snapshot of another node's knowledge")]
 pub struct Arguments {
     #[command(subcommand)]
     action: Action,
@@ -63,16 +66,21 @@ enum Action {
         #[arg(required = true, value_name = "DOCUMENT")]
         names: Vec<String>,
     },
+    /// Take over knowledge from a Qdrant snapshot, such as a GaiaNet node's
+    Restore(restore::Arguments),
 }
 
 /// Runs `gaia knowledge`.
 pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
-    let node = Node::running(context)?;
+    let node = || Node::running(context);
     match &arguments.action {
-        Action::Add { paths, name } => add(context, &node, paths, name.as_deref()),
-        Action::List => list(context, &node),
-        Action::Search { question, limit } => search(context, &node, question, usize::from(*limit)),
-        Action::Remove { names } => remove(context, &node, names),
+        Action::Add { paths, name } => add(context, &node()?, paths, name.as_deref()),
+        Action::List => list(context, &node()?),
+        Action::Search { question, limit } => {
+            search(context, &node()?, question, usize::from(*limit))
+        }
+        Action::Remove { names } => remove(context, &node()?, names),
+        Action::Restore(arguments) => restore::run(context, arguments),
     }
 }
 
@@ -85,8 +93,13 @@ pub struct Node {
 }
 
 impl Node {
-    /// The node running in this home.
+    /// The node running in this home, and the collection it answers from.
     pub fn running(context: &Context) -> anyhow::Result<Self> {
+        Self::with_collection(context, None)
+    }
+
+    /// The node running in this home, and `collection` instead of the one it answers from.
+    pub fn with_collection(context: &Context, collection: Option<&str>) -> anyhow::Result<Self> {
         let config = context.config()?;
         let Some(state) = state::running(&context.home) else {
             return Err(failure(
@@ -100,9 +113,10 @@ impl Node {
                 "the node's worker is not up right now; `gaia status` tells more",
             ));
         };
+        let collection = collection.map_or(config.collection, str::to_owned);
         Ok(Self {
             worker: Worker::new(endpoint("worker", worker.service)),
-            store: Store::new(endpoint("store", state.store), config.collection),
+            store: Store::new(endpoint("store", state.store), collection),
         })
     }
 }
@@ -200,9 +214,10 @@ fn reports_text(terminal: &Terminal, reports: &[Report]) -> String {
 
 fn list(context: &Context, node: &Node) -> anyhow::Result<()> {
     let documents = node.store.documents()?;
+    let unnamed = node.store.count_without("document")?;
     let json = || {
         let line = |(name, held): (&String, &gaia_ingest::Held)| json!({"document": name, "passages": held.points(), "complete": held.is_complete()});
-        json!({"collection": node.store.collection(), "documents": documents.iter().map(line).collect::<Vec<_>>()})
+        json!({"collection": node.store.collection(), "documents": documents.iter().map(line).collect::<Vec<_>>(), "passages_without_document": unnamed})
     };
     context.terminal.answer(json, |terminal| {
         let mut text = String::new();
@@ -218,10 +233,18 @@ fn list(context: &Context, node: &Node) -> anyhow::Result<()> {
                 terminal.out(Tint::Yellow, state)
             ));
         }
+        if unnamed > 0 {
+            let line = "(passages without a document's name, from a restored snapshot)";
+            text.push_str(&format!(
+                "{unnamed:>7}  {}\n",
+                terminal.out(Tint::Dim, line)
+            ));
+        }
         let passages: usize = documents.values().map(gaia_ingest::Held::points).sum();
         let total = format!(
-            "{} documents, {passages} passages in `{}`",
+            "{} documents, {} passages in `{}`",
             documents.len(),
+            passages as u64 + unnamed,
             node.store.collection()
         );
         text + &terminal.out(Tint::Dim, &total)
@@ -236,13 +259,11 @@ fn search(context: &Context, node: &Node, question: &str, limit: usize) -> anyho
         |terminal| {
             let mut text = String::new();
             for citation in &citations {
-                let place = [
-                    std::slice::from_ref(&citation.document),
-                    citation.heading.as_slice(),
-                ]
-                .concat()
-                .join(" > ");
-                let head = format!("{:.3}  {place}", citation.score);
+                let head = format!(
+                    "{:.3}  {}",
+                    citation.score,
+                    place(&citation.document, &citation.heading)
+                );
                 text.push_str(&format!(
                     "{}\n{}\n\n",
                     terminal.out(Tint::Bold, &head),
@@ -257,6 +278,18 @@ fn search(context: &Context, node: &Node, question: &str, limit: usize) -> anyho
         },
     );
     Ok(())
+}
+
+/// Where a passage comes from: the document and the headings above it.
+pub fn place(document: &str, heading: &[String]) -> String {
+    // A snapshot's passages may be nothing but text.
+    let document = match document {
+        "" => "(no document's name)",
+        name => name,
+    };
+    let headings = heading.iter().map(String::as_str);
+    let parts: Vec<_> = std::iter::once(document).chain(headings).collect();
+    parts.join(" › ")
 }
 
 fn indent(text: &str) -> String {

@@ -146,14 +146,18 @@ fn check_knowledge(config: &Config, problems: &mut Vec<Problem>) {
     if !(0.0..=2.0).contains(&config.temperature) {
         problems.push(problem("temperature", "must be between 0 and 2"));
     }
-    let name = &config.collection;
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    if name.is_empty() || name.starts_with('.') || !name.chars().all(allowed) {
+    if !is_collection_name(&config.collection) {
         problems.push(problem(
             "collection",
             "must be made of letters, digits, - and _",
         ));
     }
+}
+
+/// Whether a collection may be called so: the name becomes part of addresses.
+pub fn is_collection_name(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    !name.is_empty() && !name.starts_with('.') && name.chars().all(allowed)
 }
 
 /// The sandbox reaches loopback over IPv4 and nothing else.
