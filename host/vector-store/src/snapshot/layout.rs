@@ -185,19 +185,38 @@ fn hoist(folder: &Path, inner: &str) -> Result<(), StoreError> {
     Ok(fs::remove_dir(&inner)?)
 }
 
+/// The engine would load such a segment without its payloads, or not at all.
 fn refuse_rocksdb(segment: &Path) -> Result<(), StoreError> {
     let marked = ROCKSDB_MARKS.iter().any(|mark| segment.join(mark).exists());
-    let state = fs::read_to_string(segment.join("segment.json")).unwrap_or_default();
-    // Storage kept in memory is RocksDB on disk.
-    if marked || state.contains("\"InMemory\"") || state.contains("\"storage_type\":\"Memory\"") {
+    let state = fs::read(segment.join("segment.json")).unwrap_or_default();
+    // What cannot be parsed is refused by the engine, with its own reason.
+    let state: Value = serde_json::from_slice(&state).unwrap_or_default();
+    if marked || is_rocksdb(&state["config"]) {
         return Err(StoreError::BadInput(
-            "the snapshot was written with RocksDB, by a server before 1.18: this engine cannot read it. \
-             Start that server and import from it instead, or let a server of 1.16 to 1.17 migrate it \
-             and take a new snapshot there"
+            "the snapshot was written with RocksDB, as Qdrant before 1.16 does, which this engine \
+             cannot read. Start the Qdrant it comes from (a GaiaNet node has one) and answer from \
+             there, `gaia config set store_url http://127.0.0.1:6333`; or load it into a Qdrant \
+             1.16.1 or later 1.16, which rewrites it as it starts, and take a new snapshot there"
                 .to_owned(),
         ));
     }
     Ok(())
+}
+
+/// Whether a segment's configuration names storage that lies in RocksDB on disk: payloads of the
+/// types `in_memory` and `on_disk` (`mmap` took their place), dense vectors of the type `Memory`
+/// (once one `in_memory` for the segment), sparse ones of the type `on_disk`.
+fn is_rocksdb(config: &Value) -> bool {
+    let of_segment = ["payload_storage_type", "storage_type"]
+        .into_iter()
+        .filter_map(|key| config[key]["type"].as_str());
+    let is_old = |kind: &str| matches!(kind, "in_memory" | "on_disk" | "Memory");
+    let of_vectors = ["vector_data", "sparse_vector_data"]
+        .into_iter()
+        .filter_map(|kind| config[kind].as_object())
+        .flat_map(serde_json::Map::values)
+        .filter_map(|vector| vector["storage_type"].as_str());
+    of_segment.chain(of_vectors).any(is_old)
 }
 
 #[cfg(test)]
@@ -246,12 +265,25 @@ mod tests {
             &[("config.json", config), ("0/segments/a/files/CURRENT", "")],
             "RocksDB",
         );
-        check_refused(
-            &[
+        let check_segment = |state: &str, word: &str| {
+            let state = format!("{{\"config\":{state}}}");
+            let files = [
                 ("config.json", config),
-                ("0/segments/a/segment.json", r#"{"storage_type":"Memory"}"#),
-            ],
-            "RocksDB",
-        );
+                ("0/segments/a/segment.json", state.as_str()),
+            ];
+            check_refused(&files, word);
+        };
+        let vector = r#"{"vector_data":{"":{"storage_type":"Memory"}}}"#;
+        check_segment(vector, "RocksDB");
+        let sparse = r#"{"sparse_vector_data":{"s":{"storage_type":"on_disk"}}}"#;
+        check_segment(sparse, "RocksDB");
+        for kind in ["in_memory", "on_disk"] {
+            let payload = format!(r#"{{"payload_storage_type":{{"type":"{kind}"}}}}"#);
+            check_segment(&payload, "RocksDB");
+        }
+        let oldest = r#"{"storage_type":{"type":"in_memory"}}"#;
+        check_segment(oldest, "RocksDB");
+        let new = r#"{"vector_data":{"":{"storage_type":"ChunkedMmap"}},"payload_storage_type":{"type":"mmap"}}"#;
+        check_segment(new, "no log");
     }
 }
