@@ -128,6 +128,11 @@ impl Served {
         }
     }
 
+    /// As this one, but it hangs up at `time`: what is not over by then ends as [`Outcome::Broken`].
+    pub fn until(&self, time: Instant) -> Self {
+        Self::speaking(&self.name, self.client.until(time), self.interface)
+    }
+
     /// Whether it counts prompts and what was known of them.
     pub fn tells_usage(&self) -> bool {
         self.interface == Interface::Usage

@@ -6,7 +6,7 @@
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Nothing measured here is silent for so long; a server that is counts as broken.
 const SILENCE_MAX: Duration = Duration::from_secs(120);
@@ -15,7 +15,35 @@ const LINE_BYTES_MAX: u64 = 64 * 1024;
 /// One server, and the connections to it that wait for their next request.
 pub struct Client {
     address: SocketAddr,
-    idle: Mutex<Vec<BufReader<TcpStream>>>,
+    idle: Mutex<Vec<BufReader<Connection>>>,
+    hangs_up: Option<Instant>,
+}
+
+/// A connection that is over at a certain time, whatever is still to come.
+struct Connection {
+    stream: TcpStream,
+    hangs_up: Option<Instant>,
+}
+
+impl Connection {
+    fn open(address: SocketAddr, hangs_up: Option<Instant>) -> io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(SILENCE_MAX))?;
+        Ok(Self { stream, hangs_up })
+    }
+}
+
+impl Read for Connection {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        if let Some(at) = self.hangs_up {
+            match at.saturating_duration_since(Instant::now()) {
+                Duration::ZERO => return Err(io::ErrorKind::TimedOut.into()),
+                left => self.stream.set_read_timeout(Some(left.min(SILENCE_MAX)))?,
+            }
+        }
+        self.stream.read(to)
+    }
 }
 
 /// The head of an answer; its body is still to be read.
@@ -30,7 +58,7 @@ pub struct Response<'a> {
 }
 
 struct Body {
-    from: BufReader<TcpStream>,
+    from: BufReader<Connection>,
     length: Length,
 }
 
@@ -48,6 +76,15 @@ impl Client {
         Self {
             address,
             idle: Mutex::default(),
+            hangs_up: None,
+        }
+    }
+
+    /// As this one, but all its connections end at `time`, in the middle of whatever they carry.
+    pub fn until(&self, time: Instant) -> Self {
+        Self {
+            hangs_up: Some(time),
+            ..Self::new(self.address)
         }
     }
 
@@ -68,14 +105,12 @@ impl Client {
         {
             return Ok(response);
         }
-        let connection = TcpStream::connect(self.address)?;
-        connection.set_nodelay(true)?;
-        connection.set_read_timeout(Some(SILENCE_MAX))?;
+        let connection = Connection::open(self.address, self.hangs_up)?;
         self.ask(BufReader::new(connection), &head)
     }
 
-    fn ask(&self, mut from: BufReader<TcpStream>, request: &str) -> io::Result<Response<'_>> {
-        from.get_mut().write_all(request.as_bytes())?;
+    fn ask(&self, mut from: BufReader<Connection>, request: &str) -> io::Result<Response<'_>> {
+        from.get_mut().stream.write_all(request.as_bytes())?;
         let status_line = line(&mut from)?;
         let status = status_line
             .split(' ')
@@ -210,7 +245,7 @@ impl Body {
 }
 
 /// A line without its end; an error at the end of the stream.
-fn line(from: &mut BufReader<TcpStream>) -> io::Result<String> {
+fn line(from: &mut impl BufRead) -> io::Result<String> {
     let mut line = String::new();
     if from.take(LINE_BYTES_MAX).read_line(&mut line)? == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());
@@ -275,5 +310,21 @@ mod tests {
     fn a_broken_body_is_an_error() {
         let client = served(&["HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"]);
         assert!(client.send("GET", "/", "").unwrap().text().is_err());
+    }
+
+    #[test]
+    fn hangs_up_in_the_middle_of_an_answer() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let soon = Instant::now() + Duration::from_millis(50);
+        let client = Client::new(listener.local_addr().unwrap()).until(soon);
+        // Nobody accepts and nobody answers, but the system takes the connection.
+        let Err(error) = client.send("GET", "/", "") else {
+            panic!("nobody answered");
+        };
+        assert!(Instant::now() >= soon);
+        // Linux says that it would block where the time for reading is over.
+        let over = [io::ErrorKind::TimedOut, io::ErrorKind::WouldBlock];
+        assert!(over.contains(&error.kind()), "{error}");
+        assert!(client.send("GET", "/", "").is_err());
     }
 }

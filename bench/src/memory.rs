@@ -1,6 +1,7 @@
 //! Memory and processor time of processes, as Linux counts them.
 
 use std::fs;
+use std::time::Instant;
 
 /// The memory that ending the processes `pids` would free, and their share of what others use too, in MiB.
 /// NaN where `/proc` does not say.
@@ -32,6 +33,28 @@ pub fn cpu_seconds(pid: u32) -> f64 {
     match ticks.as_slice() {
         [user, system] => (user + system) / 100.0,
         _ => f64::NAN,
+    }
+}
+
+/// What this program burns while it measures another.
+pub struct Spent {
+    begun: Instant,
+    cpu_seconds: f64,
+}
+
+impl Spent {
+    /// From now on.
+    pub fn begin() -> Self {
+        Self {
+            begun: Instant::now(),
+            cpu_seconds: cpu_seconds(std::process::id()),
+        }
+    }
+
+    /// In percent of one core.
+    pub fn share(&self) -> f64 {
+        let cpu = cpu_seconds(std::process::id()) - self.cpu_seconds;
+        100.0 * cpu / self.begun.elapsed().as_secs_f64()
     }
 }
 

@@ -1,20 +1,36 @@
 //! Ten times as many requests as can be served: what is accepted must not suffer, what is not must hear so at once.
+//!
+//! Peak and overload are measured in windows of the same length in the same node, in turn, each in the middle of a
+//! load that was there before and stays until after. Over whole loads they could not be compared: an overload of six
+//! seconds was followed by twenty in which its queue was worked off, without anything being refused, and its last
+//! answers ran beside fewer and fewer others, while a closed loop's end together.
+//! Answers have different lengths, the same ones in both, so that streams do not end in step: in step, all prompts
+//! are read at once, and how many such pauses fall into a window is chance.
+//!
+//! Clients hang up when a window is over, with the queue full: so the node is cut off from eighty requests at once in
+//! each round, and the next window starts at rest.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Plan;
-use crate::chat::{Chat, Outcome};
+use crate::chat::{Answer, Ask, Outcome, Served};
 use crate::contender::node::Node;
-use crate::load::{Load, closed, milliseconds, open, steady};
+use crate::load::window::Window;
+use crate::load::{Load, closed_until, milliseconds, open, steady};
+use crate::memory::Spent;
 use crate::report::{Bar, Section};
 use crate::statistics::percentile;
 use crate::workload;
 
-const TOKENS: u32 = 32;
+/// Tokens of an answer: from the first number to less than the second.
+const TOKENS: std::ops::Range<usize> = 16..48;
 const PEAK_STREAMS: usize = 8;
-const PEAK_TURNS: usize = 4;
 const OVERLOAD: f64 = 10.0;
-const DURATION: Duration = Duration::from_secs(6);
+/// Until eight streams run, each at another place of its answer, and under overload the queue is full.
+const RAMP: Duration = Duration::from_secs(3);
+const WINDOW: Duration = Duration::from_secs(12);
+/// Time for reading the node's memory while it is overloaded, after the window.
+const TAIL: Duration = Duration::from_millis(500);
 /// What the engine keeps in main memory of what was moved out of its cache, at most, and a little for everything
 /// else.
 const GROWTH_MIB_MAX: f64 = 512.0 + 64.0;
@@ -28,14 +44,23 @@ pub fn measure(plan: &Plan) -> anyhow::Result<Section> {
     let mut before = peak(&chat, 0);
     let memory_mib = node.memory_mib();
     for round in 1..=plan.rounds {
-        let load = overload(&chat, before, round);
         // Since before the first round: what grows by a little each time is not bounded.
-        found.growth_mib.push(node.memory_mib() - memory_mib);
+        let mut grown_mib = || node.memory_mib() - memory_mib;
+        let over = overload(&chat, before, round, &mut grown_mib);
         let after = peak(&chat, round);
-        found.add((before + after) / 2.0, &load);
+        found.add((before + after) / 2.0, &over);
         before = after;
     }
     Ok(found.told())
+}
+
+/// What came of one overload.
+struct Over {
+    speed: f64,
+    refusals_ms: Vec<f64>,
+    broken: usize,
+    growth_mib: f64,
+    harness_share: f64,
 }
 
 /// Of each round.
@@ -47,16 +72,18 @@ struct Found {
     refused: Vec<f64>,
     growth_mib: Vec<f64>,
     broken: Vec<f64>,
+    harness_share: Vec<f64>,
 }
 
 impl Found {
-    fn add(&mut self, peak: f64, load: &Load) {
-        let refusals = refusals_ms(load);
+    fn add(&mut self, peak: f64, over: &Over) {
         self.peak.push(peak);
-        self.accepted.push(load.accepted_tokens_per_second());
-        self.refusal_ms.push(percentile(&refusals, 0.99));
-        self.refused.push(refusals.len() as f64);
-        self.broken.push(load.broken() as f64);
+        self.accepted.push(over.speed);
+        self.refusal_ms.push(percentile(&over.refusals_ms, 0.99));
+        self.refused.push(over.refusals_ms.len() as f64);
+        self.broken.push(over.broken as f64);
+        self.growth_mib.push(over.growth_mib);
+        self.harness_share.push(over.harness_share);
     }
 
     fn told(&self) -> Section {
@@ -72,6 +99,12 @@ impl Found {
         ] {
             section.note(what, "node", unit, values);
         }
+        section.note(
+            "processor time of the measuring program itself under overload, of one core",
+            "bench",
+            "%",
+            &self.harness_share,
+        );
         section.compare(
             "overload ×10, tokens/s of accepted work : peak",
             &self.accepted,
@@ -96,26 +129,72 @@ impl Found {
     }
 }
 
-fn peak(chat: &dyn Chat, round: usize) -> f64 {
-    let load = closed(chat, PEAK_STREAMS, PEAK_TURNS, &|stream, turn| {
-        workload::plain(round, stream, turn, TOKENS)
+/// Eight clients, each with its next question at once.
+fn peak(chat: &Served, round: usize) -> f64 {
+    let window = Window::new(Instant::now() + RAMP, WINDOW);
+    let load = closed_until(&chat.until(window.end()), PEAK_STREAMS, &|stream, turn| {
+        question(round, stream + PEAK_STREAMS * turn)
     });
-    load.tokens_per_second()
+    window.tokens_per_second(&load.answers)
 }
 
-fn overload(chat: &dyn Chat, peak: f64, round: usize) -> Load {
-    let a_second = OVERLOAD * peak / f64::from(TOKENS);
-    open(chat, &steady(a_second.max(1.0), DURATION), &|number| {
-        workload::plain(round, 1000 + number, 0, TOKENS)
-    })
+fn overload(chat: &Served, peak: f64, round: usize, grown_mib: &mut dyn FnMut() -> f64) -> Over {
+    let usual = (TOKENS.start + TOKENS.end - 1) as f64 / 2.0;
+    let due = steady((OVERLOAD * peak / usual).max(1.0), RAMP + WINDOW + TAIL);
+    let window = Window::new(Instant::now() + RAMP, WINDOW);
+    let hang_up = window.end() + TAIL;
+    let spent = Spent::begin();
+    let (load, growth_mib) = std::thread::scope(|scope| {
+        let load = scope.spawn(|| {
+            // Other questions than those of the peaks.
+            open(&chat.until(hang_up), &due, &|number| {
+                question(round, 1000 + number)
+            })
+        });
+        std::thread::sleep(window.end().saturating_duration_since(Instant::now()));
+        let growth_mib = grown_mib();
+        (
+            load.join().unwrap_or(Load {
+                answers: Vec::new(),
+            }),
+            growth_mib,
+        )
+    });
+    Over {
+        speed: window.tokens_per_second(&load.answers),
+        refusals_ms: load.answers.iter().filter_map(refused_after_ms).collect(),
+        broken: load.broken_before(hang_up),
+        growth_mib,
+        harness_share: spent.share(),
+    }
 }
 
-fn refusals_ms(load: &Load) -> Vec<f64> {
-    let refused = load
-        .answers
-        .iter()
-        .filter(|answer| matches!(answer.outcome, Outcome::Refused(429 | 503)));
-    refused
-        .map(|answer| milliseconds(answer.ended - answer.asked))
-        .collect()
+fn question(round: usize, number: usize) -> Ask {
+    workload::plain(round, number, 0, tokens_of(number))
+}
+
+/// All lengths equally often, neighbours far apart.
+fn tokens_of(number: usize) -> u32 {
+    const STEP: usize = 13;
+    (TOKENS.start + number * STEP % TOKENS.len()) as u32
+}
+
+fn refused_after_ms(answer: &Answer) -> Option<f64> {
+    let refused = matches!(answer.outcome, Outcome::Refused(429 | 503));
+    refused.then(|| milliseconds(answer.ended - answer.asked))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_length_comes_equally_often() {
+        let mut lengths: Vec<usize> = (0..TOKENS.len())
+            .map(|number| tokens_of(number) as usize)
+            .collect();
+        assert!(lengths[0].abs_diff(lengths[1]) > 8);
+        lengths.sort_unstable();
+        assert!(lengths.into_iter().eq(TOKENS));
+    }
 }

@@ -1,7 +1,5 @@
 //! Tokens a second: one stream against llama-bench, and one to sixteen against llama-server and llama-batched-bench.
 
-use std::time::Instant;
-
 use super::Plan;
 use super::pairs::Pairs;
 use super::peers::against_llama_server;
@@ -10,7 +8,7 @@ use crate::contender::Servers;
 use crate::contender::engine::Engine;
 use crate::contender::llama_cpp_server::{self, LlamaCppServer};
 use crate::load::closed;
-use crate::memory;
+use crate::memory::Spent;
 use crate::report::{Bar, Line, Plot, Section};
 use crate::statistics::summary;
 use crate::workload;
@@ -131,9 +129,13 @@ pub fn many_streams(plan: &Plan) -> anyhow::Result<Section> {
         for (index, streams) in plan.streams.iter().copied().enumerate() {
             for number in in_turn(chats.len(), round) {
                 let (chat, track) = (chats[number], &mut tracks[number]);
+                let turns = turns_of(chat, plan, streams);
+                if turns == 0 {
+                    continue;
+                }
                 let ask = |stream, turn| workload::plain(round * 100 + index, stream, turn, TOKENS);
                 let spent = Spent::begin();
-                let load = closed(chat, streams, turns_of(chat, plan, streams), &ask);
+                let load = closed(chat, streams, turns, &ask);
                 if chat.name() == "node" {
                     harness_share.push(spent.share());
                     let prompts = load.done().map(|answer| answer.prompt_tokens);
@@ -162,11 +164,11 @@ pub fn many_streams(plan: &Plan) -> anyhow::Result<Section> {
     Ok(section)
 }
 
-/// Questions of each client. A server that answers one by one needs no second turn to show its speed, and would take
-/// minutes for it.
+/// Questions of each client. A server that answers one by one shows its speed in one turn of eight, and would take
+/// minutes for more.
 fn turns_of(chat: &dyn Chat, plan: &Plan, streams: usize) -> usize {
     match chat.name() {
-        llama_cpp_server::NAME => 1,
+        llama_cpp_server::NAME => usize::from(streams <= BAR_STREAMS),
         _ => plan.turns_factor * turns(streams),
     }
 }
@@ -176,30 +178,10 @@ fn in_turn(contenders: usize, round: usize) -> impl Iterator<Item = usize> {
     (0..contenders).map(move |number| (number + round) % contenders)
 }
 
-/// What this program burns while it measures another.
-struct Spent {
-    begun: Instant,
-    cpu_seconds: f64,
-}
-
-impl Spent {
-    fn begin() -> Self {
-        Self {
-            begun: Instant::now(),
-            cpu_seconds: memory::cpu_seconds(std::process::id()),
-        }
-    }
-
-    /// In percent of one core.
-    fn share(&self) -> f64 {
-        let cpu = memory::cpu_seconds(std::process::id()) - self.cpu_seconds;
-        100.0 * cpu / self.begun.elapsed().as_secs_f64()
-    }
-}
-
 fn compare(tracks: &[Track], section: &mut Section) {
     for track in tracks {
-        for (streams, speeds) in &track.speeds {
+        let measured = track.speeds.iter().filter(|(_, speeds)| !speeds.is_empty());
+        for (streams, speeds) in measured {
             let what = format!("tokens/s, {streams} streams, plain");
             section.note(&what, &track.who, "tokens/s", speeds);
         }
