@@ -12,6 +12,7 @@ mod pairs;
 mod peers;
 mod retrieval;
 mod short;
+mod speculation;
 mod start;
 mod throughput;
 
@@ -84,6 +85,7 @@ pub const PARTS: &[Part] = &[
     ("gap", gap::measure),
     ("overload", overload::measure),
     ("open-loop", open_loop::measure),
+    ("speculation", speculation::measure),
     ("start", start::measure),
     ("ingestion", ingestion::measure),
     ("isolation", isolation::measure),

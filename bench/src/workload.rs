@@ -42,6 +42,20 @@ pub fn retrieval(document: &str, stream: usize, turn: usize, tokens: u32) -> Ask
     }
 }
 
+/// Sentences that an answer may quote.
+const SENTENCES_QUOTED: usize = 6;
+
+/// A request to repeat passages word for word: what an answer out of passages does at its best. All of a `round` have
+/// the same passages.
+pub fn quoting(round: usize, stream: usize, tokens: u32) -> Ask {
+    Ask {
+        system: passages(&format!("quoted {round}"), SENTENCES_QUOTED),
+        user: format!("{stream}. Repeat the passages word for word."),
+        tokens,
+        grammar: None,
+    }
+}
+
 /// A prompt of about four thousand tokens that nobody has asked before.
 pub fn long(round: usize, tokens: u32) -> Ask {
     Ask {
@@ -82,6 +96,8 @@ mod tests {
         assert_eq!(one.system, other.system);
         assert_ne!(one.user, other.user);
         assert_ne!(one.system, retrieval("b", 0, 0, 1).system);
+        assert!(quoting(0, 0, 1).system.contains(SENTENCES[5]));
+        assert_ne!(quoting(0, 0, 1).system, quoting(1, 0, 1).system);
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use std::time::Instant;
 
 use anyhow::Context as _;
-use gaia_engine::{FinishReason, Grammar, LoadOptions, Model, Progress, Prompt, Request};
+use gaia_engine::{
+    FinishReason, Grammar, LoadOptions, Model, Progress, Prompt, Request, Speculation,
+};
 
 use super::Setting;
 use crate::chat::{Answer, Ask, Chat, Outcome};
@@ -19,11 +21,20 @@ impl Engine {
     /// # Errors
     /// The model cannot be loaded.
     pub fn load(setting: &Setting) -> anyhow::Result<Self> {
+        Self::guessing(setting, Speculation::default())
+    }
+
+    /// As [`Engine::load`], with tokens guessed or not.
+    ///
+    /// # Errors
+    /// The model cannot be loaded.
+    pub fn guessing(setting: &Setting, speculation: Speculation) -> anyhow::Result<Self> {
         let options = LoadOptions {
             context_size: Some(setting.context),
             cells: Some(setting.cells),
             sequences_max: Some(setting.sequences),
             threads: Some(setting.threads),
+            speculation,
             ..LoadOptions::default()
         };
         let model = Model::load(&setting.model, &options)

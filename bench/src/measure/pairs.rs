@@ -33,7 +33,8 @@ impl Pairs {
             theirs(number)
         };
         for number in 0..count {
-            if number % 2 == 0 {
+            // Also where one pair is added at a time.
+            if self.ours.len().is_multiple_of(2) {
                 self.ours.push(ours(number)?);
                 self.theirs.push(theirs(number)?);
             } else {
@@ -66,7 +67,8 @@ mod tests {
         };
         let mut pairs = Pairs::default();
         pairs.add(3, |_| put('a', 3.0), |_| put('b', 2.0)).unwrap();
-        assert_eq!(*order.borrow(), "abbaab");
-        assert_eq!(pairs.ratios(), [1.5; 3]);
+        pairs.add(1, |_| put('a', 3.0), |_| put('b', 2.0)).unwrap();
+        assert_eq!(*order.borrow(), "abbaabba");
+        assert_eq!(pairs.ratios(), [1.5; 4]);
     }
 }
