@@ -12,6 +12,5 @@ mod value;
 pub use check::is_collection_name;
 pub use file::{ConfigFile, ReadConfigError, SetKeyError, default_text, find_key};
 pub use keys::{Config, KEYS};
-#[cfg(test)]
 pub use value::KvType;
 pub use value::{Value, one_line};

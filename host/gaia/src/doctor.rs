@@ -1,5 +1,6 @@
 //! The checks behind `gaia doctor`. Each looks and never changes anything.
 
+mod memory;
 mod models;
 
 use std::fs;
@@ -89,6 +90,15 @@ pub fn examine(home: &Home, environment: &Environment) -> Vec<Finding> {
     findings.push(port(&config, running.as_ref()));
     findings.push(store(home, &config, running.as_ref()));
     findings.push(memory(running.is_some()));
+    let [chat, embedding] = models::files(&config, home, environment);
+    // A running node has its models in memory already.
+    let available = available_memory().filter(|_| running.is_none());
+    findings.extend(memory::examine(
+        &config,
+        chat.as_deref(),
+        embedding.as_deref(),
+        available,
+    ));
     findings.push(disk("disk (home)", home.root()));
     findings.push(disk("disk (cache)", &environment.cache));
     findings.push(node(home, running.as_ref()));

@@ -174,7 +174,7 @@ fn decide(name: &str, text: &str, folder: &Path) -> Outcome {
         "embedding_collection_name" => take("collection", text),
         "qdrant_limit" => take("retrieval_limit", text),
         "qdrant_score_threshold" => take("retrieval_threshold", text),
-        "snapshot" => snapshot(text),
+        "snapshot" => snapshot(text, folder),
         _ => left_out(name, text),
     }
 }
@@ -200,14 +200,14 @@ fn model(key: &'static str, text: &str, folder: &Path) -> Outcome {
     if text.is_empty() {
         return Outcome::Same { key };
     }
-    if text.starts_with("http://") || text.starts_with("https://") {
+    if is_url(text) {
         // What HuggingFace shows under /blob/ is a page; the file is under /resolve/.
         return Outcome::Set {
             key,
             value: text.replacen("/blob/", "/resolve/", 1),
         };
     }
-    let file = std::path::absolute(folder.join(text)).unwrap_or_else(|_| folder.join(text));
+    let file = beside(text, folder);
     if file.is_file() {
         return Outcome::Set {
             key,
@@ -221,16 +221,49 @@ fn model(key: &'static str, text: &str, folder: &Path) -> Outcome {
     Outcome::ToDo { what }
 }
 
-fn snapshot(text: &str) -> Outcome {
+/// A snapshot is a URL or a file beside `config.json`. Restoring needs the running node, so it
+/// stays a command to type.
+fn snapshot(text: &str, folder: &Path) -> Outcome {
     if text.is_empty() {
         let why = "empty there, so there is no knowledge to take over".to_owned();
         return Outcome::NotNeeded { why };
     }
-    Outcome::ToDo {
-        what: format!(
-            "fetch `{text}` and upload it to the node's store, into the collection that \
-             `gaia config get collection` names, or add the documents again with `gaia knowledge add`"
-        ),
+    let file = beside(text, folder);
+    let what = if is_url(text) {
+        restore_command(text)
+    } else if file.is_file() {
+        restore_command(&file.display().to_string())
+    } else {
+        format!(
+            "`{}` is not there; put it there, and when the node runs, type: \
+             gaia knowledge restore {}",
+            file.display(),
+            shell_word(&file.display().to_string())
+        )
+    };
+    Outcome::ToDo { what }
+}
+
+fn restore_command(from: &str) -> String {
+    let word = shell_word(from);
+    format!("when the node runs, type: gaia knowledge restore {word}")
+}
+
+fn is_url(text: &str) -> bool {
+    text.starts_with("http://") || text.starts_with("https://")
+}
+
+fn beside(name: &str, folder: &Path) -> PathBuf {
+    std::path::absolute(folder.join(name)).unwrap_or_else(|_| folder.join(name))
+}
+
+/// `text` as one word of a shell's command line.
+fn shell_word(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/:._-+@%=,".contains(c);
+    if text.chars().all(is_plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
     }
 }
 
@@ -328,6 +361,37 @@ mod tests {
             "e.gguf",
             "embedding: left to do: `/g/e.gguf` is not there; put it there and set embedding_model",
         );
+    }
+
+    #[test]
+    fn a_snapshot_becomes_a_command_to_type() {
+        let check = |text: &str, expected: &str| {
+            check(
+                "snapshot",
+                text,
+                &format!("snapshot: left to do: {expected}"),
+            );
+        };
+        check(
+            "https://huggingface.co/datasets/a/b/resolve/main/k.snapshot.tar.gz",
+            "when the node runs, type: gaia knowledge restore \
+             https://huggingface.co/datasets/a/b/resolve/main/k.snapshot.tar.gz",
+        );
+        check(
+            "https://example.org/k?a=1&b='x'",
+            r"when the node runs, type: gaia knowledge restore 'https://example.org/k?a=1&b='\''x'\'''",
+        );
+        check(
+            "my k.snapshot",
+            "`/g/my k.snapshot` is not there; put it there, and when the node runs, type: \
+             gaia knowledge restore '/g/my k.snapshot'",
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("k.snapshot");
+        fs::write(&path, "").unwrap();
+        let found = decide("snapshot", "k.snapshot", folder.path());
+        let what = restore_command(&path.display().to_string());
+        assert_eq!(found, Outcome::ToDo { what });
     }
 
     /// Every key of GaiaNet 0.6.0 and of the older public configurations.

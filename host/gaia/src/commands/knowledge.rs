@@ -5,6 +5,7 @@
 mod progress;
 mod restore;
 mod snapshot;
+mod workshop;
 
 use std::path::{Path, PathBuf};
 

@@ -216,6 +216,12 @@ fn check_limits(config: &Config, problems: &mut Vec<Problem>) {
         0,
         timeout,
     );
+    range(
+        "idle_unload_seconds",
+        config.idle_unload_seconds.into(),
+        0,
+        timeout,
+    );
     let running = u64::from(REQUESTS_RUNNING_MAX_MAX);
     range(
         "requests_running_max",
@@ -358,6 +364,11 @@ mod tests {
             &["queue_len_max: must be between 0 and 65536"],
         );
         check("queue_len_max = 0\ndrain_timeout_seconds = 0", &[]);
+        check("idle_unload_seconds = 86400", &[]);
+        check(
+            "idle_unload_seconds = 86401",
+            &["idle_unload_seconds: must be between 0 and 86400"],
+        );
         check(
             "idle_timeout_seconds = 86401",
             &["idle_timeout_seconds: must be between 1 and 86400"],

@@ -97,13 +97,16 @@ keys! {
         batch_size: u32 = 0,
         /// Threads that compute. 0: one for each physical core.
         threads: u32 = 0,
-        /// Layers computed on the GPU, where the plugin was built for one. 0: none; 999: all.
+        /// Layers computed on the GPU, where the plugin was built for one. 0: none; 999: as many as fit.
         gpu_layers: u32 = 999,
         /// Memory for prompts that were read before, so that they need not be read again, in MiB. 512:
         /// a quarter of what the model leaves, if that is less. 0: none.
         prompt_cache_mib: u32 = 512,
         /// "f16", or "q8_0": conversations take half the memory, for a little precision.
         kv_type: KvType = KvType::F16,
+        /// Seconds without a request after which a model leaves the memory; the next request waits
+        /// until it is back. 0: never.
+        idle_unload_seconds: u32 = 0,
         /// Whether words that stand in the passages already are guessed, and several tokens checked in
         /// one step: "off", "auto" (where it pays on this machine) or "always". Answers stay the same.
         speculation: Speculation = Speculation::Off,

@@ -17,15 +17,10 @@ use crate::terminal::bytes;
 /// One finding for each model that the configuration names.
 pub fn examine(config: &Config, home: &Home, environment: &Environment) -> Vec<Finding> {
     let shelf = Shelf::open(home, environment);
-    let remembered = std::fs::read_to_string(choice_file(home)).unwrap_or_default();
-    let chat = match config.chat_model.as_str() {
-        AUTO => remembered.trim(),
-        name => name,
-    };
     vec![
         one(
             "chat model",
-            chat,
+            &chat_model(config, home),
             "chosen and fetched at the next start",
             &shelf,
         ),
@@ -36,6 +31,29 @@ pub fn examine(config: &Config, home: &Home, environment: &Environment) -> Vec<F
             &shelf,
         ),
     ]
+}
+
+/// The files of the chat and the embedding model that are here.
+pub fn files(config: &Config, home: &Home, environment: &Environment) -> [Option<PathBuf>; 2] {
+    let shelf = Shelf::open(home, environment);
+    [&chat_model(config, home), &config.embedding_model].map(|wanted| {
+        let path = match shelf.catalogue.find(wanted) {
+            Some(manifest) => shelf.library.path(manifest),
+            None => PathBuf::from(wanted),
+        };
+        path.is_file().then_some(path)
+    })
+}
+
+/// The model that is named, or that was chosen; empty if none was yet.
+fn chat_model(config: &Config, home: &Home) -> String {
+    match config.chat_model.as_str() {
+        AUTO => {
+            let remembered = std::fs::read_to_string(choice_file(home)).unwrap_or_default();
+            remembered.trim().to_owned()
+        }
+        name => name.to_owned(),
+    }
 }
 
 fn one(check: &'static str, wanted: &str, if_none: &str, shelf: &Shelf) -> Finding {

@@ -4,22 +4,22 @@
 //! refused before the store is asked; the store builds the new collection beside the old one and
 //! switches in one step.
 
-use std::fs::{self, File, TryLockError};
-use std::path::{Path, PathBuf};
+use std::fs::{self, File};
+use std::path::Path;
 
 use anyhow::Context as _;
 use clap::Args;
 use gaia_ingest::{EmbeddingModel, HttpError};
 use gaia_manifest::Kind;
-use gaia_models::{Download, FetchError, Settings, free_bytes, report};
+use gaia_models::free_bytes;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::snapshot::{Limits, OpenSnapshotError, Snapshot, Vectors, open};
+use super::snapshot::{Limits, Snapshot, Vectors, open};
+use super::workshop::Workshop;
 use super::{Context, Node};
 use crate::config::is_collection_name;
 use crate::exit::{Exit, failure};
-use crate::home::make_private_folder;
 use crate::supervisor::models::Shelf;
 use crate::terminal::{Tint, bytes};
 
@@ -80,15 +80,18 @@ pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
     refuse_to_overwrite(&node, arguments.replace)?;
     let model = node.worker.embedding_model()?;
     let workshop = Workshop::open(context)?;
-    let restored = workshop
-        .restore(context, &node, &model, &arguments.from)
-        .with_context(|| {
-            format!(
-                "`{}` is not restored, and `{}` is as it was",
-                arguments.from,
-                node.store.collection()
-            )
-        })?;
+    let kept = || {
+        let (from, collection) = (&arguments.from, node.store.collection());
+        format!("`{from}` is not restored, and `{collection}` is as it was")
+    };
+    let file = workshop.file(context, &arguments.from).with_context(kept)?;
+    let sent = prepare(context, &node, &model, &workshop, &file)
+        .with_context(kept)
+        .and_then(|snapshot| send(context, &node, &snapshot, kept));
+    workshop.clear(&sent)?;
+    sent?;
+    let restored = look(&node, &model)
+        .with_context(|| format!("`{}` is restored, but not looked over", arguments.from))?;
     show(context, &node, &model, &arguments.from, &restored)
 }
 
@@ -107,141 +110,78 @@ fn refuse_to_overwrite(node: &Node, replace: bool) -> anyhow::Result<()> {
     }
 }
 
-/// A private folder in the node's home for what is fetched and unpacked; one process at a time.
-struct Workshop {
-    folder: PathBuf,
-    _lock: File,
+/// Everything that may be refused without the store.
+fn prepare(
+    context: &Context,
+    node: &Node,
+    model: &EmbeddingModel,
+    workshop: &Workshop,
+    file: &Path,
+) -> anyhow::Result<Snapshot> {
+    let bar = bar(context, "unpack", file);
+    let snapshot = open(file, workshop.folder(), &Limits::default(), &bar);
+    bar.finish_and_clear();
+    let snapshot = snapshot?;
+    check_vectors(context, node, model, &snapshot.vectors)?;
+    check_space(context, &snapshot)?;
+    Ok(snapshot)
 }
 
-impl Workshop {
-    fn open(context: &Context) -> anyhow::Result<Self> {
-        let folder = context.home.root().join("restore");
-        make_private_folder(&folder)?;
-        let lock = File::create(folder.join("lock"))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let text = "another `gaia knowledge restore` is running in this home";
-                return Err(failure(Exit::Failure, text));
-            }
-            Err(TryLockError::Error(error)) => return Err(error.into()),
-        }
-        let workshop = Self {
-            folder,
-            _lock: lock,
-        };
-        workshop.clear("layer-")?;
-        Ok(workshop)
+/// The node's own store keeps the archive while it unpacks it beside it.
+fn check_space(context: &Context, snapshot: &Snapshot) -> anyhow::Result<()> {
+    if !context.config()?.store_url.is_empty() {
+        return Ok(());
     }
-
-    fn restore(
-        &self,
-        context: &Context,
-        node: &Node,
-        model: &EmbeddingModel,
-        from: &str,
-    ) -> anyhow::Result<Restored> {
-        let file = self.file(context, from)?;
-        let result = self.take(context, node, model, &file);
-        self.clear("layer-")?;
-        // A download is kept for the next try only where that would need the same bytes again.
-        let space = |error: &anyhow::Error| {
-            let open = error.downcast_ref::<OpenSnapshotError>();
-            matches!(open, Some(OpenSnapshotError::Space { .. }))
-        };
-        if !result.as_ref().is_err_and(space) {
-            self.clear("download")?;
-        }
-        result
+    let needed = fs::metadata(&snapshot.file)?
+        .len()
+        .saturating_mul(2)
+        .saturating_add(Limits::default().reserve_bytes);
+    let folder = context.home.root();
+    let free = free_bytes(folder)?;
+    if needed > free {
+        let (needed, free) = (bytes(needed), bytes(free));
+        let folder = folder.display();
+        anyhow::bail!("not enough space in `{folder}`: the store needs {needed}, {free} are free");
     }
+    Ok(())
+}
 
-    /// The file, fetched if it is elsewhere.
-    fn file(&self, context: &Context, from: &str) -> anyhow::Result<PathBuf> {
-        if !is_url(from) {
-            return Ok(PathBuf::from(from));
+/// Hands the snapshot to the store. Only where the store itself says no is it certain that nothing
+/// has changed.
+fn send(
+    context: &Context,
+    node: &Node,
+    snapshot: &Snapshot,
+    kept: impl Fn() -> String,
+) -> anyhow::Result<()> {
+    let file = File::open(&snapshot.file).with_context(&kept)?;
+    let bar = bar(context, "restore", &snapshot.file);
+    let sent = node.store.restore(&mut bar.wrap_read(file));
+    bar.finish_and_clear();
+    match sent {
+        Ok(()) => Ok(()),
+        // Where it was asked is of no interest.
+        Err(HttpError::Refused { message, .. }) => {
+            let message = message.trim_start_matches("Wrong input: ").to_owned();
+            Err(anyhow::anyhow!(message)).with_context(kept)
         }
-        let settings = Settings {
-            hub: context.environment.hub.clone(),
-            ..Settings::new(&self.folder)
-        };
-        let part = self.folder.join("download");
-        let download = Download {
-            url: from,
-            part: &part,
-            bytes_max: Limits::default().bytes_max,
-        };
-        let mut bar = report("download", |line| context.terminal.note(line));
-        let fetched = settings.download(&download, &mut |event| {
-            if !context.terminal.json {
-                bar(event);
-            }
-        });
-        fetched.map_err(|error: FetchError| anyhow::anyhow!(error.chain()))?;
-        Ok(part)
-    }
-
-    /// Everything from the file on.
-    fn take(
-        &self,
-        context: &Context,
-        node: &Node,
-        model: &EmbeddingModel,
-        file: &Path,
-    ) -> anyhow::Result<Restored> {
-        let bar = bar(context, "unpack", file);
-        let snapshot = open(file, &self.folder, &Limits::default(), &bar);
-        bar.finish_and_clear();
-        let snapshot = snapshot?;
-        check_vectors(context, node, model, &snapshot.vectors)?;
-        self.check_space(context, &snapshot)?;
-        let bar = self::bar(context, "restore", &snapshot.file);
-        let sent = node
-            .store
-            .restore(&mut bar.wrap_read(File::open(&snapshot.file)?));
-        bar.finish_and_clear();
-        sent.map_err(plain)?;
-        Ok(Restored {
-            points: node.store.count()?.unwrap_or_default(),
-            empty: node.store.count_without("source")?,
-            unnamed: node.store.count_without("document")?,
-            is_same_model: is_same_model(node, model),
-        })
-    }
-
-    /// The node's own store keeps the archive while it unpacks it beside it.
-    fn check_space(&self, context: &Context, snapshot: &Snapshot) -> anyhow::Result<()> {
-        if !context.config()?.store_url.is_empty() {
-            return Ok(());
-        }
-        let needed = fs::metadata(&snapshot.file)?
-            .len()
-            .saturating_mul(2)
-            .saturating_add(Limits::default().reserve_bytes);
-        let free = free_bytes(&self.folder)?;
-        if needed > free {
-            let (needed, free) = (bytes(needed), bytes(free));
-            let folder = self.folder.display();
-            anyhow::bail!(
-                "not enough space in `{folder}`: the store needs {needed}, {free} are free"
-            );
-        }
-        Ok(())
-    }
-
-    /// Removes the files whose names begin so.
-    fn clear(&self, prefix: &str) -> anyhow::Result<()> {
-        for entry in fs::read_dir(&self.folder)? {
-            let entry = entry?;
-            if entry.file_name().to_string_lossy().starts_with(prefix) {
-                fs::remove_file(entry.path())?;
-            }
-        }
-        Ok(())
+        Err(error) => Err(error).context(
+            "the store went away; it has the old knowledge or the new, whole: \
+             `gaia knowledge list` tells which",
+        ),
     }
 }
 
-fn is_url(from: &str) -> bool {
-    from.starts_with("http://") || from.starts_with("https://")
+/// What the store has now.
+fn look(node: &Node, model: &EmbeddingModel) -> anyhow::Result<Restored> {
+    // For documents added later; a snapshot may come without.
+    node.store.index()?;
+    Ok(Restored {
+        points: node.store.count()?.unwrap_or_default(),
+        empty: node.store.count_without("source")?,
+        unnamed: node.store.count_without("document")?,
+        is_same_model: is_same_model(node, model),
+    })
 }
 
 fn bar(context: &Context, name: &'static str, file: &Path) -> ProgressBar {
@@ -252,16 +192,6 @@ fn bar(context: &Context, name: &'static str, file: &Path) -> ProgressBar {
     match ProgressStyle::with_template(BAR) {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
-    }
-}
-
-/// What the store says about a snapshot says enough; where it was asked is of no interest.
-fn plain(error: HttpError) -> anyhow::Error {
-    match error {
-        HttpError::Refused { message, .. } => {
-            anyhow::anyhow!("{}", message.trim_start_matches("Wrong input: "))
-        }
-        other => other.into(),
     }
 }
 

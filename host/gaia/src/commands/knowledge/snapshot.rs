@@ -22,6 +22,8 @@ const TAR_MAGIC: &[u8] = b"ustar";
 const TAR_MAGIC_AT: usize = 257;
 /// The entry that makes an archive a snapshot.
 const CONFIG_FILE: &str = "config.json";
+/// How the names of unpacked files begin.
+pub const LAYER_PREFIX: &str = "layer-";
 /// Bytes copied at a time.
 const BLOCK_BYTES: usize = 256 << 10;
 
@@ -148,7 +150,7 @@ pub fn open(
 ) -> Result<Snapshot, OpenSnapshotError> {
     let mut file = path.to_owned();
     for layer in 0..limits.layers_max {
-        let inner = folder.join(format!("layer-{layer}"));
+        let inner = folder.join(format!("{LAYER_PREFIX}{layer}"));
         match look(&file, limits)? {
             Form::Snapshot(vectors) => return Ok(Snapshot { file, vectors }),
             Form::Gzip => {

@@ -8,7 +8,7 @@ use toml_edit::{DocumentMut, value};
 use crate::config::{Config, Value as _};
 use crate::supervisor::state::Service;
 
-/// `gpu_layers` from here on means "all", which is the engine's own choice where it has a GPU.
+/// `gpu_layers` from here on means "as many as fit", which is the engine's own choice where it has a GPU.
 const GPU_LAYERS_ALL: u32 = 999;
 
 /// How to load one model. 0 or none: the engine's choice.
@@ -26,6 +26,8 @@ pub struct GraphOptions {
     pub sequences_max: u32,
     /// Memory for prompts that were read before, in MiB, if it is not the engine's choice.
     pub host_cache_mib: Option<u32>,
+    /// Seconds without a request after which it leaves the memory; 0: never.
+    pub idle_unload_seconds: u32,
     /// What else differs from the engine's choice: names and words.
     pub words: Vec<(&'static str, &'static str)>,
 }
@@ -64,6 +66,7 @@ impl GraphOptions {
     pub fn embedding(config: &Config) -> Self {
         Self {
             threads: config.threads,
+            idle_unload_seconds: config.idle_unload_seconds,
             gpu_layers: (config.gpu_layers < GPU_LAYERS_ALL).then_some(config.gpu_layers),
             ..Self::default()
         }
@@ -81,6 +84,7 @@ impl GraphOptions {
         put("batch-size", self.batch_size);
         put("threads", self.threads);
         put("n-seq-max", self.sequences_max);
+        put("idle-unload-seconds", self.idle_unload_seconds);
         if let Some(layers) = self.gpu_layers {
             object.insert("n-gpu-layers".to_owned(), json!(layers));
         }
@@ -172,11 +176,12 @@ mod tests {
             ctx_size: 512,
             threads: 2,
             gpu_layers: 0,
+            idle_unload_seconds: 300,
             ..Config::default()
         };
         check(
             GraphOptions::embedding(&config),
-            "{\"n-gpu-layers\":0,\"threads\":2}",
+            "{\"n-gpu-layers\":0,\"threads\":2,\"idle-unload-seconds\":300}",
         );
         let config = Config {
             prompt_cache_mib: 0,

@@ -1,0 +1,147 @@
+//! Says what the models will take of the memory, as the engine plans it before it loads them.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use gaia_gguf::{Facts, Header, KvType, MemoryPlan, MemoryWishes, default_context, in_units};
+
+use super::Finding;
+use crate::config::{Config, KvType as ConfigKvType};
+
+/// Texts that an embedding model computes at once, and the shortest room for them, in tokens.
+const EMBEDDING_REQUESTS: u64 = 64;
+const EMBEDDING_CELLS_MIN: u64 = 512;
+
+/// One finding for each model whose file is here. `available`: the bytes that programs can still have,
+/// unless the models are in memory already.
+pub fn examine(
+    config: &Config,
+    chat: Option<&Path>,
+    embedding: Option<&Path>,
+    available: Option<u64>,
+) -> Vec<Finding> {
+    let mut left = available;
+    let mut findings = Vec::new();
+    let chat = chat.and_then(facts).map(|facts| {
+        let wishes = chat_wishes(config, left);
+        ("memory (chat)", facts, wishes)
+    });
+    if let Some((check, facts, wishes)) = chat {
+        let planned = MemoryPlan::of(&facts, &wishes);
+        let host = planned.as_ref().map_or(0, MemoryPlan::host_bytes);
+        left = left.map(|left| left.saturating_sub(host));
+        findings.push(finding(check, planned));
+    }
+    if let Some(facts) = embedding.and_then(facts) {
+        let planned = MemoryPlan::of(&facts, &embedding_wishes(&facts, left));
+        findings.push(finding("memory (emb.)", planned));
+    }
+    findings
+}
+
+/// What cannot be read is for the engine to refuse.
+fn facts(path: &Path) -> Option<Facts> {
+    let mut file = BufReader::new(File::open(path).ok()?);
+    Some(Header::read(&mut file).ok()?.facts())
+}
+
+fn chat_wishes(config: &Config, available: Option<u64>) -> MemoryWishes {
+    let defaults = Config::default();
+    MemoryWishes {
+        context_size: Some(config.ctx_size.into()).filter(|size| *size > 0),
+        requests: config.requests_running_max.into(),
+        cells: None,
+        kv_type: match config.kv_type {
+            ConfigKvType::F16 => KvType::F16,
+            ConfigKvType::Q8_0 => KvType::Q8_0,
+        },
+        prompt_cache_bytes: (config.prompt_cache_mib != defaults.prompt_cache_mib)
+            .then_some(u64::from(config.prompt_cache_mib) << 20),
+        available_bytes: available,
+        gpu: None,
+    }
+}
+
+fn embedding_wishes(facts: &Facts, available: Option<u64>) -> MemoryWishes {
+    let context = default_context(facts);
+    MemoryWishes {
+        context_size: Some(context),
+        requests: EMBEDDING_REQUESTS,
+        cells: Some(in_units(context.max(EMBEDDING_CELLS_MIN))),
+        prompt_cache_bytes: Some(0),
+        available_bytes: available,
+        ..MemoryWishes::default()
+    }
+}
+
+fn finding(check: &'static str, planned: Result<MemoryPlan, Box<MemoryPlan>>) -> Finding {
+    match planned {
+        Ok(plan) => Finding::ok(check, plan.to_string()),
+        Err(plan) => Finding::warn(
+            check,
+            format!("does not fit unless a GPU takes some of it: {plan}"),
+            "end other programs; lower ctx_size, requests_running_max or prompt_cache_mib; \
+             `gaia config set kv_type q8_0`; or a smaller model",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gaia_gguf::Writer;
+
+    use super::super::Verdict;
+    use super::*;
+
+    /// A header that takes 64 KiB of cache a token, and no weights.
+    fn model(folder: &Path) -> std::path::PathBuf {
+        let path = folder.join("model.gguf");
+        let mut writer = Writer::new();
+        writer.set("general.architecture", "llama").unwrap();
+        let numbers = [
+            ("block_count", 16u32),
+            ("context_length", 2048),
+            ("embedding_length", 1024),
+            ("attention.head_count", 8),
+        ];
+        for (key, number) in numbers {
+            writer.set(&format!("llama.{key}"), number).unwrap();
+        }
+        let mut file = File::create(&path).unwrap();
+        writer.write(&mut file).unwrap();
+        path
+    }
+
+    #[test]
+    fn the_plan_is_shown_and_what_does_not_fit_says_what_to_turn() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = model(folder.path());
+        let check = |config: &Config, available: Option<u64>, verdict, part: &str| {
+            let findings = examine(config, Some(&path), None, available.map(|mib| mib << 20));
+            assert_eq!(findings[0].verdict, verdict, "{}", findings[0].found);
+            assert!(findings[0].found.contains(part), "{}", findings[0].found);
+        };
+        let config = Config::default();
+        check(&config, None, Verdict::Ok, "KV 1024 MiB (16384 cells, f16)");
+        check(&config, Some(8000), Verdict::Ok, "of 8000 MiB free");
+        check(
+            &config,
+            Some(300),
+            Verdict::Ok,
+            "KV 128 MiB (2048 cells, f16)",
+        );
+        check(&config, Some(200), Verdict::Warn, "does not fit");
+        let small = Config {
+            kv_type: ConfigKvType::Q8_0,
+            ..config
+        };
+        check(
+            &small,
+            Some(200),
+            Verdict::Ok,
+            "KV 68 MiB (2048 cells, q8_0)",
+        );
+        assert!(examine(&small, Some(folder.path()), None, None).is_empty());
+    }
+}
