@@ -43,7 +43,7 @@ impl Pooling {
 }
 
 /// A model's facts. What the header does not say is `None`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Facts {
     /// The architecture llama.cpp selects its code by, such as `llama` or `bert`.
     pub architecture: Option<String>,
@@ -76,6 +76,8 @@ pub struct Facts {
     /// An upper estimate of what one token of context costs in a 16-bit KV cache, in bytes; zero
     /// for models that keep none.
     pub kv_bytes_per_token: Option<u64>,
+    /// Numbers in one head's key and in its value.
+    pub head_sizes: Option<[u64; 2]>,
 }
 
 impl Facts {
@@ -127,6 +129,7 @@ impl Header {
             parameter_count: sum(self.tensors().iter().map(|tensor| tensor.elements)),
             weights_bytes: sum(self.tensors().iter().map(|tensor| tensor.bytes)),
             kv_bytes_per_token: architecture.and_then(|name| self.kv_bytes_per_token(name)),
+            head_sizes: architecture.and_then(|name| self.head_sizes(name)),
         }
     }
 
@@ -145,12 +148,23 @@ impl Header {
         let kv_heads = self
             .per_layer(&format!("{architecture}.attention.head_count_kv"), layers)
             .unwrap_or(heads);
-        let head_size = || of("embedding_length")?.checked_div(heads.checked_div(layers)?);
-        let key = of("attention.key_length").or_else(head_size)?;
-        let value = of("attention.value_length").or_else(head_size)?;
+        let [key, value] = self.head_sizes(architecture)?;
         key.checked_add(value)?
             .checked_mul(kv_heads)?
             .checked_mul(F16_BYTES)
+    }
+
+    fn head_sizes(&self, architecture: &str) -> Option<[u64; 2]> {
+        let of = |key: &str| self.number(&format!("{architecture}.{key}")).ok();
+        let one_head = || {
+            let layers = of("block_count")?;
+            let key = format!("{architecture}.attention.head_count");
+            let heads = self.per_layer(&key, layers)?;
+            of("embedding_length")?.checked_div(heads.checked_div(layers)?)
+        };
+        let key = of("attention.key_length").or_else(one_head)?;
+        let value = of("attention.value_length").or_else(one_head)?;
+        Some([key, value])
     }
 
     /// The sum over all layers of a number that is given once for all or once a layer.

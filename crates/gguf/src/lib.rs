@@ -15,6 +15,7 @@ mod error;
 mod facts;
 mod header;
 mod limits;
+mod memory;
 mod read;
 mod tensor;
 mod value;
@@ -26,6 +27,9 @@ pub use header::Header;
 pub use limits::{
     ALIGNMENT_DEFAULT, ALIGNMENT_MAX, ARRAY_DEPTH_MAX, DIMENSIONS_MAX, Limits,
     TENSOR_NAME_BYTES_MAX,
+};
+pub use memory::{
+    Gpu, GpuPlan, KvType, MemoryPlan, MemoryWishes, default_cells, default_context, in_units,
 };
 pub use tensor::{TensorInfo, TensorType};
 pub use value::{Array, Value, ValueType};

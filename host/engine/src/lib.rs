@@ -36,23 +36,26 @@ mod threadpool;
 mod threads;
 mod trial;
 mod turn;
+mod vocabulary;
 
 pub use backend::{EngineBuild, engine_build, llama_backend};
 pub use bell::Ring;
 pub use embedding::{EmbedError, Embedding, EmbeddingOutcome, Embeddings, Input, Limits};
 pub use facts::{ModelFacts, ModelKind};
+pub use gaia_gguf::{KvType, MemoryPlan};
 pub use grammar::{
     GRAMMAR_BYTES_MAX, GRAMMAR_DEPTH_MAX, GRAMMAR_WRITTEN_OUT_MAX, Grammar, GrammarError,
     SCHEMA_BYTES_MAX,
 };
-pub use load::{KvType, LoadError, LoadOptions, QUEUE_LEN_MAX, SEQUENCES_MAX, Speculation, Split};
-pub use model::{Model, TEXT_BYTES_MAX, TokenizeError, check};
+pub use load::{LoadError, LoadOptions, QUEUE_LEN_MAX, SEQUENCES_MAX, Speculation, Split};
+pub use model::{MEMORY_LOG, Model, check};
 pub use outbox::{Finish, FinishReason, Generation, Piece, Progress, TokenEvent, TopToken, Usage};
 pub use request::{
     GenerateError, LOGIT_BIAS_MAX, LOGPROBS_MAX, Prompt, Request, STOP_BYTES_MAX, STOP_COUNT_MAX,
     Sampling,
 };
 pub use trial::Trial;
+pub use vocabulary::{TEXT_BYTES_MAX, TokenizeError, Vocabulary};
 
 /// A token's number in its model's vocabulary.
 pub type TokenId = i32;

@@ -4,7 +4,10 @@ use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
-use gaia_gguf::{Facts, Header, Pooling, ReadHeaderError};
+use gaia_gguf::{
+    Facts, Header, KvType, MemoryPlan, MemoryWishes, Pooling, ReadHeaderError, default_cells,
+    default_context, in_units,
+};
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::{LlamaModelParams, LlamaSplitMode};
 use llama_cpp_sys_2 as sys;
@@ -24,8 +27,6 @@ pub const QUEUE_LEN_MAX: usize = 4096;
 
 const CONTEXT_DEFAULT: u32 = 4096;
 const SEQUENCES_DEFAULT: u32 = 8;
-/// Without other orders the KV cache is no larger than this or one request's context.
-const CELLS_DEFAULT: u32 = 16384;
 const BATCH_DEFAULT: u32 = 512;
 const PROMPT_CHUNK_DEFAULT: u32 = 512;
 const QUEUE_LEN_DEFAULT: usize = 256;
@@ -33,12 +34,6 @@ const CONTEXT_MAX: u32 = 1 << 24;
 const BATCH_MAX: u32 = 1 << 16;
 const THREADS_MAX: u32 = 512;
 const TEXT_CONTEXT_MIN: u32 = 16;
-/// Without other orders this part of the memory that is left may hold copies of read prompts,
-const HOST_SHARE: u64 = 4;
-/// and never more than this.
-const HOST_BYTES_DEFAULT: u64 = 512 << 20;
-/// llama.cpp allots the cache in such units.
-const CELLS_UNIT: u32 = 256;
 
 /// How a model is spread over several GPUs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,26 +44,6 @@ pub enum Split {
     Layer,
     /// By rows.
     Row,
-}
-
-/// How the numbers of the KV cache are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum KvType {
-    /// 16 bits each.
-    #[default]
-    F16,
-    /// 8.5 bits each, in blocks of 32. Needs flash attention.
-    Q8_0,
-}
-
-impl KvType {
-    /// What `bytes` in 16 bits each become.
-    fn shrunk(self, bytes: u64) -> u64 {
-        match self {
-            Self::F16 => bytes,
-            Self::Q8_0 => bytes.saturating_mul(17) / 32,
-        }
-    }
 }
 
 /// When to guess tokens and check them together.
@@ -112,7 +87,7 @@ pub struct LoadOptions {
     pub threads: Option<u32>,
     /// Threads for reading prompts; as `threads`.
     pub threads_batch: Option<u32>,
-    /// Layers on the GPU; all where the build has one.
+    /// Layers on the GPU; as many as fit where the build has one.
     pub gpu_layers: Option<u32>,
     /// The GPU to use where only one is used.
     pub main_gpu: Option<i32>,
@@ -181,18 +156,15 @@ pub enum LoadError {
     },
     /// It would not fit the memory.
     #[error(
-        "model file `{path}` needs about {needed_mib} MiB with a cache of {cells} tokens, \
-         {available_mib} MiB are available"
+        "model file `{path}` does not fit the memory: {plan}. It takes less with a smaller ctx-size \
+         (ctx_size), n-seq-max (requests_running_max) or host-cache-mib (prompt_cache_mib), or with \
+         kv-type (kv_type) q8_0"
     )]
     Memory {
         /// The file.
         path: PathBuf,
-        /// The cache that was tried.
-        cells: u32,
-        /// An estimate.
-        needed_mib: u64,
-        /// What there is.
-        available_mib: u64,
+        /// What it would take, and what there is.
+        plan: Box<MemoryPlan>,
     },
     /// The processor is too old for the compiled code.
     #[error("this processor lacks {missing}, which the engine was compiled for")]
@@ -222,10 +194,21 @@ pub(crate) struct Plan {
     pub requests: u32,
     pub prompt_chunk: u32,
     pub queue_len_max: usize,
-    /// Host memory for what was read before, in bytes.
-    pub host_cache_bytes: u64,
+    /// What it takes.
+    pub memory: MemoryPlan,
     pub speculation: Speculation,
     pub context: ContextOptions,
+}
+
+impl Plan {
+    /// The model's own name, or at least its file's.
+    pub fn display_name(&self) -> String {
+        let file = || {
+            let stem = self.path.file_stem().unwrap_or_default();
+            stem.to_string_lossy().into_owned()
+        };
+        self.facts.name.clone().unwrap_or_else(file)
+    }
 }
 
 /// Decides how to load `path`, or why not to.
@@ -242,7 +225,11 @@ pub(crate) fn plan(path: &Path, options: &LoadOptions) -> Result<Plan, LoadError
         ModelKind::Chat => text_sizes(&facts, options)?,
         ModelKind::Embedding => embedding_sizes(&facts, options)?,
     };
-    let mut plan = Plan {
+    let memory = MemoryPlan::of(&facts, &memory_wishes(kind, &sizes, options)).map_err(|plan| {
+        let path = path.to_owned();
+        LoadError::Memory { path, plan }
+    })?;
+    Ok(Plan {
         path: path.to_owned(),
         kind,
         file_bytes: header.file_bytes(),
@@ -259,20 +246,40 @@ pub(crate) fn plan(path: &Path, options: &LoadOptions) -> Result<Plan, LoadError
             .queue_len_max
             .unwrap_or(QUEUE_LEN_DEFAULT)
             .clamp(1, QUEUE_LEN_MAX),
-        host_cache_bytes: options.host_cache_bytes.unwrap_or(HOST_BYTES_DEFAULT),
         speculation: options.speculation,
-        context: context_options(&facts, kind, &sizes, options)?,
+        context: context_options(&facts, kind, &sizes, tokens(memory.cells), options)?,
+        memory,
         facts,
-    };
-    fit_memory(&mut plan, options)?;
-    Ok(plan)
+    })
+}
+
+fn memory_wishes(kind: ModelKind, sizes: &Sizes, options: &LoadOptions) -> MemoryWishes {
+    MemoryWishes {
+        context_size: Some(sizes.context_size.into()),
+        requests: sizes.sequences.into(),
+        cells: sizes.cells.map(u64::from),
+        kv_type: match kind {
+            ModelKind::Chat => options.kv_type,
+            ModelKind::Embedding => KvType::F16,
+        },
+        prompt_cache_bytes: match kind {
+            ModelKind::Chat => options.host_cache_bytes,
+            ModelKind::Embedding => Some(0),
+        },
+        available_bytes: options.memory_bytes_max.or_else(memory::available_bytes),
+        gpu: memory::gpu(options),
+    }
+}
+
+fn tokens(count: u64) -> u32 {
+    u32::try_from(count).unwrap_or(CONTEXT_MAX)
 }
 
 /// Hands the planned file to llama.cpp.
 pub(crate) fn weights(plan: &Plan, options: &LoadOptions) -> Result<LlamaModel, LoadError> {
     backend::llama_backend();
     backend::clear_reason();
-    let parameters = model_parameters(options);
+    let parameters = model_parameters(plan, options);
     LlamaModel::load_from_file(backend::llama_backend(), &plan.path, &parameters).map_err(|_| {
         LoadError::Llama {
             path: plan.path.clone(),
@@ -306,18 +313,18 @@ fn kind(facts: &Facts, options: &LoadOptions) -> ModelKind {
 
 struct Sizes {
     context_size: u32,
-    cells: u32,
+    /// `None`: as the memory allows.
+    cells: Option<u32>,
     sequences: u32,
     batch: u32,
     ubatch: u32,
 }
 
 fn text_sizes(facts: &Facts, options: &LoadOptions) -> Result<Sizes, LoadError> {
-    let trained = trained_context(facts);
     let context_size = in_range(
         "ctx-size",
         options.context_size.filter(|size| *size > 0),
-        trained.min(CONTEXT_DEFAULT),
+        tokens(default_context(facts)),
         TEXT_CONTEXT_MIN,
         CONTEXT_MAX,
     )?;
@@ -328,15 +335,14 @@ fn text_sizes(facts: &Facts, options: &LoadOptions) -> Result<Sizes, LoadError> 
         1,
         SEQUENCES_MAX,
     )?;
-    let all = context_size.saturating_mul(sequences);
     let cells = in_range(
         "n-cells",
         options.cells,
-        all.min(CELLS_DEFAULT.max(context_size)),
+        tokens(default_cells(context_size.into(), sequences.into())),
         context_size,
         CONTEXT_MAX,
     )?;
-    let cells = cells.next_multiple_of(CELLS_UNIT);
+    let cells = options.cells.map(|_| tokens(in_units(cells.into())));
     // Each request that writes has one token in a step.
     let batch = in_range(
         "batch-size",
@@ -386,7 +392,7 @@ fn embedding_sizes(facts: &Facts, options: &LoadOptions) -> Result<Sizes, LoadEr
     )?;
     Ok(Sizes {
         context_size,
-        cells: batch.next_multiple_of(CELLS_UNIT),
+        cells: Some(tokens(in_units(batch.into()))),
         sequences,
         batch,
         ubatch: batch,
@@ -404,6 +410,7 @@ fn context_options(
     facts: &Facts,
     kind: ModelKind,
     sizes: &Sizes,
+    cells: u32,
     options: &LoadOptions,
 ) -> Result<ContextOptions, LoadError> {
     let cores = u32::try_from(physical_cores()).unwrap_or(1);
@@ -422,11 +429,17 @@ fn context_options(
             needed: "flash-attn",
         });
     }
+    if quantised && !options.kv_type.suits(facts) {
+        return Err(LoadError::Contradiction {
+            option: "kv-type `q8_0`",
+            needed: "heads whose sizes 32 divides, which this model has not; leave it at `f16`",
+        });
+    }
     let named = facts
         .pooling
         .is_some_and(|pooling| pooling != Pooling::None);
     Ok(ContextOptions {
-        cells: sizes.cells,
+        cells,
         sequences: match kind {
             // One for copies on their way to host memory and back.
             ModelKind::Chat => sizes.sequences + KEPT_MAX + 1,
@@ -449,44 +462,12 @@ fn context_options(
     })
 }
 
-/// Refuses what would not fit. A cache nobody asked for shrinks to one request's context first.
-fn fit_memory(plan: &mut Plan, options: &LoadOptions) -> Result<(), LoadError> {
-    let on_gpu = cfg!(any(feature = "cuda", feature = "vulkan", feature = "metal"))
-        && options.gpu_layers != Some(0);
-    let available = options.memory_bytes_max.or_else(memory::available_bytes);
-    let Some(available) = available.filter(|_| !on_gpu) else {
-        return Ok(());
-    };
-    let kv_bytes = plan.facts.kv_bytes_per_token.unwrap_or(0);
-    if plan.kind == ModelKind::Chat {
-        plan.facts.kv_bytes_per_token = Some(options.kv_type.shrunk(kv_bytes));
-    }
-    let fits = |cells: u32| plan.facts.memory_bytes(u64::from(cells)) <= available;
-    if !fits(plan.context.cells) && options.cells.is_none() && plan.kind == ModelKind::Chat {
-        plan.context.cells = plan.context_size.next_multiple_of(CELLS_UNIT);
-    }
-    let cells = plan.context.cells;
-    match plan.facts.memory_bytes(u64::from(cells)) {
-        needed if needed > available => Err(LoadError::Memory {
-            path: plan.path.clone(),
-            cells,
-            needed_mib: needed >> 20,
-            available_mib: available >> 20,
-        }),
-        needed if options.host_cache_bytes.is_none() => {
-            let rest = (available - needed) / HOST_SHARE;
-            plan.host_cache_bytes = plan.host_cache_bytes.min(rest);
-            Ok(())
-        }
-        _ => Ok(()),
-    }
-}
-
-fn model_parameters(options: &LoadOptions) -> LlamaModelParams {
+fn model_parameters(plan: &Plan, options: &LoadOptions) -> LlamaModelParams {
     let mut parameters = LlamaModelParams::default()
         .with_use_mmap(options.mmap.unwrap_or(true))
         .with_use_mlock(options.mlock.unwrap_or(false));
-    if let Some(layers) = options.gpu_layers {
+    let planned = plan.memory.gpu.map(|gpu| tokens(gpu.layers));
+    if let Some(layers) = options.gpu_layers.or(planned) {
         parameters = parameters.with_n_gpu_layers(layers);
     }
     if let Some(gpu) = options.main_gpu {

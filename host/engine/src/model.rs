@@ -23,30 +23,14 @@ use crate::scheduler::{Queue, Scheduler, SchedulerLimits};
 use crate::sequence::Job;
 use crate::text::Assembler;
 use crate::trial::Trial;
+use crate::vocabulary::{TokenizeError, Vocabulary};
 
-/// The longest text that is tokenised, in bytes.
-pub const TEXT_BYTES_MAX: usize = 16 << 20;
+/// Where the log says what models take of the memory.
+pub const MEMORY_LOG: &str = "gaia::memory";
 
 /// llama.cpp compiles grammars and schemas by recursion on the thread that asks; this is for its own
 /// work, which is flat.
 const THREAD_STACK_BYTES: usize = 8 << 20;
-
-/// Why a text was not tokenised, or tokens were not turned into text.
-#[derive(Debug, thiserror::Error)]
-pub enum TokenizeError {
-    /// Longer than [`TEXT_BYTES_MAX`].
-    #[error("the text has {found} bytes, the maximum is {TEXT_BYTES_MAX}")]
-    TooLong {
-        /// Its length.
-        found: usize,
-    },
-    /// A token number is not in the vocabulary.
-    #[error("token {token} is not in the vocabulary")]
-    Token {
-        /// The number.
-        token: TokenId,
-    },
-}
 
 /// Whether the file at `path` could be loaded with `options`. It is tried in a process of its own,
 /// which takes about as long as loading it and ends with nothing loaded.
@@ -64,7 +48,7 @@ pub struct Model {
 #[derive(Debug)]
 struct Shared {
     weights: Arc<LlamaModel>,
-    facts: ModelFacts,
+    vocabulary: Vocabulary,
     end_tokens: Vec<LlamaToken>,
     queue: Arc<Queue>,
     bell: Arc<Bell>,
@@ -112,6 +96,7 @@ impl Model {
         if !options.checked {
             Trial::of(&plan)?.end()?;
         }
+        tracing::info!(target: MEMORY_LOG, "{}: {}", plan.display_name(), plan.memory);
         let weights = Arc::new(load::weights(&plan, options)?);
         let context = Context::new(Arc::clone(&weights), &plan.context).map_err(|error| {
             LoadError::Llama {
@@ -126,8 +111,8 @@ impl Model {
         Ok(Self {
             shared: Arc::new(Shared {
                 end_tokens: end_tokens(&weights),
+                vocabulary: Vocabulary::new(Arc::clone(&weights), facts),
                 weights,
-                facts,
                 queue,
                 bell,
                 queue_len_max: plan.queue_len_max,
@@ -139,40 +124,40 @@ impl Model {
 
     /// What the model says about itself.
     pub fn facts(&self) -> &ModelFacts {
-        &self.shared.facts
+        self.shared.vocabulary.facts()
+    }
+
+    /// Its tokens and facts.
+    pub fn vocabulary(&self) -> &Vocabulary {
+        &self.shared.vocabulary
     }
 
     /// The most that one embedding call may ask for.
     pub fn embedding_limits(&self) -> Limits {
         Limits {
             inputs_max: INPUTS_MAX,
-            tokens_max: self.shared.facts.n_ctx as usize,
+            tokens_max: self.facts().n_ctx as usize,
         }
     }
 
-    /// The tokens of `text`. `add_special` puts the tokens around it that the model wants around a
-    /// whole text; names of special tokens in the text become those tokens.
+    /// As [`Vocabulary::tokenize`].
     pub fn tokenize(&self, text: &str, add_special: bool) -> Result<Vec<TokenId>, TokenizeError> {
-        let tokens = self.tokens(text, add_special)?;
-        Ok(tokens.into_iter().map(|token| token.0).collect())
+        self.vocabulary().tokenize(text, add_special)
     }
 
-    /// The tokens of a prompt: as [`Self::tokenize`] with the special tokens, but without a second
-    /// starting token when the text brings its own, as chat templates do.
+    /// As [`Vocabulary::tokenize_prompt`].
     pub fn tokenize_prompt(&self, text: &str) -> Result<Vec<TokenId>, TokenizeError> {
-        let tokens = self.prompt_tokens(text)?;
-        Ok(tokens.into_iter().map(|token| token.0).collect())
+        self.vocabulary().tokenize_prompt(text)
     }
 
-    /// The text of `tokens`, with special tokens spelled out. What is no UTF-8 becomes U+FFFD.
+    /// As [`Vocabulary::tokenize_input`].
+    pub fn tokenize_input(&self, text: &str) -> Result<Vec<TokenId>, TokenizeError> {
+        self.vocabulary().tokenize_input(text)
+    }
+
+    /// As [`Vocabulary::detokenize`].
     pub fn detokenize(&self, tokens: &[TokenId]) -> Result<String, TokenizeError> {
-        let mut bytes = Vec::new();
-        for token in tokens {
-            self.check_token(*token)?;
-            let vocab = self.shared.weights.vocab();
-            bytes.extend(vocab.token_to_piece(LlamaToken::new(*token), true, None));
-        }
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+        self.vocabulary().detokenize(tokens)
     }
 
     /// Starts to answer `request`. Never waits.
@@ -211,15 +196,10 @@ impl Model {
         if !self.shared.queue.enter(max) {
             return Err(EmbedError::QueueFull { max });
         }
-        let (job, handle) = EmbeddingJob::new(inputs, self.shared.facts.n_embd as usize);
+        let (job, handle) = EmbeddingJob::new(inputs, self.facts().n_embd as usize);
         let jobs = jobs.as_ref().ok_or(EmbedError::Unloaded)?;
         jobs.send(job).map_err(|_| EmbedError::Unloaded)?;
         Ok(handle)
-    }
-
-    /// The tokens of each text as [`Self::embed`] would count them.
-    pub fn tokenize_input(&self, text: &str) -> Result<Vec<TokenId>, TokenizeError> {
-        self.tokenize(text, true)
     }
 
     fn job(
@@ -227,7 +207,7 @@ impl Model {
         request: Request,
         outbox: impl FnOnce(usize) -> Arc<Outbox>,
     ) -> Result<Job, GenerateError> {
-        let facts = &self.shared.facts;
+        let facts = self.facts();
         request::check(&request, facts.n_vocab)?;
         let prompt = self.prompt(&request.prompt)?;
         let grammar = request
@@ -260,9 +240,12 @@ impl Model {
     }
 
     fn prompt(&self, prompt: &Prompt) -> Result<Vec<LlamaToken>, GenerateError> {
-        let facts = &self.shared.facts;
+        let facts = self.facts();
         let tokens = match prompt {
-            Prompt::Text(text) => self.prompt_tokens(text).map_err(GenerateError::Tokenize)?,
+            Prompt::Text(text) => self
+                .vocabulary()
+                .prompt_tokens(text)
+                .map_err(GenerateError::Tokenize)?,
             Prompt::Tokens(ids) => {
                 for id in ids {
                     request::check_token(*id, facts.n_vocab)?;
@@ -277,15 +260,6 @@ impl Model {
             len if len > max => Err(GenerateError::PromptTooLong { tokens: len, max }),
             _ => Ok(tokens),
         }
-    }
-
-    fn prompt_tokens(&self, text: &str) -> Result<Vec<LlamaToken>, TokenizeError> {
-        let facts = &self.shared.facts;
-        let brings_bos = match &facts.bos_token {
-            Some(bos) => !bos.is_empty() && text.starts_with(bos.as_str()),
-            None => false,
-        };
-        self.tokens(text, facts.add_bos && !brings_bos)
     }
 
     fn embedding_inputs(&self, inputs: Vec<Input>) -> Result<Vec<Vec<LlamaToken>>, EmbedError> {
@@ -308,10 +282,14 @@ impl Model {
     ) -> Result<Vec<LlamaToken>, EmbedError> {
         let input = match input {
             Input::Text(text) => self
+                .vocabulary()
                 .tokens(&text, true)
                 .map_err(|source| EmbedError::Tokenize { index, source })?,
             Input::Tokens(ids) => {
-                if let Some(token) = ids.iter().find(|id| self.check_token(**id).is_err()) {
+                if let Some(token) = ids
+                    .iter()
+                    .find(|id| self.vocabulary().check_token(**id).is_err())
+                {
                     let token = *token;
                     return Err(EmbedError::Token { index, token });
                 }
@@ -326,25 +304,8 @@ impl Model {
         }
     }
 
-    fn tokens(&self, text: &str, add_special: bool) -> Result<Vec<LlamaToken>, TokenizeError> {
-        let found = text.len();
-        match found > TEXT_BYTES_MAX {
-            true => Err(TokenizeError::TooLong { found }),
-            false => Ok(self
-                .shared
-                .weights
-                .vocab()
-                .tokenize(text.as_bytes(), add_special, true)),
-        }
-    }
-
-    fn check_token(&self, token: TokenId) -> Result<(), TokenizeError> {
-        request::check_token(token, self.shared.facts.n_vocab)
-            .map_err(|_| TokenizeError::Token { token })
-    }
-
     fn display_name(&self) -> String {
-        let facts = &self.shared.facts;
+        let facts = self.facts();
         facts
             .name
             .clone()
@@ -371,7 +332,7 @@ fn start(
                 cells: plan.context.cells as usize,
                 requests: plan.requests,
                 sequences: plan.context.sequences,
-                host_bytes: usize::try_from(plan.host_cache_bytes).unwrap_or(usize::MAX),
+                host_bytes: usize::try_from(plan.memory.prompt_cache_bytes).unwrap_or(usize::MAX),
                 speculation: plan.speculation,
                 prompt_chunk: plan.prompt_chunk as usize,
             };

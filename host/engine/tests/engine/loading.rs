@@ -66,6 +66,16 @@ fn too_little_memory() {
     };
     let error = Model::load(chat_path(), &options).map(drop).unwrap_err();
     assert!(matches!(error, LoadError::Memory { .. }), "{error}");
+    for part in [
+        "weights",
+        "KV",
+        "compute",
+        "of 100 MiB free",
+        "ctx_size",
+        "kv_type",
+    ] {
+        assert!(error.to_string().contains(part), "{error}");
+    }
     // A cache that nobody asked for shrinks before a model is refused.
     let options = LoadOptions {
         memory_bytes_max: Some(400 << 20),
@@ -171,7 +181,7 @@ fn impossible_numbers() {
     for (key, number, part) in [
         ("llama.attention.head_count", 7, "refused"),
         ("llama.attention.head_count_kv", 0, "refused"),
-        ("llama.attention.head_count_kv", u32::MAX, "needs about"),
+        ("llama.attention.head_count_kv", u32::MAX, "does not fit"),
         ("llama.embedding_length", 0, "refused"),
         ("llama.feed_forward_length", 1, "refused"),
         ("llama.rope.dimension_count", 0, "refused"),
@@ -238,5 +248,23 @@ impl Random {
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         (self.0 % end as u64) as usize
+    }
+}
+
+#[test]
+fn the_vocabulary_stays_when_the_weights_go() {
+    for path in [chat_path(), embedding_path()] {
+        let model = Model::load(&path, &LoadOptions::default()).unwrap();
+        let text = "Hello, wörld 🦀 <|im_start|>";
+        let whole = model.tokenize_prompt(text).unwrap();
+        let kept = model.vocabulary().apart(&path).unwrap();
+        assert_eq!(kept.facts(), model.facts());
+        assert_eq!(
+            kept.detokenize(&whole).unwrap(),
+            model.detokenize(&whole).unwrap()
+        );
+        drop(model);
+        assert_eq!(kept.tokenize_prompt(text).unwrap(), whole);
+        assert!(kept.detokenize(&[-1]).is_err());
     }
 }

@@ -1,0 +1,125 @@
+//! A model's tokens and facts, which can stay when its weights go.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use llama_cpp_2::model::LlamaModel;
+use llama_cpp_2::model::params::LlamaModelParams;
+use llama_cpp_2::token::LlamaToken;
+
+use crate::TokenId;
+use crate::backend;
+use crate::facts::ModelFacts;
+use crate::load::LoadError;
+use crate::request;
+
+/// The longest text that is tokenised, in bytes.
+pub const TEXT_BYTES_MAX: usize = 16 << 20;
+
+/// Why a text was not tokenised, or tokens were not turned into text.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenizeError {
+    /// Longer than [`TEXT_BYTES_MAX`].
+    #[error("the text has {found} bytes, the maximum is {TEXT_BYTES_MAX}")]
+    TooLong {
+        /// Its length.
+        found: usize,
+    },
+    /// A token number is not in the vocabulary.
+    #[error("token {token} is not in the vocabulary")]
+    Token {
+        /// The number.
+        token: TokenId,
+    },
+}
+
+/// The vocabulary and the facts of a model. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Vocabulary {
+    source: Arc<LlamaModel>,
+    facts: Arc<ModelFacts>,
+}
+
+impl Vocabulary {
+    pub(crate) fn new(source: Arc<LlamaModel>, facts: ModelFacts) -> Self {
+        let facts = Arc::new(facts);
+        Self { source, facts }
+    }
+
+    /// The same from `path`, the model's file, on its own: it keeps no weights in memory.
+    pub fn apart(&self, path: &Path) -> Result<Self, LoadError> {
+        backend::clear_reason();
+        let parameters = LlamaModelParams::default().with_vocab_only(true);
+        let source = LlamaModel::load_from_file(backend::llama_backend(), path, &parameters);
+        let source = source.map_err(|_| LoadError::Llama {
+            path: path.to_owned(),
+            reason: backend::reason(),
+        })?;
+        Ok(Self {
+            source: Arc::new(source),
+            facts: Arc::clone(&self.facts),
+        })
+    }
+
+    /// What the model says about itself.
+    pub fn facts(&self) -> &ModelFacts {
+        &self.facts
+    }
+
+    /// The tokens of `text`. `add_special` puts the tokens around it that the model wants around a
+    /// whole text; names of special tokens in the text become those tokens.
+    pub fn tokenize(&self, text: &str, add_special: bool) -> Result<Vec<TokenId>, TokenizeError> {
+        let tokens = self.tokens(text, add_special)?;
+        Ok(tokens.into_iter().map(|token| token.0).collect())
+    }
+
+    /// The tokens of a prompt: as [`Self::tokenize`] with the special tokens, but without a second
+    /// starting token when the text brings its own, as chat templates do.
+    pub fn tokenize_prompt(&self, text: &str) -> Result<Vec<TokenId>, TokenizeError> {
+        let tokens = self.prompt_tokens(text)?;
+        Ok(tokens.into_iter().map(|token| token.0).collect())
+    }
+
+    /// The tokens of a text as [`Model::embed`](crate::Model::embed) would count them.
+    pub fn tokenize_input(&self, text: &str) -> Result<Vec<TokenId>, TokenizeError> {
+        self.tokenize(text, true)
+    }
+
+    /// The text of `tokens`, with special tokens spelled out. What is no UTF-8 becomes U+FFFD.
+    pub fn detokenize(&self, tokens: &[TokenId]) -> Result<String, TokenizeError> {
+        let vocab = self.source.vocab();
+        let mut bytes = Vec::new();
+        for token in tokens {
+            self.check_token(*token)?;
+            bytes.extend(vocab.token_to_piece(LlamaToken::new(*token), true, None));
+        }
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    pub(crate) fn prompt_tokens(&self, text: &str) -> Result<Vec<LlamaToken>, TokenizeError> {
+        let brings_bos = match &self.facts.bos_token {
+            Some(bos) => !bos.is_empty() && text.starts_with(bos.as_str()),
+            None => false,
+        };
+        self.tokens(text, self.facts.add_bos && !brings_bos)
+    }
+
+    pub(crate) fn tokens(
+        &self,
+        text: &str,
+        add_special: bool,
+    ) -> Result<Vec<LlamaToken>, TokenizeError> {
+        let found = text.len();
+        match found > TEXT_BYTES_MAX {
+            true => Err(TokenizeError::TooLong { found }),
+            false => Ok(self
+                .source
+                .vocab()
+                .tokenize(text.as_bytes(), add_special, true)),
+        }
+    }
+
+    pub(crate) fn check_token(&self, token: TokenId) -> Result<(), TokenizeError> {
+        request::check_token(token, self.facts.n_vocab).map_err(|_| TokenizeError::Token { token })
+    }
+}
