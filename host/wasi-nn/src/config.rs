@@ -3,6 +3,8 @@
 //! Keys nobody knows are logged and skipped, as the stock plugin does; a known key with a value of
 //! the wrong type is refused, and so is one that asks for what this plugin cannot do.
 
+use std::time::Duration;
+
 use gaia_engine::{Grammar, KvType, LoadOptions, Sampling, Speculation, Split, TokenId};
 use serde_json::{Map, Value};
 
@@ -12,6 +14,8 @@ use crate::doorbell::{SECRET_LEN_MAX, SECRET_LEN_MIN, Wake};
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Config {
     pub load: LoadOptions,
+    /// After this time without a request the model leaves the memory; `None`: never.
+    pub idle_unload: Option<Duration>,
     pub wake: Wake,
     pub request: RequestOptions,
 }
@@ -108,6 +112,7 @@ impl Config {
             "use-mlock" => load.mlock = Some(entry.flag()?),
             "flash-attn" => load.flash_attention = entry.flash_attention()?,
             "embedding" => load.embedding = Some(entry.flag()?).filter(|embedding| *embedding),
+            "idle-unload-seconds" => self.idle_unload = entry.time()?,
             "wake-port" => self.wake.port = entry.port()?,
             "wake-secret" => self.wake.secret = entry.secret()?,
             "queue-len-max" => load.queue_len_max = entry.count()?.map(|count| count as usize),
@@ -196,6 +201,12 @@ impl Entry<'_> {
                 .map_err(|_| self.error("a whole number of 32 bits")),
             None => Err(self.error("a whole number of 32 bits")),
         }
+    }
+
+    /// Seconds; none or a negative number of them is no time.
+    fn time(&self) -> Result<Option<Duration>, ConfigError> {
+        let seconds = self.count()?.filter(|seconds| *seconds > 0);
+        Ok(seconds.map(|seconds| Duration::from_secs(seconds.into())))
     }
 
     fn port(&self) -> Result<Option<u16>, ConfigError> {
@@ -376,9 +387,13 @@ mod tests {
         let config = read(json!({
             "non-blocking": true, "stop": ["a", "b"], "logit-bias": {"5": -100, "6": 1.5},
             "logprobs": 3, "ignore-eos": true, "json-schema": {"type": "object"},
-            "n-predict": -1, "seed": -1,
+            "n-predict": -1, "seed": -1, "idle-unload-seconds": 300,
         }));
-        let request = config.unwrap().request;
+        let config = config.unwrap();
+        assert_eq!(config.idle_unload, Some(Duration::from_secs(300)));
+        let never = read(json!({"idle-unload-seconds": 0})).unwrap();
+        assert_eq!(never.idle_unload, None);
+        let request = config.request;
         assert!(request.non_blocking && request.ignore_eos);
         assert_eq!(request.stop, ["a", "b"]);
         assert_eq!(request.sampling.logit_bias, [(5, -100.0), (6, 1.5)]);

@@ -7,8 +7,8 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use gaia_engine::{
-    EmbedError, Embedding, Embeddings, FinishReason, GenerateError, Generation, Input, Model,
-    ModelKind, Piece, Progress, Prompt, Request, TokenEvent, TokenId, Usage,
+    EmbedError, Embedding, Embeddings, FinishReason, GenerateError, Generation, Input, ModelKind,
+    Piece, Progress, Prompt, Request, TokenEvent, TokenId, Usage, Vocabulary,
 };
 use serde_json::Value;
 
@@ -16,7 +16,9 @@ use crate::config::Config;
 use crate::errno::Errno;
 use crate::graph::{self, Graph};
 use crate::guest::Tensor;
+use crate::loading::Lease;
 use crate::output;
+use crate::residency::Attempt;
 
 /// WASI-NN's number for 32-bit integers in a tensor.
 const KIND_I32: u8 = 4;
@@ -34,6 +36,8 @@ pub(crate) struct Execution {
     config: Config,
     inputs: Option<Inputs>,
     run: Run,
+    /// The attempt to load the model that this waits for.
+    waiting: Attempt,
     text: String,
     unread: String,
     events: Vec<TokenEvent>,
@@ -50,9 +54,17 @@ enum Inputs {
 #[derive(Debug)]
 enum Run {
     Idle,
-    Generating(Generation),
-    Embedding(Embedding),
+    Generating(Running<Generation>),
+    Embedding(Running<Embedding>),
     Done(Option<FinishReason>),
+}
+
+/// What is being computed; the model stays in memory as long.
+#[derive(Debug)]
+struct Running<T> {
+    // Cancelled before the model may go.
+    work: T,
+    _lease: Lease,
 }
 
 impl Execution {
@@ -62,6 +74,7 @@ impl Execution {
             graph,
             inputs: None,
             run: Run::Idle,
+            waiting: None,
             text: String::new(),
             unread: String::new(),
             events: Vec::new(),
@@ -92,6 +105,7 @@ impl Execution {
     /// Ends what is being computed and forgets the outputs; the input stays.
     pub fn reset(&mut self) {
         self.run = Run::Idle;
+        self.waiting = None;
         self.text.clear();
         self.unread.clear();
         self.events.clear();
@@ -105,7 +119,7 @@ impl Execution {
         self.start()?;
         loop {
             match self.advance(true) {
-                Ok(()) if matches!(self.run, Run::Generating(_)) => {}
+                Ok(()) if matches!(self.run, Run::Generating(..)) => {}
                 Ok(()) | Err(Errno::EndOfSequence) => return Ok(()),
                 Err(errno) => return Err(errno),
             }
@@ -131,7 +145,10 @@ impl Execution {
         match index {
             0 => self.output_text(single, sink),
             1 => sink(&output::metadata(self.current_usage(), self.finish())),
-            2 => sink(&output::facts(self.model()?.facts())),
+            2 => {
+                let (vocabulary, loaded) = self.graph.vocabulary(&self.config)?;
+                sink(&output::facts(vocabulary.facts(), loaded))
+            }
             3 => sink(&output::numbers(&self.input_tokens()?)),
             4 => sink(&output::floats(&self.computed_embeddings()?.values)),
             5 => {
@@ -147,13 +164,17 @@ impl Execution {
     }
 
     fn start(&mut self) -> Result<(), Errno> {
-        let model = self.model()?;
+        let lease = self.graph.lease(&self.config, &mut self.waiting)?;
+        let model = &lease.model;
         self.run = match model.facts().kind {
             ModelKind::Chat => {
                 let generation = model
                     .generate(self.request()?)
                     .map_err(|error| refuse(&error))?;
-                Run::Generating(generation)
+                Run::Generating(Running {
+                    work: generation,
+                    _lease: lease,
+                })
             }
             ModelKind::Embedding => {
                 let inputs = match self.inputs.as_ref().ok_or(Errno::InvalidArgument)? {
@@ -161,7 +182,10 @@ impl Execution {
                     Inputs::Many(inputs) => inputs.clone(),
                 };
                 let embedding = model.embed(inputs).map_err(|error| refuse_inputs(&error))?;
-                Run::Embedding(embedding)
+                Run::Embedding(Running {
+                    work: embedding,
+                    _lease: lease,
+                })
             }
         };
         Ok(())
@@ -172,14 +196,18 @@ impl Execution {
             Run::Idle => Err(Errno::InvalidArgument),
             Run::Done(Some(reason)) => Err(end(reason)),
             Run::Done(None) => Ok(()),
-            Run::Generating(generation) => {
+            Run::Generating(Running {
+                work: generation, ..
+            }) => {
                 if wait {
                     let progress = generation.wait();
                     return self.take(progress);
                 }
                 self.look()
             }
-            Run::Embedding(embedding) => {
+            Run::Embedding(Running {
+                work: embedding, ..
+            }) => {
                 let outcome = if wait {
                     Some(embedding.wait())
                 } else {
@@ -199,7 +227,10 @@ impl Execution {
     /// Takes all there is: who has read a piece need not look again to see that it was the last.
     fn look(&mut self) -> Result<(), Errno> {
         let mut found = Err(Errno::Busy);
-        while let Run::Generating(generation) = &mut self.run {
+        while let Run::Generating(Running {
+            work: generation, ..
+        }) = &mut self.run
+        {
             let progress = generation.poll();
             match self.take(progress) {
                 Ok(()) => found = Ok(()),
@@ -259,14 +290,15 @@ impl Execution {
         })
     }
 
-    fn model(&self) -> Result<Model, Errno> {
-        self.graph.model(&self.config)
+    fn vocabulary(&self) -> Result<Vocabulary, Errno> {
+        let (vocabulary, _) = self.graph.vocabulary(&self.config)?;
+        Ok(vocabulary)
     }
 
     fn finish(&self) -> Option<&FinishReason> {
         match &self.run {
             Run::Done(reason) => reason.as_ref(),
-            Run::Idle | Run::Generating(_) | Run::Embedding(_) => None,
+            Run::Idle | Run::Generating(..) | Run::Embedding(..) => None,
         }
     }
 
@@ -281,8 +313,13 @@ impl Execution {
                 prompt: self.input_tokens().map_or(0, |tokens| tokens.len()),
                 ..Usage::default()
             },
-            (Run::Generating(generation), None) => generation.usage(),
-            (Run::Embedding(_) | Run::Done(_), None) => self.usage,
+            (
+                Run::Generating(Running {
+                    work: generation, ..
+                }),
+                None,
+            ) => generation.usage(),
+            (Run::Embedding(..) | Run::Done(_), None) => self.usage,
         }
     }
 
@@ -308,27 +345,27 @@ impl Execution {
 
     fn input_tokens(&self) -> Result<Vec<TokenId>, Errno> {
         match &self.inputs {
-            Some(Inputs::One(input)) => tokens_of(&self.model()?, input),
+            Some(Inputs::One(input)) => tokens_of(&self.vocabulary()?, input),
             Some(Inputs::Many(_)) | None => Err(Errno::InvalidArgument),
         }
     }
 
     fn token_counts(&self) -> Result<Vec<usize>, Errno> {
-        let model = self.model()?;
+        let vocabulary = self.vocabulary()?;
         let inputs = match &self.inputs {
             Some(Inputs::Many(inputs)) => inputs,
             Some(Inputs::One(_)) | None => return Err(Errno::InvalidArgument),
         };
         let lengths = inputs
             .iter()
-            .map(|input| Ok(tokens_of(&model, input)?.len()));
+            .map(|input| Ok(tokens_of(&vocabulary, input)?.len()));
         lengths.collect()
     }
 
     fn detokenized(&self) -> Result<String, Errno> {
         match &self.inputs {
             Some(Inputs::One(Input::Tokens(ids))) => {
-                let text = self.model()?.detokenize(ids);
+                let text = self.vocabulary()?.detokenize(ids);
                 text.map_err(|_| Errno::InvalidArgument)
             }
             _ => Err(Errno::InvalidArgument),
@@ -336,11 +373,11 @@ impl Execution {
     }
 }
 
-fn tokens_of(model: &Model, input: &Input) -> Result<Vec<TokenId>, Errno> {
-    let tokens = match (input, model.facts().kind) {
+fn tokens_of(vocabulary: &Vocabulary, input: &Input) -> Result<Vec<TokenId>, Errno> {
+    let tokens = match (input, vocabulary.facts().kind) {
         (Input::Tokens(ids), _) => return Ok(ids.clone()),
-        (Input::Text(text), ModelKind::Chat) => model.tokenize_prompt(text),
-        (Input::Text(text), ModelKind::Embedding) => model.tokenize_input(text),
+        (Input::Text(text), ModelKind::Chat) => vocabulary.tokenize_prompt(text),
+        (Input::Text(text), ModelKind::Embedding) => vocabulary.tokenize_input(text),
     };
     tokens.map_err(|_| Errno::TooLarge)
 }

@@ -11,13 +11,14 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use gaia_engine::{LoadError, Model};
+use gaia_engine::{LoadError, Vocabulary};
 use serde_json::Value;
 
 use crate::config::Config;
 use crate::errno::Errno;
-use crate::loading::Loading;
+use crate::loading::{Lease, Loading};
 use crate::preload::Preload;
+use crate::residency::Attempt;
 
 /// A model the guest has opened.
 #[derive(Debug)]
@@ -34,6 +35,14 @@ pub(crate) struct ModelFile {
     temporary: bool,
 }
 
+impl ModelFile {
+    /// A file that is somebody else's.
+    pub fn kept(path: PathBuf) -> Self {
+        let temporary = false;
+        Self { path, temporary }
+    }
+}
+
 impl Drop for ModelFile {
     fn drop(&mut self) {
         if self.temporary {
@@ -46,10 +55,7 @@ impl Drop for ModelFile {
 impl Graph {
     /// Opens what the command line offers.
     pub fn offered(preload: &Preload, config: Option<&str>) -> Result<Self, Errno> {
-        let file = ModelFile {
-            path: preload.path.clone(),
-            temporary: false,
-        };
+        let file = ModelFile::kept(preload.path.clone());
         Self::open(
             Some(preload.name.clone()),
             file,
@@ -102,12 +108,32 @@ impl Graph {
         &self.config
     }
 
-    /// The model; loaded with `config` if nobody has yet. [`Errno::Busy`] while it is being loaded, for
-    /// a context that must not wait.
-    pub fn model(&self, config: &Config) -> Result<Model, Errno> {
-        match self.loading.loaded(config.request.non_blocking)? {
-            Some(model) => Ok(model),
-            None => self.loading.load(&self.with_orders(config)?),
+    /// The model for a request; loaded with `config` if nobody has yet. [`Errno::Busy`] while it is being
+    /// loaded, for a context that must not wait; it asks again with the same `waiting`.
+    pub fn lease(&self, config: &Config, waiting: &mut Attempt) -> Result<Lease, Errno> {
+        self.once_loaded(config, || {
+            self.loading.lease(waiting, config.request.non_blocking)
+        })
+    }
+
+    /// The model's tokens and facts, and whether it is in memory; for these it need not be. Loaded as in
+    /// [`Self::lease`] if nobody has yet.
+    pub fn vocabulary(&self, config: &Config) -> Result<(Vocabulary, bool), Errno> {
+        self.once_loaded(config, || {
+            self.loading.vocabulary(config.request.non_blocking)
+        })
+    }
+
+    fn once_loaded<T>(
+        &self,
+        config: &Config,
+        mut take: impl FnMut() -> Result<Option<T>, Errno>,
+    ) -> Result<T, Errno> {
+        loop {
+            match take()? {
+                Some(taken) => return Ok(taken),
+                None => self.loading.load(&self.with_orders(config)?)?,
+            }
         }
     }
 

@@ -18,10 +18,12 @@ mod ffi;
 mod footprint;
 mod graph;
 mod guest;
+mod keeper;
 mod loading;
 mod logging;
 mod output;
 mod preload;
+mod residency;
 mod verdict;
 
 pub use descriptor::WasmEdge_Plugin_GetDescriptor;

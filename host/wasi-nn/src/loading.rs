@@ -1,13 +1,15 @@
-//! From a file to a model: at once, at its first use, or behind the guest's back.
+//! From a file to a model: at once, at its first use, or behind the guest's back; and out of memory and back
+//! where nobody uses it.
 //!
 //! Invariant: a file is loaded once, however many contexts ask for it at the same time. The process forks only
 //! inside a call of the guest, because a guest that closes a socket meanwhile would be told of it later, and
-//! WasmEdge does not survive that.
+//! WasmEdge does not survive that; so what comes back into memory must be the file that was tried.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
-use gaia_engine::{LoadOptions, Model, Trial};
+use gaia_engine::{LoadError, LoadOptions, Model, Trial, Vocabulary};
 
 use crate::call::contain;
 use crate::config::Config;
@@ -15,10 +17,15 @@ use crate::doorbell::{Doorbell, Wake};
 use crate::errno::Errno;
 use crate::footprint;
 use crate::graph::{ModelFile, refuse};
-use crate::verdict::Verdict;
+use crate::keeper;
+use crate::residency::{Attempt, Residency};
+use crate::verdict::{Stamp, Verdict};
 
-/// Loading asks how much memory is left and forks a child to try the file in: one at a time.
+/// Loading asks how much memory is left and forks a child to try the file in: one at a time. Freeing, too.
 static TURN: Mutex<()> = Mutex::new(());
+
+/// Whoever holds it loads or frees a model.
+pub(crate) type Turn = MutexGuard<'static, ()>;
 
 /// A file and what has become of it.
 #[derive(Debug)]
@@ -28,29 +35,63 @@ pub(crate) struct Loading {
 }
 
 #[derive(Debug)]
-struct Shared {
-    file: ModelFile,
+pub(crate) struct Shared {
+    pub file: ModelFile,
     bell: OnceLock<Arc<Doorbell>>,
+    /// The file as it was when it was tried.
+    stamp: OnceLock<Stamp>,
     state: Mutex<State>,
-    changed: Condvar,
+    pub changed: Condvar,
 }
 
 #[derive(Debug)]
-enum State {
+pub(crate) struct State {
+    pub phase: Phase,
+    /// Nobody needs the model any more.
+    pub closing: bool,
+}
+
+#[derive(Debug)]
+pub(crate) enum Phase {
     Unloaded,
     InProgress,
-    Loaded(Model),
+    Ready(Residency<Model, Vocabulary>),
     Failed(Errno),
+}
+
+/// A model that stays in memory until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    // Dropped before the use ends, so that the model goes where it is freed on purpose.
+    pub model: Model,
+    _used: Use,
+}
+
+#[derive(Debug)]
+struct Use(Arc<Shared>);
+
+impl Drop for Use {
+    fn drop(&mut self) {
+        if let Phase::Ready(residency) = &mut self.0.lock().phase {
+            residency.release(Instant::now());
+        }
+        self.0.changed.notify_all();
+    }
 }
 
 impl Loading {
     /// A file that nobody has looked at.
     pub fn of(file: ModelFile) -> Self {
+        let state = State {
+            phase: Phase::Unloaded,
+            closing: false,
+        };
         Self {
             shared: Arc::new(Shared {
                 file,
                 bell: OnceLock::new(),
-                state: Mutex::new(State::Unloaded),
+                stamp: OnceLock::new(),
+                state: Mutex::new(state),
                 changed: Condvar::new(),
             }),
             thread: Mutex::default(),
@@ -62,23 +103,36 @@ impl Loading {
         let path = &self.shared.file.path;
         let verdict = Verdict::of(path, options.embedding);
         let options = with_verdict(options, verdict.as_ref());
-        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        gaia_engine::check(path, &options).map_err(|error| refuse(&error))?;
+        let turn = take_turn();
+        with_room(&turn, || gaia_engine::check(path, &options)).map_err(|error| refuse(&error))?;
         keep(verdict);
         Ok(())
     }
 
-    /// Loads a file that was checked; waits for it.
-    pub fn load(&self, orders: &Config) -> Result<Model, Errno> {
-        let mut state = self.shared.lock();
-        if let State::Loaded(model) = &*state {
-            return Ok(model.clone());
+    /// Loads a file that was checked, unless somebody has or does; waits for it.
+    pub fn load(&self, orders: &Config) -> Result<(), Errno> {
+        {
+            let mut state = self.shared.lock();
+            if !matches!(state.phase, Phase::Unloaded) {
+                return Ok(());
+            }
+            state.phase = Phase::InProgress;
         }
         self.shared.hang(&orders.wake);
+        let loaded = contain(Err(Errno::RuntimeError), || self.shared.load(&orders.load));
         // What fails may be tried again: memory may be free then, or the options others.
-        let model = self.shared.load(&orders.load)?;
-        *state = State::Loaded(model.clone());
-        Ok(model)
+        let (phase, outcome) = match loaded {
+            Ok(model) => (Phase::Ready(Residency::new(model, Instant::now())), Ok(())),
+            Err(errno) => (Phase::Unloaded, Err(errno)),
+        };
+        self.shared.enter(phase);
+        outcome?;
+        let shared = Arc::clone(&self.shared);
+        let orders = orders.clone();
+        match orders.idle_unload {
+            Some(_) => self.spawn(move || keeper::run(&shared, &orders)),
+            None => Ok(()),
+        }
     }
 
     /// Checks and loads the file on a thread of its own, once. Only the header is read here; and what another
@@ -87,52 +141,59 @@ impl Loading {
         self.shared.hang(&orders.wake);
         let path = &self.shared.file.path;
         let verdict = Verdict::of(path, orders.load.embedding);
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = take_turn();
         let options = with_verdict(&orders.load, verdict.as_ref());
-        let trial = Trial::begin(path, &options).map_err(|error| refuse(&error))?;
+        let trial = with_room(&turn, || Trial::begin(path, &options));
+        let trial = trial.map_err(|error| refuse(&error))?;
         drop(turn);
-        *self.shared.lock() = State::InProgress;
+        self.shared.enter(Phase::InProgress);
         let shared = Arc::clone(&self.shared);
-        let body = move || {
+        self.spawn(move || {
             let loaded = contain(Err(Errno::RuntimeError), || {
                 trial.end().map_err(|error| refuse(&error))?;
                 keep(verdict);
                 shared.load(&orders.load)
             });
-            *shared.lock() = match loaded {
-                Ok(model) => State::Loaded(model),
-                Err(errno) => State::Failed(errno),
-            };
-            shared.changed.notify_all();
-            if let Some(bell) = shared.bell.get() {
-                bell.ring();
+            let is_loaded = loaded.is_ok();
+            shared.enter(match loaded {
+                Ok(model) => Phase::Ready(Residency::new(model, Instant::now())),
+                Err(errno) => Phase::Failed(errno),
+            });
+            shared.ring();
+            if is_loaded && orders.idle_unload.is_some() {
+                keeper::run(&shared, &orders);
             }
-        };
+        })
+    }
+
+    fn spawn(&self, body: impl FnOnce() + Send + 'static) -> Result<(), Errno> {
         let thread = thread::Builder::new().name("gaia-load".to_owned());
         let thread = thread.spawn(body).map_err(|error| {
             tracing::error!("failed to start a thread: {error}");
-            *self.shared.lock() = State::Failed(Errno::RuntimeError);
+            self.shared.enter(Phase::Failed(Errno::RuntimeError));
             Errno::RuntimeError
         })?;
         *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         Ok(())
     }
 
-    /// The model; `None` if nobody has begun to load it.
-    pub fn loaded(&self, non_blocking: bool) -> Result<Option<Model>, Errno> {
-        let mut state = self.shared.lock();
-        loop {
-            match &*state {
-                State::Unloaded => return Ok(None),
-                State::Loaded(model) => return Ok(Some(model.clone())),
-                State::Failed(errno) => return Err(*errno),
-                State::InProgress if non_blocking => return Err(Errno::Busy),
-                State::InProgress => {
-                    let waited = self.shared.changed.wait(state);
-                    state = waited.unwrap_or_else(PoisonError::into_inner);
-                }
-            }
-        }
+    /// The model, for a request; `None` if nobody has begun to load it. One that is out of memory comes back
+    /// for it: who must not wait is [`Errno::Busy`] until then, and asks again with the same `waiting`.
+    pub fn lease(&self, waiting: &mut Attempt, non_blocking: bool) -> Result<Option<Lease>, Errno> {
+        let lease = |residency: &mut Residency<Model, Vocabulary>| residency.lease(waiting);
+        let model = self.shared.ready(non_blocking, lease)?;
+        Ok(model.map(|model| Lease {
+            model,
+            _used: Use(Arc::clone(&self.shared)),
+        }))
+    }
+
+    /// The model's tokens and facts, and whether it is in memory; `None` if nobody has begun to load it.
+    pub fn vocabulary(&self, non_blocking: bool) -> Result<Option<(Vocabulary, bool)>, Errno> {
+        self.shared.ready(non_blocking, |residency| {
+            let vocabulary = residency.either(|model| model.vocabulary().clone(), Clone::clone);
+            Ok(Some((vocabulary, residency.is_in())))
+        })
     }
 
     /// The guest is about to look for what is new.
@@ -157,8 +218,28 @@ fn keep(verdict: Option<Verdict>) {
     }
 }
 
+/// Waits until nobody else loads or frees a model.
+pub(crate) fn take_turn() -> Turn {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Repeats `attempt` as long as it lacks memory and an idle model can go.
+fn with_room<T>(
+    turn: &Turn,
+    mut attempt: impl FnMut() -> Result<T, LoadError>,
+) -> Result<T, LoadError> {
+    loop {
+        match attempt() {
+            Err(LoadError::Memory { .. }) if keeper::make_room(turn) => {}
+            outcome => return outcome,
+        }
+    }
+}
+
 impl Drop for Loading {
     fn drop(&mut self) {
+        self.shared.lock().closing = true;
+        self.shared.changed.notify_all();
         let thread = self.thread.get_mut();
         if let Some(thread) = thread.unwrap_or_else(PoisonError::into_inner).take() {
             // Its panics were contained; what it is loading is in use until it ends.
@@ -168,15 +249,57 @@ impl Drop for Loading {
 }
 
 impl Shared {
+    /// What `take` gives of a model that has been loaded; waits while it gives nothing, unless
+    /// `non_blocking`.
+    fn ready<T>(
+        &self,
+        non_blocking: bool,
+        mut take: impl FnMut(&mut Residency<Model, Vocabulary>) -> Result<Option<T>, Errno>,
+    ) -> Result<Option<T>, Errno> {
+        let mut state = self.lock();
+        loop {
+            match &mut state.phase {
+                Phase::Unloaded => return Ok(None),
+                Phase::Failed(errno) => return Err(*errno),
+                Phase::InProgress => {}
+                Phase::Ready(residency) => {
+                    if let Some(taken) = take(residency)? {
+                        return Ok(Some(taken));
+                    }
+                    self.changed.notify_all();
+                }
+            }
+            if non_blocking {
+                return Err(Errno::Busy);
+            }
+            let waited = self.changed.wait(state);
+            state = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn enter(&self, phase: Phase) {
+        self.lock().phase = phase;
+        self.changed.notify_all();
+    }
+
+    /// Tells the guest that there is something new.
+    pub fn ring(&self) {
+        if let Some(bell) = self.bell.get() {
+            bell.ring();
+        }
+    }
+
     /// Loads the file, which has been tried.
-    fn load(&self, options: &LoadOptions) -> Result<Model, Errno> {
+    pub fn load(&self, options: &LoadOptions) -> Result<Model, Errno> {
         let options = LoadOptions {
             checked: true,
             ..options.clone()
         };
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let path = &self.file.path;
-        let model = Model::load(path, &options).map_err(|error| refuse(&error))?;
+        self.check_stamp()?;
+        let turn = take_turn();
+        let model = with_room(&turn, || Model::load(path, &options));
+        let model = model.map_err(|error| refuse(&error))?;
         footprint::shrink();
         drop(turn);
         if let Some(bell) = self.bell.get().cloned() {
@@ -193,6 +316,21 @@ impl Shared {
         Ok(model)
     }
 
+    fn check_stamp(&self) -> Result<(), Errno> {
+        let path = self.file.path.display();
+        let now = Stamp::of(&self.file.path).map_err(|error| {
+            tracing::error!("failed to look at `{path}`: {error}");
+            Errno::ModelNotFound
+        })?;
+        match *self.stamp.get_or_init(|| now.clone()) == now {
+            true => Ok(()),
+            false => {
+                tracing::error!("`{path}` is not the file that was tried; open it anew to use it");
+                Err(Errno::InvalidEncoding)
+            }
+        }
+    }
+
     /// Connects to the guest's bell, if it told one. A guest that is not reached looks by itself.
     fn hang(&self, wake: &Wake) {
         let Some(port) = wake.port else { return };
@@ -202,7 +340,7 @@ impl Shared {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

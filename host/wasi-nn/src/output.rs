@@ -33,17 +33,19 @@ fn finish_name(reason: &FinishReason) -> &'static str {
     }
 }
 
-/// Output 2.
-pub(crate) fn facts(facts: &ModelFacts) -> Vec<u8> {
+/// Output 2; `loaded`: whether the model is in memory now.
+pub(crate) fn facts(facts: &ModelFacts, loaded: bool) -> Vec<u8> {
     #[derive(Serialize)]
     struct Output<'a> {
         #[serde(rename = "gaia-engine")]
         version: u32,
+        loaded: bool,
         #[serde(flatten)]
         facts: &'a ModelFacts,
     }
     json(&Output {
         version: EXTENSION_VERSION,
+        loaded,
         facts,
     })
 }

@@ -3,16 +3,57 @@
 //!
 //! One small file for each model, in a folder that whoever starts the process names; without one nothing is
 //! remembered. A verdict holds for the very file (place, size, time of change) and for this version of the
-//! engine. Whoever can write into that folder can put a model there as well, so a verdict grants nothing new;
+//! engine and what it computes on. Whoever can write into that folder can put a model there as well, so a verdict grants nothing new;
 //! what cannot be read, or says something else, means only that the file is tried.
 
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+/// What this build computes on; what is good for one may not be for the other.
+const BACKEND: &str = match (
+    cfg!(feature = "cuda"),
+    cfg!(feature = "vulkan"),
+    cfg!(feature = "metal"),
+) {
+    (true, _, _) => "CUDA",
+    (_, true, _) => "Vulkan",
+    (_, _, true) => "Metal",
+    (false, false, false) => "CPU",
+};
+
 /// The variable that names the folder.
 const FOLDER_VARIABLE: &str = "GAIA_TRIED_MODELS";
+
+/// What tells a file from all others, and from itself once it was written to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    place: (u64, u64),
+    text: String,
+}
+
+impl Stamp {
+    /// Of the file at `path`.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        Ok(Self::on(&fs::metadata(path)?))
+    }
+
+    fn on(file: &Metadata) -> Self {
+        Self {
+            place: (file.dev(), file.ino()),
+            text: format!(
+                "{} bytes, changed {}.{:09} and {}.{:09}",
+                file.size(),
+                file.mtime(),
+                file.mtime_nsec(),
+                file.ctime(),
+                file.ctime_nsec(),
+            ),
+        }
+    }
+}
 
 /// Where the verdict on one file stands, and what it says if the file is good.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,27 +66,22 @@ impl Verdict {
     /// For the model at `path`; `None` if nothing is to be remembered, or the file is not there.
     pub fn of(path: &Path, embedding: Option<bool>) -> Option<Self> {
         let folder = std::env::var_os(FOLDER_VARIABLE).filter(|folder| !folder.is_empty())?;
-        Some(Self::on(&fs::metadata(path).ok()?, embedding, &folder))
+        Some(Self::on(&Stamp::of(path).ok()?, embedding, &folder))
     }
 
-    fn on(file: &Metadata, embedding: Option<bool>, folder: &OsString) -> Self {
+    fn on(file: &Stamp, embedding: Option<bool>, folder: &OsString) -> Self {
         let version = env!("CARGO_PKG_VERSION");
         let build = gaia_engine::engine_build();
         let purpose = match embedding {
             Some(true) => "embeddings",
             _ => "as the file says",
         };
+        let (device, number) = file.place;
         Self {
-            path: Path::new(folder).join(format!("{:x}-{:x}", file.dev(), file.ino())),
+            path: Path::new(folder).join(format!("{device:x}-{number:x}")),
             text: format!(
-                "{} bytes, changed {}.{:09} and {}.{:09}, for {purpose}: good for {version} with {} {}\n",
-                file.size(),
-                file.mtime(),
-                file.mtime_nsec(),
-                file.ctime(),
-                file.ctime_nsec(),
-                build.commit,
-                build.number,
+                "{}, for {purpose}: good for {version} on {BACKEND} with {} {}\n",
+                file.text, build.commit, build.number,
             ),
         }
     }
@@ -74,7 +110,7 @@ mod tests {
     use super::*;
 
     fn verdict(model: &Path, folder: &Path) -> Verdict {
-        Verdict::on(&fs::metadata(model).unwrap(), None, &folder.into())
+        Verdict::on(&Stamp::of(model).unwrap(), None, &folder.into())
     }
 
     #[test]
@@ -85,9 +121,14 @@ mod tests {
         fs::write(&model, "one").unwrap();
         assert!(!verdict(&model, &tried).is_good());
         verdict(&model, &tried).keep();
+        assert!(
+            verdict(&model, &tried)
+                .text
+                .contains(&format!(" on {BACKEND} "))
+        );
         assert!(verdict(&model, &tried).is_good());
         let other = Verdict::on(
-            &fs::metadata(&model).unwrap(),
+            &Stamp::of(&model).unwrap(),
             Some(true),
             &tried.clone().into(),
         );

@@ -8,6 +8,7 @@
 mod answers;
 mod embeddings;
 mod hostile;
+mod idle;
 mod loading;
 mod waking;
 mod wasmedge;
