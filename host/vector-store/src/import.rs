@@ -1,6 +1,6 @@
 //! Takes a collection over from a running Qdrant, page by page over REST.
 //!
-//! For what a snapshot cannot carry: servers before 1.18 write RocksDB, which the engine does not
+//! For what a snapshot cannot carry: servers before 1.16 write RocksDB, which the engine does not
 //! read, but any server since 1.0 scrolls. The collection appears when all of it is here and on
 //! disk; before that, and after a failure, there is nothing.
 

@@ -5,7 +5,7 @@
 //! the old one and switches in one rename: a crash or a bad archive leaves what was.
 //!
 //! Refused: archives past the limits, entries that would leave their folder, links, and segments
-//! written with RocksDB (servers before 1.18 can write those), which the engine cannot read.
+//! written with RocksDB (by servers before 1.16), which the engine cannot read.
 
 mod archive;
 mod layout;

@@ -196,7 +196,7 @@ fn refuse_rocksdb(segment: &Path) -> Result<(), StoreError> {
             "the snapshot was written with RocksDB, as Qdrant before 1.16 does, which this engine \
              cannot read. Start the Qdrant it comes from (a GaiaNet node has one) and answer from \
              there, `gaia config set store_url http://127.0.0.1:6333`; or load it into a Qdrant \
-             1.16.1 or later 1.16, which rewrites it as it starts, and take a new snapshot there"
+             1.16.1 to 1.17, restart that (it rewrites RocksDB then) and take a new snapshot"
                 .to_owned(),
         ));
     }
