@@ -27,7 +27,7 @@ made=$(mktemp -d)
 if bash scripts/bench/llama-cpp-python.sh 2>&1 >"$made/folder" | tee "$made/said" >&2; then
     python=(--llama-cpp-server "$(cat "$made/folder")")
 else
-    python=(--no-llama-cpp-server "$(sed -n '$s/^setup: //p' "$made/said")")
+    python=(--no-llama-cpp-server "$(sed -n '$s/^setup: \(llama_cpp.server: \)\{0,1\}//; s/: see .*//; $p' "$made/said")")
 fi
 rm -r "$made"
 if [ $# -gt 0 ]; then exec "${bench[@]}" "${python[@]}" "$@"; fi
