@@ -3,7 +3,8 @@
 //! A step is one batch: first the next token of every request that is writing, then, in what room is
 //! left, pieces of the prompts that are being read, divided evenly, so that a short question passes a
 //! long document. The pieces are as long as this machine reads in a fifth of a second while somebody
-//! is writing, and in a quarter of one else: about so long a token or a new request waits.
+//! is writing, and in a quarter of one else, but mostly no shorter than attention reads at once (see
+//! `pace`): about so long a token or a new request waits.
 //!
 //! A prompt that begins like what a running or a finished request has read shares its cells, or has
 //! them put back from host memory, and reads on from there (see `prefix`, `host_cache`, `pool`). One that begins like a prompt which is just being read waits
@@ -299,15 +300,12 @@ impl Scheduler {
                 self.pool.extend(sequence.id, 1);
             }
         }
-        let room = self.batch.room();
-        let room = match self.batch.is_empty() {
-            true => self.pace.tokens_in(READING_TIME, room),
-            false => {
-                let max = self.limits.prompt_chunk.min(room);
-                self.pace.tokens_in(READING_TIME_BETWEEN, max)
-            }
+        let (writers, room) = (self.batch.len(), self.batch.room());
+        let (time, max) = match writers {
+            0 => (READING_TIME, room),
+            _ => (READING_TIME_BETWEEN, self.limits.prompt_chunk.min(room)),
         };
-        let read = self.push_prompts(room);
+        let read = self.push_prompts(self.pace.tokens_in(time, writers, max));
         if read == 0 {
             self.push_drafts();
         }
