@@ -81,7 +81,8 @@ pub struct LoadOptions {
     /// Tokens computed at once; the batch size.
     pub ubatch_size: Option<u32>,
     /// The longest piece of prompts in a step while another request writes, in tokens; what the
-    /// machine reads in a fifth of a second, at most 512.
+    /// machine reads in a fifth of a second, at most 512. Mostly it fills whole tiles of attention,
+    /// 64 rows with those who write, which may take up to two seconds on a slow machine.
     pub prompt_chunk: Option<u32>,
     /// Threads for writing; the physical cores.
     pub threads: Option<u32>,

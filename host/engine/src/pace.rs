@@ -42,7 +42,7 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// A step of `rows` took `elapsed`.
+    /// A step of `rows`, some of them of prompts, took `elapsed`.
     pub fn note(&mut self, rows: usize, elapsed: Duration) {
         if rows < MEASURED_MIN {
             return;
@@ -75,7 +75,7 @@ impl Pace {
         let is_dear = short >= DEAR * tiles;
         match is_dear && fitting(TILE_TIME_MAX, tiles) >= TILE {
             true => beside(1, writers),
-            false => fitting(time, short).clamp(TOKENS_MIN, TILE),
+            false => fitting(time, short).clamp(TOKENS_MIN, beside(1, writers)),
         }
     }
 }

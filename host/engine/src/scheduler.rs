@@ -268,7 +268,7 @@ impl Scheduler {
 
     fn step(&mut self) {
         self.begin();
-        self.fill_batch();
+        let read = self.fill_batch();
         if self.batch.is_empty() {
             return;
         }
@@ -278,7 +278,7 @@ impl Scheduler {
         let started = Instant::now();
         match self.context.decode(&mut self.batch) {
             Ok(()) => {
-                self.note(started.elapsed());
+                self.note(read, started.elapsed());
                 self.advance();
             }
             Err(DecodeError::Interrupted) => self.roll_back(),
@@ -286,14 +286,17 @@ impl Scheduler {
         }
     }
 
-    fn note(&mut self, elapsed: Duration) {
-        self.pace.note(self.batch.len(), elapsed);
+    fn note(&mut self, read: usize, elapsed: Duration) {
+        if read > 0 {
+            self.pace.note(self.batch.len(), elapsed);
+        }
         if self.running.iter().all(Sequence::has_row) {
             self.costs.note(self.batch.len(), elapsed);
         }
     }
 
-    fn fill_batch(&mut self) {
+    /// Gives how many tokens of prompts are in it.
+    fn fill_batch(&mut self) -> usize {
         self.batch.clear();
         for sequence in &mut self.running {
             if sequence.push_next(&mut self.batch) {
@@ -310,6 +313,7 @@ impl Scheduler {
             self.push_drafts();
         }
         self.context.interrupt().permit(read >= INTERRUPTED_MIN);
+        read
     }
 
     fn push_drafts(&mut self) {

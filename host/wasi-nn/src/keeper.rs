@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use gaia_engine::MEMORY_LOG;
+use gaia_engine::{MEMORY_LOG, Vocabulary};
 
 use crate::call::contain;
 use crate::config::Config;
@@ -29,7 +29,10 @@ pub(crate) fn run(shared: &Arc<Shared>, orders: &Config) {
         match next {
             Next::Unload => {
                 let idle = |since: Instant| since.elapsed() >= limit;
-                contain(false, || unload(shared, &take_turn(), idle));
+                // A panic must not be met again at once.
+                if contain(None, || Some(unload(shared, &take_turn(), idle))).is_none() {
+                    put_off(shared);
+                }
             }
             Next::Load => load(shared, orders),
             Next::Wait(_) => {}
@@ -99,31 +102,45 @@ fn unload(shared: &Shared, _turn: &Turn, idle: impl Fn(Instant) -> bool) -> bool
     let Some(vocabulary) = vocabulary else {
         return false;
     };
-    let path = &shared.file.path;
     // While this reads, requests may come: they find the model as it was.
-    let kept = vocabulary.apart(path);
+    let kept = apart(shared, &vocabulary);
     drop(vocabulary);
-    let model = {
-        let mut state = shared.lock();
-        let Phase::Ready(residency) = &mut state.phase else {
-            return false;
-        };
-        match kept {
-            Ok(kept) if residency.idle_since().is_some_and(&idle) => residency.take_out(kept),
-            Ok(_) => None,
-            Err(error) => {
-                tracing::warn!("a model that nobody uses stays: {}", chain(&error));
-                residency.put_off(Instant::now());
-                None
-            }
+    let Some(kept) = kept else {
+        put_off(shared);
+        return false;
+    };
+    let model = match &mut shared.lock().phase {
+        Phase::Ready(residency) if residency.idle_since().is_some_and(&idle) => {
+            residency.take_out(kept)
         }
+        _ => None,
     };
     let Some(model) = model else { return false };
+    let path = &shared.file.path;
     // Waits for the model's thread.
     drop(model);
     footprint::shrink();
     tracing::info!(target: MEMORY_LOG, "`{}` is out of memory until it is asked for", path.display());
     true
+}
+
+/// What stays of the model, from its file; `None` if that is another one by now.
+fn apart(shared: &Shared, vocabulary: &Vocabulary) -> Option<Vocabulary> {
+    shared.check_stamp().ok()?;
+    match vocabulary.apart(&shared.file.path) {
+        Ok(kept) => shared.check_stamp().ok().map(|()| kept),
+        Err(error) => {
+            tracing::warn!("a model that nobody uses stays: {}", chain(&error));
+            None
+        }
+    }
+}
+
+/// Takes the model for one that was used just now.
+fn put_off(shared: &Shared) {
+    if let Phase::Ready(residency) = &mut shared.lock().phase {
+        residency.put_off(Instant::now());
+    }
 }
 
 /// Brings the model back for those who wait.
@@ -147,8 +164,12 @@ mod tests {
     use crate::loading::Loading;
 
     fn loading() -> Loading {
-        let cache = std::env::var_os("GAIA_CACHE").expect("GAIA_CACHE names the folder of models");
-        let path = PathBuf::from(cache).join("models/all-MiniLM-L6-v2.f16.gguf");
+        let folder = |name: &str| std::env::var_os(name).map(PathBuf::from);
+        let cache = folder("GAIA_CACHE")
+            .or_else(|| folder("XDG_CACHE_HOME").map(|cache| cache.join("gaia")))
+            .or_else(|| folder("HOME").map(|home| home.join(".cache/gaia")))
+            .unwrap();
+        let path = cache.join("models/all-MiniLM-L6-v2.f16.gguf");
         Loading::of(ModelFile::kept(path))
     }
 

@@ -39,7 +39,7 @@ pub(crate) struct Shared {
     pub file: ModelFile,
     bell: OnceLock<Arc<Doorbell>>,
     /// The file as it was when it was tried.
-    stamp: OnceLock<Stamp>,
+    tried: Mutex<Option<Stamp>>,
     state: Mutex<State>,
     pub changed: Condvar,
 }
@@ -90,7 +90,7 @@ impl Loading {
             shared: Arc::new(Shared {
                 file,
                 bell: OnceLock::new(),
-                stamp: OnceLock::new(),
+                tried: Mutex::default(),
                 state: Mutex::new(state),
                 changed: Condvar::new(),
             }),
@@ -103,6 +103,7 @@ impl Loading {
         let path = &self.shared.file.path;
         let verdict = Verdict::of(path, options.embedding);
         let options = with_verdict(options, verdict.as_ref());
+        self.shared.note_stamp();
         let turn = take_turn();
         with_room(&turn, || gaia_engine::check(path, &options)).map_err(|error| refuse(&error))?;
         keep(verdict);
@@ -141,6 +142,7 @@ impl Loading {
         self.shared.hang(&orders.wake);
         let path = &self.shared.file.path;
         let verdict = Verdict::of(path, orders.load.embedding);
+        self.shared.note_stamp();
         let turn = take_turn();
         let options = with_verdict(&orders.load, verdict.as_ref());
         let trial = with_room(&turn, || Trial::begin(path, &options));
@@ -257,6 +259,7 @@ impl Shared {
         mut take: impl FnMut(&mut Residency<Model, Vocabulary>) -> Result<Option<T>, Errno>,
     ) -> Result<Option<T>, Errno> {
         let mut state = self.lock();
+        let mut has_told = false;
         loop {
             match &mut state.phase {
                 Phase::Unloaded => return Ok(None),
@@ -266,7 +269,11 @@ impl Shared {
                     if let Some(taken) = take(residency)? {
                         return Ok(Some(taken));
                     }
-                    self.changed.notify_all();
+                    // Once: several who wait would wake each other for ever.
+                    if !has_told {
+                        has_told = true;
+                        self.changed.notify_all();
+                    }
                 }
             }
             if non_blocking {
@@ -296,8 +303,8 @@ impl Shared {
             ..options.clone()
         };
         let path = &self.file.path;
-        self.check_stamp()?;
         let turn = take_turn();
+        self.check_stamp()?;
         let model = with_room(&turn, || Model::load(path, &options));
         let model = model.map_err(|error| refuse(&error))?;
         footprint::shrink();
@@ -316,16 +323,28 @@ impl Shared {
         Ok(model)
     }
 
-    fn check_stamp(&self) -> Result<(), Errno> {
+    /// Remembers the file as it is now, before it is tried.
+    fn note_stamp(&self) {
+        if matches!(self.lock().phase, Phase::Unloaded) {
+            *self.tried() = Stamp::of(&self.file.path).ok();
+        }
+    }
+
+    fn tried(&self) -> MutexGuard<'_, Option<Stamp>> {
+        self.tried.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the file is still the one that was tried.
+    pub fn check_stamp(&self) -> Result<(), Errno> {
         let path = self.file.path.display();
         let now = Stamp::of(&self.file.path).map_err(|error| {
             tracing::error!("failed to look at `{path}`: {error}");
             Errno::ModelNotFound
         })?;
-        match *self.stamp.get_or_init(|| now.clone()) == now {
+        match *self.tried().get_or_insert_with(|| now.clone()) == now {
             true => Ok(()),
             false => {
-                tracing::error!("`{path}` is not the file that was tried; open it anew to use it");
+                tracing::error!("`{path}` is not the file that was tried; restart the node to use it");
                 Err(Errno::InvalidEncoding)
             }
         }
