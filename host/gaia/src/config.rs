@@ -9,7 +9,7 @@ mod file;
 mod keys;
 mod value;
 
-pub use check::is_collection_name;
+pub use check::{COLLECTION_NAME_RULE, is_collection_name};
 pub use file::{ConfigFile, ReadConfigError, SetKeyError, default_text, find_key};
 pub use keys::{Config, KEYS};
 pub use value::KvType;

@@ -20,6 +20,10 @@ use support::Sandbox;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The file that says that `/slow` was asked for, in the sandbox; the stand-in runs in its worker's
+/// folder, `home/run/worker`.
+const ASKED_SLOW: &str = "asked-slow";
+
 /// Not a test: the stand-in that the scripts below run, answering 200 to everything.
 #[test]
 fn stand_in() {
@@ -38,6 +42,7 @@ fn answer(mut stream: std::net::TcpStream) {
     let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
     while let Some(Ok(line)) = lines.next() {
         if line.contains("/slow") {
+            fs::write(Path::new("../../..").join(ASKED_SLOW), "").unwrap();
             thread::sleep(Duration::from_secs(2));
         }
         if line.is_empty() {
@@ -324,7 +329,12 @@ fn running_answers_finish_before_the_node_stops() {
     node.sandbox.gaia(&["start"]).ok();
     let url = node.status()["url"].as_str().unwrap().to_owned();
     let slow = thread::spawn(move || get(&format!("{url}/slow")));
-    thread::sleep(Duration::from_millis(500));
+    let asked = node.sandbox.path(ASKED_SLOW);
+    let end = Instant::now() + PATIENCE;
+    while !asked.exists() {
+        assert!(Instant::now() < end, "the worker is never asked");
+        thread::sleep(Duration::from_millis(10));
+    }
     node.sandbox.gaia(&["stop"]).ok();
     assert_eq!(slow.join().unwrap(), 200);
 }

@@ -164,7 +164,8 @@ impl Store {
     /// the node's own, it has the old one or the new one at any moment.
     ///
     /// # Errors
-    /// When the store refuses; then the old one is as it was.
+    /// When the store refuses or goes away. With a status from 400 to 499 the old one is as it was;
+    /// with anything else it may be the new one.
     pub fn restore(&self, snapshot: &mut dyn Read) -> Result<(), HttpError> {
         // `snapshot` is the priority a server of several nodes needs; one alone ignores it.
         let path = self.path("/snapshots/upload?wait=true&priority=snapshot");

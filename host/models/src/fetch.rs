@@ -260,11 +260,12 @@ impl Client {
         let rest = opened.response.body().content_length();
         let total = rest.map(|rest| start + rest);
         check_length(target, total.unwrap_or(0))?;
-        check_space(target, rest.unwrap_or(0))?;
         if start == 0 {
-            // Before the new state is written: the old part must never meet it.
+            // Before the new state is written: the old part must never meet it. And before the
+            // space is looked at: nothing of the old part is used, so what it takes is free.
             File::create(target.part).map_err(FetchError::Write)?;
         }
+        check_space(target, rest.unwrap_or(0))?;
         remember(url, &opened, total, target.state)?;
         receive(opened.response.body_mut(), target, start, total, on)?;
         Ok(opened.sum)

@@ -67,3 +67,23 @@ fn a_file_without_the_announced_sum_is_refused_and_removed() {
     assert!(matches!(error, FetchError::WrongSum), "{error}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
+
+#[test]
+fn a_part_of_something_else_goes_before_the_space_is_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(Behaviour::serving(file()));
+    let part = folder.path().join("download");
+    fs::write(&part, file()).unwrap();
+    let settings = Settings {
+        reserve_bytes: u64::MAX,
+        ..Settings::new(folder.path())
+    };
+    let download = Download {
+        url: &format!("{}/k.snapshot", server.base),
+        part: &part,
+        bytes_max: u64::MAX,
+    };
+    let error = settings.download(&download, &mut |_| {}).unwrap_err();
+    assert!(matches!(error, FetchError::Space { .. }), "{error}");
+    assert_eq!(fs::metadata(&part).unwrap().len(), 0);
+}

@@ -147,12 +147,13 @@ fn check_knowledge(config: &Config, problems: &mut Vec<Problem>) {
         problems.push(problem("temperature", "must be between 0 and 2"));
     }
     if !is_collection_name(&config.collection) {
-        problems.push(problem(
-            "collection",
-            "must be made of letters, digits, - and _",
-        ));
+        problems.push(problem("collection", COLLECTION_NAME_RULE));
     }
 }
+
+/// What [`is_collection_name`] asks for.
+pub const COLLECTION_NAME_RULE: &str =
+    "must be made of letters, digits, -, _ and ., and must not begin with .";
 
 /// Whether a collection may be called so: the name becomes part of addresses.
 pub fn is_collection_name(name: &str) -> bool {
@@ -324,8 +325,11 @@ mod tests {
         check("store_url = 'http://localhost:6333/'", &[]);
         check(
             "collection = '../x'",
-            &["collection: must be made of letters, digits, - and _"],
+            &[
+                "collection: must be made of letters, digits, -, _ and ., and must not begin with .",
+            ],
         );
+        check("collection = 'a.b'", &[]);
         check(
             "chat_model = ''",
             &["chat_model: must name a model, or be \"auto\""],

@@ -16,9 +16,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::snapshot::{Limits, Snapshot, Vectors, open};
-use super::workshop::Workshop;
+use super::workshop::{Unusable, Workshop};
 use super::{Context, Node};
-use crate::config::is_collection_name;
+use crate::config::{COLLECTION_NAME_RULE, is_collection_name};
 use crate::exit::{Exit, failure};
 use crate::supervisor::models::Shelf;
 use crate::terminal::{Tint, bytes};
@@ -26,10 +26,10 @@ use crate::terminal::{Tint, bytes};
 const BAR: &str = "{prefix} {bar:30} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left";
 /// How the node compares vectors, and the only way it can.
 const DISTANCE: &str = "Cosine";
-/// Points looked at to see whether the node's model made their vectors.
-const SAMPLE_POINTS: usize = 16;
-/// The longest text embedded for that, in characters; below what any embedding model reads.
-const SAMPLE_CHARS_MAX: usize = 400;
+/// Points looked at for a text that shows whether the node's model made their vectors.
+const SAMPLE_POINTS: usize = 64;
+/// The longest text embedded for that, in characters; a model that reads less refuses it.
+const SAMPLE_CHARS_MAX: usize = 1_500;
 /// Cosine between a stored vector and the same text embedded here, below which another model made
 /// it: the same model in another precision gives above 0.9, another one about 0.
 const SAME_MODEL_COSINE_MIN: f32 = 0.6;
@@ -64,7 +64,7 @@ struct Restored {
     empty: u64,
     /// Points without a document's name.
     unnamed: u64,
-    /// Whether the node's model made the vectors, as far as a sample shows.
+    /// Whether the node's model made the vectors, as far as a sample shows; none if it does not.
     is_same_model: Option<bool>,
 }
 
@@ -73,7 +73,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
     if let Some(name) = &arguments.collection
         && !is_collection_name(name)
     {
-        let text = format!("--collection {name}: must be made of letters, digits, - and _");
+        let text = format!("--collection {name}: {COLLECTION_NAME_RULE}");
         return Err(failure(Exit::Usage, text));
     }
     let node = Node::with_collection(context, arguments.collection.as_deref())?;
@@ -88,7 +88,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
     let sent = prepare(context, &node, &model, &workshop, &file)
         .with_context(kept)
         .and_then(|snapshot| send(context, &node, &snapshot, kept));
-    workshop.clear(&sent)?;
+    workshop.clear(&arguments.from, &sent)?;
     sent?;
     let restored = look(&node, &model)
         .with_context(|| format!("`{}` is restored, but not looked over", arguments.from))?;
@@ -146,8 +146,8 @@ fn check_space(context: &Context, snapshot: &Snapshot) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Hands the snapshot to the store. Only where the store itself says no is it certain that nothing
-/// has changed.
+/// Hands the snapshot to the store. Only where the store says that the request is wrong is it
+/// certain that nothing has changed.
 fn send(
     context: &Context,
     node: &Node,
@@ -160,15 +160,25 @@ fn send(
     bar.finish_and_clear();
     match sent {
         Ok(()) => Ok(()),
-        // Where it was asked is of no interest.
-        Err(HttpError::Refused { message, .. }) => {
-            let message = message.trim_start_matches("Wrong input: ").to_owned();
-            Err(anyhow::anyhow!(message)).with_context(kept)
-        }
+        Err(HttpError::Refused {
+            status: status @ 400..=499,
+            message,
+            ..
+        }) => Err(refusal(status, &message)).with_context(kept),
         Err(error) => Err(error).context(
-            "the store went away; it has the old knowledge or the new, whole: \
-             `gaia knowledge list` tells which",
+            "the store did not get to say that it is done; it has the old knowledge or the new, \
+             whole: `gaia knowledge list` tells which",
         ),
+    }
+}
+
+/// What the store says of the request. Where it was asked is of no interest.
+fn refusal(status: u16, message: &str) -> anyhow::Error {
+    let message = message.trim_start_matches("Wrong input: ").to_owned();
+    match status {
+        // What is in the snapshot, and neither its size, the key nor the address.
+        400 | 422 => Unusable(message).into(),
+        _ => anyhow::anyhow!(message),
     }
 }
 
@@ -212,10 +222,12 @@ fn check_vectors(
         manifest.kind == Kind::Embedding && manifest.dimensions == Some(vectors.size as u64)
     });
     let fitting: Vec<&str> = fitting.map(|manifest| manifest.name.as_str()).collect();
-    Err(failure(
-        Exit::Failure,
-        mismatch(vectors, own, &model.id, &fitting),
-    ))
+    let text = mismatch(vectors, own, &model.id, &fitting);
+    match vectors.size == own {
+        true => Err(Unusable(text).into()),
+        // Another embedding model can use them.
+        false => Err(failure(Exit::Failure, text)),
+    }
 }
 
 fn mismatch(vectors: &Vectors, own: usize, model: &str, fitting: &[&str]) -> String {
@@ -242,13 +254,20 @@ fn mismatch(vectors: &Vectors, own: usize, model: &str, fitting: &[&str]) -> Str
     }
 }
 
-/// Embeds a few texts anew and compares. Nothing where no text lends itself to it.
+/// Embeds a text anew and compares. Nothing where no text lends itself to it.
 fn is_same_model(node: &Node, model: &EmbeddingModel) -> Option<bool> {
     let sample = node.store.sample(SAMPLE_POINTS).ok()?;
-    let is_short = |text: &str| !text.trim().is_empty() && text.chars().count() <= SAMPLE_CHARS_MAX;
-    let (text, stored) = sample.iter().find(|(text, _)| is_short(text))?;
+    let (text, stored) = shortest(&sample)?;
     let own = node.worker.embed(model, &[text]).ok()?;
     Some(cosine(stored, own.first()?) >= SAME_MODEL_COSINE_MIN)
+}
+
+/// The text that a model is the likeliest to read whole, with its vector.
+fn shortest(sample: &[(String, Vec<f32>)]) -> Option<&(String, Vec<f32>)> {
+    sample
+        .iter()
+        .filter(|(text, _)| !text.trim().is_empty() && text.chars().count() <= SAMPLE_CHARS_MAX)
+        .min_by_key(|(text, _)| text.chars().count())
 }
 
 fn cosine(a: &[f32], b: &[f32]) -> f32 {
@@ -292,6 +311,12 @@ fn remarks(restored: &Restored, collection: &str, answers_from: &str, model: &st
         remarks.push(format!(
             "another model than {model} made its vectors: questions will find the wrong passages. \
              `gaia config set embedding_model` to the one that did and restart"
+        ));
+    }
+    if restored.is_same_model.is_none() && restored.points > restored.empty {
+        remarks.push(format!(
+            "whether {model} made its vectors could not be checked: \
+             ask `gaia knowledge search` for something you know is in there"
         ));
     }
     if restored.empty > 0 {
@@ -352,6 +377,11 @@ mod tests {
         };
         check(&fine, "default", &[]);
         check(&fine, "old", &["gaia config set collection old"]);
+        let unchecked = Restored {
+            is_same_model: None,
+            ..fine
+        };
+        check(&unchecked, "default", &["mini made its vectors could not"]);
         let foreign = Restored {
             empty: 2,
             is_same_model: Some(false),
@@ -359,6 +389,34 @@ mod tests {
         };
         let expected = ["another model than mini", "2 have no text"];
         check(&foreign, "default", &expected);
+    }
+
+    #[test]
+    fn the_shortest_text_is_embedded_anew() {
+        let check = |texts: &[&str], expected: Option<&str>| {
+            let point = |text: &&str| ((*text).to_owned(), vec![1.0_f32]);
+            let sample: Vec<(String, Vec<f32>)> = texts.iter().map(point).collect();
+            let found = shortest(&sample).map(|(text, _)| text.as_str());
+            assert_eq!(found, expected);
+        };
+        check(&[], None);
+        check(&["abc", " ", "ab", "abcd"], Some("ab"));
+        let long = "x".repeat(SAMPLE_CHARS_MAX);
+        let longer = "x".repeat(SAMPLE_CHARS_MAX + 1);
+        check(&[longer.as_str(), long.as_str()], Some(long.as_str()));
+        check(&[longer.as_str()], None);
+    }
+
+    #[test]
+    fn a_refusal_is_told_in_the_stores_words() {
+        let check = |status: u16, is_unusable: bool| {
+            let error = refusal(status, "Wrong input: no such thing");
+            assert_eq!(error.to_string(), "no such thing");
+            assert_eq!(error.is::<Unusable>(), is_unusable, "{status}");
+        };
+        check(400, true);
+        check(401, false);
+        check(413, false);
     }
 
     #[test]

@@ -120,6 +120,22 @@ pub enum OpenSnapshotError {
     Vectors(String),
 }
 
+impl OpenSnapshotError {
+    /// Whether the file itself is of no use, and not the disk in the way.
+    pub fn is_of_the_file(&self) -> bool {
+        match self {
+            Self::Read { .. } | Self::Write { .. } | Self::Space { .. } => false,
+            Self::Foreign
+            | Self::Nothing
+            | Self::Several(_)
+            | Self::Refused { .. }
+            | Self::Damaged(_)
+            | Self::TooMuch { .. }
+            | Self::Vectors(_) => true,
+        }
+    }
+}
+
 /// The vectors of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Vectors {

@@ -1,7 +1,7 @@
 //! A private folder in the node's home for snapshots that are fetched and unpacked.
 //!
-//! Invariant: one process at a time works in it, and when that ends nothing stays but an unfinished
-//! download, which the next try goes on with.
+//! Invariant: one process at a time works in it, and when that ends nothing stays but a download,
+//! which the next try goes on with.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -14,6 +14,11 @@ use crate::exit::{Exit, failure};
 use crate::home::make_private_folder;
 
 const DOWNLOAD: &str = "download";
+
+/// Why the node can make nothing of a snapshot, whatever is mended around it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unusable(pub String);
 
 /// The folder, locked.
 pub struct Workshop {
@@ -50,7 +55,7 @@ impl Workshop {
 
     /// The file that `from` means, fetched if it is elsewhere.
     pub fn file(&self, context: &Context, from: &str) -> anyhow::Result<PathBuf> {
-        if !from.starts_with("http://") && !from.starts_with("https://") {
+        if !is_url(from) {
             return Ok(PathBuf::from(from));
         }
         let settings = Settings {
@@ -73,18 +78,19 @@ impl Workshop {
         Ok(part)
     }
 
-    /// Tidies up after `outcome`. A download is kept only where the next try needs the same bytes:
-    /// anything else may be mended on the server.
-    pub fn clear<T>(&self, outcome: &anyhow::Result<T>) -> anyhow::Result<()> {
+    /// Tidies up after restoring `from`. What was fetched goes once it is restored, and where its
+    /// bytes are of no use: the server may have better ones by the next try. A run with a file
+    /// leaves what another one fetched.
+    pub fn clear<T>(&self, from: &str, outcome: &anyhow::Result<T>) -> anyhow::Result<()> {
         self.remove(LAYER_PREFIX)?;
-        let is_space = outcome.as_ref().is_err_and(|error| {
-            let mut causes = error.chain().filter_map(|cause| cause.downcast_ref());
-            causes.any(|cause| matches!(cause, OpenSnapshotError::Space { .. }))
-        });
-        if is_space {
-            return Ok(());
+        let is_done = match outcome {
+            Ok(_) => true,
+            Err(error) => is_useless(error),
+        };
+        if is_url(from) && is_done {
+            self.remove(DOWNLOAD)?;
         }
-        self.remove(DOWNLOAD)
+        Ok(())
     }
 
     /// Removes the files whose names begin so.
@@ -96,5 +102,54 @@ impl Workshop {
             }
         }
         Ok(())
+    }
+}
+
+fn is_url(from: &str) -> bool {
+    from.starts_with("http://") || from.starts_with("https://")
+}
+
+/// Whether no later try could do anything with the same bytes.
+fn is_useless(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let opening = cause.downcast_ref::<OpenSnapshotError>();
+        cause.is::<Unusable>() || opening.is_some_and(OpenSnapshotError::is_of_the_file)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_download_stays_for_as_long_as_it_is_of_use() {
+        let folder = tempfile::tempdir().unwrap();
+        let workshop = Workshop {
+            folder: folder.path().to_owned(),
+            _lock: File::create(folder.path().join("lock")).unwrap(),
+        };
+        let download = folder.path().join(DOWNLOAD);
+        let check = |from: &str, outcome: anyhow::Result<()>, stays: bool| {
+            let outcome = outcome.map_err(|error| error.context("not restored"));
+            fs::write(&download, "x").unwrap();
+            workshop.clear(from, &outcome).unwrap();
+            assert_eq!(download.exists(), stays, "{from}: {outcome:?}");
+        };
+        let url = "https://example.org/k.snapshot";
+        let broken = || io::Error::from(io::ErrorKind::UnexpectedEof);
+        let write = OpenSnapshotError::Write {
+            path: PathBuf::from("layer-0"),
+            source: broken(),
+        };
+        check(url, Ok(()), false);
+        check(url, Err(OpenSnapshotError::Foreign.into()), false);
+        check(url, Err(OpenSnapshotError::Damaged(broken()).into()), false);
+        check(url, Err(Unusable("RocksDB".to_owned()).into()), false);
+        check(url, Err(write.into()), true);
+        check(url, Err(anyhow::anyhow!("not enough space")), true);
+        check("k.snapshot", Ok(()), true);
+        check("k.snapshot", Err(OpenSnapshotError::Foreign.into()), true);
     }
 }
