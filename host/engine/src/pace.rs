@@ -20,7 +20,7 @@ const TILE_NEAR: usize = TILE / 2;
 const TILE_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// A row of a short step is dear if it costs so many times a row of a tile.
-const DEAR: f64 = 2.0;
+const DEAR: f64 = 1.25;
 
 /// A step with fewer rows says little about reading.
 const MEASURED_MIN: usize = 16;
@@ -163,7 +163,7 @@ mod tests {
     fn short_steps_are_tried_again() {
         let mut steps = vec![(64, 640), (16, 400)];
         assert_eq!(after(&steps).tokens_in(TIME, 1, 512), 63);
-        steps.extend([(64, 640); 5]);
+        steps.extend([(64, 640); 20]);
         assert_eq!(after(&steps).tokens_in(TIME, 1, 512), 16);
     }
 
