@@ -344,7 +344,9 @@ impl Shared {
         match *self.tried().get_or_insert_with(|| now.clone()) == now {
             true => Ok(()),
             false => {
-                tracing::error!("`{path}` is not the file that was tried; restart the node to use it");
+                tracing::error!(
+                    "`{path}` is not the file that was tried; restart the node to use it"
+                );
                 Err(Errno::InvalidEncoding)
             }
         }

@@ -13,7 +13,9 @@ fn resident_kib(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a living process");
     let line = status.lines().find(|line| line.starts_with("VmRSS:"));
     let number = line.and_then(|line| line.split_whitespace().nth(1));
-    number.and_then(|number| number.parse().ok()).expect("a size")
+    number
+        .and_then(|number| number.parse().ok())
+        .expect("a size")
 }
 
 fn says_paris(node: &Node) -> bool {
@@ -42,5 +44,8 @@ fn an_idle_model_leaves_memory_and_comes_back_when_asked() {
     }
     assert_eq!(node.worker_pid(), worker, "nobody started it anew");
     let said = node.log();
-    assert!(said.contains("out of memory until it is asked for"), "{said}");
+    assert!(
+        said.contains("out of memory until it is asked for"),
+        "{said}"
+    );
 }

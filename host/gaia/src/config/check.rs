@@ -325,9 +325,7 @@ mod tests {
         check("store_url = 'http://localhost:6333/'", &[]);
         check(
             "collection = '../x'",
-            &[
-                "collection: must be made of letters, digits, -, _ and ., and must not begin with .",
-            ],
+            &["collection: must be made of letters, digits, -, _ and ., and must not begin with ."],
         );
         check("collection = 'a.b'", &[]);
         check(
