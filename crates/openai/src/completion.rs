@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::chat::TokenLogProb;
 use crate::fields::{self, Fields};
 use crate::tokenize::text_list;
-use crate::{ApiError, FinishReason, Limits, Sampling, Usage};
+use crate::{ApiError, FinishReason, Limits, Sampling, ServiceTier, Usage};
 
 /// Tokens generated when a request names no maximum: what OpenAI's specification says.
 pub const TOKENS_MAX_DEFAULT: u32 = 16;
@@ -35,6 +35,8 @@ pub struct CompletionRequest {
     pub include_usage: bool,
     /// The caller's own mark for the end user.
     pub user: Option<String>,
+    /// How urgent it is, where it says: an addition, OpenAI has it for chat alone.
+    pub service_tier: Option<ServiceTier>,
 }
 
 /// Text to continue.
@@ -84,6 +86,7 @@ impl CompletionRequest {
             stream,
             include_usage,
             user: root.name("user", limits)?,
+            service_tier: ServiceTier::parse(&root)?,
         })
     }
 }
@@ -167,6 +170,9 @@ pub struct CompletionReply {
     /// Tokens it took.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
+    /// How urgent it was taken, where the request said something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_tier: Option<ServiceTier>,
 }
 
 /// The continuation of one prompt, or a piece of it.
@@ -200,7 +206,15 @@ impl CompletionReply {
             system_fingerprint: None,
             choices,
             usage,
+            service_tier: None,
         }
+    }
+
+    /// The same, with the tier it was given.
+    #[must_use]
+    pub fn with_tier(mut self, tier: Option<ServiceTier>) -> Self {
+        self.service_tier = tier;
+        self
     }
 }
 

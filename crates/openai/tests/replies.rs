@@ -6,7 +6,7 @@
 )]
 
 use gaia_openai::chat::{ChatChoice, ChunkHead};
-use gaia_openai::{ChatChunk, ChatReply, Citation, FinishReason, Usage};
+use gaia_openai::{ChatChunk, ChatReply, Citation, FinishReason, ServiceTier, Usage};
 
 fn head() -> ChunkHead {
     ChunkHead {
@@ -107,4 +107,21 @@ fn a_whole_reply() {
         r#"{"id":"chatcmpl-1","object":"chat.completion","created":7,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Hi","refusal":null,"citations":[]},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2,"prompt_tokens_details":{"cached_tokens":0}},"system_fingerprint":null}"#
     );
     assert_eq!(serde_json::from_str::<ChatReply>(&json).unwrap(), reply);
+}
+
+#[test]
+fn the_tier_is_on_every_chunk_and_on_the_reply() {
+    let head = ChunkHead {
+        service_tier: Some(ServiceTier::Flex),
+        ..head()
+    };
+    let reply = ChatReply::new(&head, Vec::new(), Usage::new(1, 1, 0));
+    let all = [
+        serde_json::to_value(head.first(0)).unwrap(),
+        serde_json::to_value(head.text(0, "x".to_owned(), None)).unwrap(),
+        serde_json::to_value(head.finish(0, FinishReason::Stop)).unwrap(),
+        serde_json::to_value(head.usage(Usage::new(1, 1, 0))).unwrap(),
+        serde_json::to_value(reply).unwrap(),
+    ];
+    assert!(all.iter().all(|it| it["service_tier"] == "flex"), "{all:?}");
 }

@@ -9,7 +9,7 @@ use gaia_openai::completion::{CompletionChoice, CompletionLogProbs, Prompt};
 use gaia_openai::embedding::{EmbeddingInput, Encoding, Vector};
 use gaia_openai::{
     ApiError, ChatRequest, CompletionRequest, Constraint, EmbeddingReply, EmbeddingRequest, Limits,
-    Role,
+    Role, ServiceTier,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -330,12 +330,23 @@ fn what_is_not_honoured_yet_says_so() {
     not_yet("audio", json!({"audio": {}}));
     not_yet("prediction", json!({"prediction": {}}));
     not_yet("web_search_options", json!({"web_search_options": {}}));
-    not_yet("service_tier", json!({"service_tier": "flex"}));
     not_yet("reasoning_effort", json!({"reasoning_effort": "high"}));
     refused("n", json!({"n": 0}));
     refused("n", json!({"n": 9}));
     refused("n", json!({"n": "1"}));
     refused("store", json!({"store": "no"}));
+}
+
+#[test]
+fn the_tier_says_how_urgent_it_is() {
+    let tier = |tier: Value| accepted(json!({"service_tier": tier})).service_tier;
+    assert_eq!(tier(json!(null)), None);
+    assert_eq!(tier(json!("auto")), Some(ServiceTier::Default));
+    assert_eq!(tier(json!("default")), Some(ServiceTier::Default));
+    assert_eq!(tier(json!("flex")), Some(ServiceTier::Flex));
+    assert_eq!(tier(json!("priority")), Some(ServiceTier::Priority));
+    refused("service_tier", json!({"service_tier": "scale"}));
+    refused("service_tier", json!({"service_tier": 1}));
 }
 
 #[test]

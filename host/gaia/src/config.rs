@@ -13,4 +13,13 @@ pub use check::{COLLECTION_NAME_RULE, is_collection_name};
 pub use file::{ConfigFile, ReadConfigError, SetKeyError, default_text, find_key};
 pub use keys::{Config, KEYS};
 pub use value::KvType;
+#[cfg(test)]
+pub use value::Secret;
 pub use value::{Value, one_line};
+
+impl Config {
+    /// Whether a request may put itself before others: where keys say who asks, not where anybody could.
+    pub fn priority_allowed(&self) -> bool {
+        !self.api_keys.is_empty()
+    }
+}

@@ -92,6 +92,14 @@ pub fn get(url: &str) -> Result<Answer, Failure> {
     read(agent().get(url).call()?)
 }
 
+/// GET with one more header.
+///
+/// # Errors
+/// When no answer came.
+pub fn get_with(url: &str, header: (&str, &str)) -> Result<Answer, Failure> {
+    read(agent().get(url).header(header.0, header.1).call()?)
+}
+
 /// POST of JSON.
 ///
 /// # Errors
@@ -121,12 +129,27 @@ pub fn post_with(url: &str, header: (&str, &str), body: &Value) -> Result<Answer
 /// # Panics
 /// When the answer is not 200.
 pub fn stream(url: &str, body: &Value) -> Result<Events, Failure> {
-    let response = agent().post(url).send_json(body)?;
+    Ok(events(agent().post(url).send_json(body)?))
+}
+
+/// POST of JSON with one more header, whose answer is an event stream.
+///
+/// # Errors
+/// When no answer came.
+///
+/// # Panics
+/// When the answer is not 200.
+pub fn stream_with(url: &str, header: (&str, &str), body: &Value) -> Result<Events, Failure> {
+    let request = agent().post(url).header(header.0, header.1);
+    Ok(events(request.send_json(body)?))
+}
+
+fn events(response: ureq::http::Response<ureq::Body>) -> Events {
     assert_eq!(response.status().as_u16(), 200, "a stream begins");
     let reader: Box<dyn Read + Send> = Box::new(response.into_body().into_reader());
-    Ok(Events {
+    Events {
         reader: BufReader::new(reader),
-    })
+    }
 }
 
 fn read(mut response: ureq::http::Response<ureq::Body>) -> Result<Answer, Failure> {

@@ -9,7 +9,7 @@ use std::time::Instant;
 use gaia_chat::{Effect, Event, Generation, Turn};
 use gaia_openai::chat::{ChunkHead, TokenLogProb, TopLogProb};
 use gaia_openai::completion::Prompt;
-use gaia_openai::{ApiError, ChatRequest, Citation, Constraint, Sampling};
+use gaia_openai::{ApiError, ChatRequest, Constraint, Sampling, ServiceTier};
 
 use crate::admission::Pass;
 use crate::app::{App, Chat, unix_seconds};
@@ -23,6 +23,8 @@ use crate::{random, retrieval};
 pub(crate) struct Answer {
     app: Arc<App>,
     turn: Turn,
+    /// How urgent it is taken.
+    tier: ServiceTier,
     generating: Option<Choices>,
     timing: Timing,
     /// The text that was counted last and its tokens: it is most likely the prompt.
@@ -44,9 +46,13 @@ impl Answer {
         let chat = app.chat(request.model.as_deref())?;
         let now = i64::try_from(unix_seconds()).unwrap_or(i64::MAX);
         let include_usage = request.include_usage;
+        let granted = request
+            .service_tier
+            .map(|tier| tier.granted(app.options.priority_allowed));
         let mut answer = Self {
             app: Arc::clone(app),
             turn: Turn::new(Arc::clone(&chat.node), request, now)?,
+            tier: granted.unwrap_or_default(),
             generating: None,
             timing,
             counted: None,
@@ -56,7 +62,13 @@ impl Answer {
         answer.carry_out(chat, first).await;
         match answer.next().await {
             Effect::Begin { citations, warning } => {
-                let head = head(chat, include_usage, citations, warning);
+                let head = ChunkHead {
+                    include_usage,
+                    service_tier: granted,
+                    citations,
+                    warning,
+                    ..head(chat)
+                };
                 Ok((answer, head))
             }
             Effect::Fail(error) => Err(error.into()),
@@ -121,10 +133,12 @@ impl Answer {
         let mut effects = VecDeque::from(first);
         while let Some(effect) = effects.pop_front() {
             let event = match effect {
-                Effect::Embed { query } => match retrieval::embed(&self.app, &query).await {
-                    Ok(vector) => Event::Embedded(vector),
-                    Err(error) => not_retrieved(error),
-                },
+                Effect::Embed { query } => {
+                    match retrieval::embed(&self.app, &query, self.tier).await {
+                        Ok(vector) => Event::Embedded(vector),
+                        Err(error) => not_retrieved(error),
+                    }
+                }
                 Effect::Search {
                     vector,
                     limit,
@@ -178,7 +192,7 @@ impl Answer {
         }
         let since = Instant::now();
         let choices = self.turn.request().choices;
-        let pass = enter(&self.app, &chat.model, choices).await;
+        let pass = enter(&self.app, &chat.model, choices, self.tier).await;
         let pass = pass.map_err(Event::Failed)?;
         self.timing.entered(since);
         let started = Choices::start(&chat.model, &generation, choices, pass);
@@ -210,20 +224,12 @@ fn not_retrieved(error: ApiError) -> Event {
     }
 }
 
-fn head(
-    chat: &Chat,
-    include_usage: bool,
-    citations: Option<Vec<Citation>>,
-    warning: Option<String>,
-) -> ChunkHead {
+fn head(chat: &Chat) -> ChunkHead {
     ChunkHead {
         id: random::id("chatcmpl-"),
         created: unix_seconds(),
         model: chat.model.id.clone(),
-        system_fingerprint: None,
-        include_usage,
-        citations,
-        warning,
+        ..ChunkHead::default()
     }
 }
 
@@ -231,8 +237,13 @@ fn head(
 ///
 /// # Errors
 /// 429 when the queue is full.
-pub(crate) async fn enter(app: &App, model: &Model, places: u32) -> Result<Pass, ApiError> {
-    model.gate.enter(places).await.map_err(|full| {
+pub(crate) async fn enter(
+    app: &App,
+    model: &Model,
+    places: u32,
+    tier: ServiceTier,
+) -> Result<Pass, ApiError> {
+    model.gate.enter(places, tier).await.map_err(|full| {
         app.metrics.refused_queue_full.add(1);
         Failure::from(full).0
     })

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use gaia_openai::ApiError;
 use gaia_openai::embedding::EmbeddingInput;
+use gaia_openai::{ApiError, ServiceTier};
 use gaia_rag::{Citation, Hit, SelectLimits};
 
 use crate::answer::enter;
@@ -20,16 +20,16 @@ const CANDIDATES_PER_PASSAGE: usize = 2;
 ///
 /// # Errors
 /// 503 without an embedding model, 429 when its queue is full.
-pub(crate) async fn embed(app: &App, query: &str) -> Result<Vec<f32>, ApiError> {
+pub(crate) async fn embed(app: &App, query: &str, tier: ServiceTier) -> Result<Vec<f32>, ApiError> {
     let started = Instant::now();
-    let embedded = embed_one(app, query).await;
+    let embedded = embed_one(app, query, tier).await;
     app.metrics.query_embedding.observe(started.elapsed());
     embedded.inspect_err(|_| app.metrics.retrieved(Retrieval::Failed))
 }
 
-async fn embed_one(app: &App, query: &str) -> Result<Vec<f32>, ApiError> {
+async fn embed_one(app: &App, query: &str, tier: ServiceTier) -> Result<Vec<f32>, ApiError> {
     let model = app.embedding(None)?;
-    let _pass = enter(app, model, 1).await?;
+    let _pass = enter(app, model, 1, tier).await?;
     let input = EmbeddingInput::Texts(vec![query.to_owned()]);
     let embedded = model.embed(&input).await;
     let embedded = embedded.map_err(|error| from_inference(error, "messages", None))?;
@@ -76,7 +76,7 @@ pub(crate) async fn search(
     query: &str,
     limit: usize,
 ) -> Result<Vec<Citation>, ApiError> {
-    let vector = embed(app, query).await?;
+    let vector = embed(app, query, ServiceTier::Default).await?;
     let score_threshold = app.options.score_threshold;
     let hits = ask(app, &vector, limit, score_threshold).await?;
     let limits = SelectLimits {

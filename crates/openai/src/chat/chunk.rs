@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::chat::LogProbs;
-use crate::{Citation, FinishReason, Usage};
+use crate::{Citation, FinishReason, ServiceTier, Usage};
 
 /// One chunk.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,6 +24,9 @@ pub struct ChatChunk {
     /// What the engine is built from.
     #[serde(default)]
     pub system_fingerprint: Option<String>,
+    /// How urgent it was taken, where the request said something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_tier: Option<ServiceTier>,
     /// What is new; empty in the chunk of usage.
     pub choices: Vec<ChunkChoice>,
     /// Absent unless asked for; then `null` in every chunk but the last.
@@ -82,6 +85,8 @@ pub struct ChunkHead {
     pub model: String,
     /// What the engine is built from.
     pub system_fingerprint: Option<String>,
+    /// How urgent the request was taken, where it said something.
+    pub service_tier: Option<ServiceTier>,
     /// Whether the stream ends with usage.
     pub include_usage: bool,
     /// The passages that went into the prompt; `None` where nothing was looked up.
@@ -145,6 +150,7 @@ impl ChunkHead {
             created: self.created,
             model: self.model.clone(),
             system_fingerprint: self.system_fingerprint.clone(),
+            service_tier: self.service_tier,
             choices,
             usage,
             warning: None,

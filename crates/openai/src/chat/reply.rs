@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::chat::{ChunkHead, LogProbs};
-use crate::{Citation, FinishReason, Usage};
+use crate::{Citation, FinishReason, ServiceTier, Usage};
 
 /// A chat answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,6 +25,9 @@ pub struct ChatReply {
     /// What the engine is built from.
     #[serde(default)]
     pub system_fingerprint: Option<String>,
+    /// How urgent it was taken, where the request said something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_tier: Option<ServiceTier>,
     /// An addition: why the answer came without retrieval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
@@ -94,6 +97,7 @@ impl ChatReply {
             choices,
             usage,
             system_fingerprint: head.system_fingerprint.clone(),
+            service_tier: head.service_tier,
             warning: head.warning.clone(),
         }
     }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::chat::Message;
 use crate::fields::{self, Fields};
-use crate::{ApiError, Limits, Sampling};
+use crate::{ApiError, Limits, Sampling, ServiceTier};
 
 /// A chat request, checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +31,8 @@ pub struct ChatRequest {
     pub metadata: BTreeMap<String, String>,
     /// Requests with the same key are likely to share their start.
     pub prompt_cache_key: Option<String>,
+    /// How urgent it is, where it says.
+    pub service_tier: Option<ServiceTier>,
 }
 
 impl ChatRequest {
@@ -54,6 +56,7 @@ impl ChatRequest {
             user: root.name("user", limits)?,
             metadata: metadata(&root, limits)?,
             prompt_cache_key: root.name("prompt_cache_key", limits)?,
+            service_tier: ServiceTier::parse(&root)?,
         })
     }
 }
@@ -71,7 +74,6 @@ fn refuse_unsupported(root: &Fields<'_>) -> Result<(), ApiError> {
     for key in ["audio", "prediction", "web_search_options", "moderation"] {
         root.refuse(key, &[])?;
     }
-    root.refuse("service_tier", &[json!("auto"), json!("default")])?;
     root.refuse("reasoning_effort", &[json!("none")])?;
     root.refuse("verbosity", &[json!("medium")])
 }

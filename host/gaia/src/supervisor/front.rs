@@ -137,6 +137,10 @@ fn local_url(address: SocketAddr, is_tls: bool) -> String {
     format!("{scheme}://{}", SocketAddr::new(ip, address.port()))
 }
 
+/// Places of the ingress beyond those of the worker, where keys say who asks: a request that is more urgent than one
+/// that waits must reach the worker's full queue to take its place. Any other is refused there instead of here.
+const PLACES_SPARE: u32 = 8;
+
 fn settings(config: &Config) -> gaia_ingress::Config {
     let tls = (!config.tls_cert.is_empty()).then(|| TlsFiles {
         certificate: PathBuf::from(&config.tls_cert),
@@ -146,7 +150,12 @@ fn settings(config: &Config) -> gaia_ingress::Config {
     // What waits for a turn waits in the worker, which knows the engine's state.
     let requests_running_max = config
         .requests_running_max
-        .saturating_add(config.queue_len_max);
+        .saturating_add(config.queue_len_max)
+        .saturating_add(if config.priority_allowed() {
+            PLACES_SPARE
+        } else {
+            0
+        });
     gaia_ingress::Config {
         listen: SocketAddr::new(config.host, config.port),
         tls,
@@ -171,6 +180,7 @@ fn settings(config: &Config) -> gaia_ingress::Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Secret, Value};
 
     #[test]
     fn urls_for_this_machine() {
@@ -181,6 +191,18 @@ mod tests {
         check("[::]:80", true, "https://127.0.0.1:80");
         check("[::1]:80", false, "http://[::1]:80");
         check("10.1.2.3:80", false, "http://10.1.2.3:80");
+    }
+
+    #[test]
+    fn the_urgent_reach_a_full_queue_where_keys_say_who_asks() {
+        let mut config = Config {
+            requests_running_max: 2,
+            queue_len_max: 3,
+            ..Config::default()
+        };
+        assert_eq!(settings(&config).limits.requests_running_max, 5);
+        config.api_keys = Secret::from_text("0123456789abcdef").into_iter().collect();
+        assert_eq!(settings(&config).limits.requests_running_max, 13);
     }
 
     #[tokio::test]

@@ -55,6 +55,7 @@ const TABLE: &[Spec] = options! {
     "connections-max" "COUNT" "Open connections [default: 2048]" |o, v| within(&mut o.connections_max, v, 1, 65_536);
     "requests-running-max" "COUNT" "Requests the model works on at a time [default: 8]" |o, v| within(&mut o.requests_running_max, v, 1, 1024);
     "queue-len-max" "COUNT" "Requests that may wait for their turn; more get 429 [default: 64]" |o, v| within(&mut o.queue_len_max, v, 0, 100_000);
+    "priority-allowed" "BOOL" "Whether `service_tier: priority` puts a request before others; allow it where you know who asks [default: false]" |o, v| put(&mut o.priority_allowed, v, "true or false");
     "node-id" "ADDRESS" "The node's address, shown in /v1/info" |o, v| some_text(&mut o.node_id, v);
     "node-name" "NAME" "The node's name, shown in /v1/info" |o, v| some_text(&mut o.node_name, v);
     "cors-origins" "ORIGINS" "Origins of pages that may call the API, separated by commas" cors_origins;

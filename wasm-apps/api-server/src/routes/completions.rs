@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::response::Response;
 use gaia_chat::Generation;
 use gaia_openai::completion::{CompletionChoice, CompletionLogProbs, CompletionReply, Prompt};
-use gaia_openai::{ApiError, CompletionRequest, FinishReason, Usage, sse};
+use gaia_openai::{ApiError, CompletionRequest, FinishReason, ServiceTier, Usage, sse};
 use gaia_prompt::budget;
 
 use super::chat::{broken, frames};
@@ -185,11 +185,18 @@ impl Work {
             choices,
             usage,
         )
+        .with_tier(granted(&self.app, &self.request))
     }
 
     fn event(&self, choice: CompletionChoice) -> Vec<u8> {
         sse::event(&self.reply(vec![choice], None))
     }
+}
+
+/// The tier the request gets, if it asks for one.
+fn granted(app: &App, request: &CompletionRequest) -> Option<ServiceTier> {
+    let asked = request.service_tier;
+    asked.map(|tier| tier.granted(app.options.priority_allowed))
 }
 
 async fn start(
@@ -213,7 +220,8 @@ async fn start(
     };
     wanted.check(model.engine.into(), model.vocabulary(), request.choices)?;
     let since = Instant::now();
-    let pass = enter(app, model, request.choices).await?;
+    let tier = granted(app, request).unwrap_or_default();
+    let pass = enter(app, model, request.choices, tier).await?;
     timing.entered(since);
     let started = Choices::start(model, &wanted, request.choices, pass);
     let started = started.map_err(|error| refused(error, "prompt", &request.sampling))?;

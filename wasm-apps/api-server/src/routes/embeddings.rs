@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use gaia_openai::embedding::EmbeddingInput;
-use gaia_openai::{ApiError, EmbeddingReply, EmbeddingRequest};
+use gaia_openai::{ApiError, EmbeddingReply, EmbeddingRequest, ServiceTier};
 
 use super::{Sent, Shared, json};
 use crate::answer::enter;
@@ -16,7 +16,7 @@ pub(super) async fn create(State(app): Shared, Sent(body): Sent) -> Result<Respo
     if model.facts.n_embd > 0 {
         request.check_dimensions(model.facts.n_embd)?;
     }
-    let _pass = enter(&app, model, 1).await?;
+    let _pass = enter(&app, model, 1, ServiceTier::Default).await?;
     let embedded = model.embed(&request.input).await;
     let embedded = embedded.map_err(|error| refused(model, &request.input, error))?;
     app.metrics.embedding_tokens.add(embedded.tokens.into());

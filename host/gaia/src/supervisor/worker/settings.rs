@@ -150,6 +150,7 @@ pub fn worker_settings(config: &Config, around: &Surroundings) -> String {
     number("requests_running_max", config.requests_running_max.into());
     file["port"] = value(0);
     file["queue_len_max"] = value(i64::from(config.queue_len_max));
+    file["priority_allowed"] = value(config.priority_allowed());
     file["temperature"] = config.temperature.to_toml().into();
     file["score_threshold"] = config.retrieval_threshold.to_toml().into();
     file["store_required"] = value(config.store_required);
@@ -219,6 +220,7 @@ mod tests {
         assert_eq!(file["store_key"].as_str(), Some("sk"));
         assert_eq!(file["score_threshold"].as_float(), Some(0.25));
         assert_eq!(file["n_predict_max"].as_integer(), Some(1024));
+        assert_eq!(file["priority_allowed"].as_bool(), Some(false));
         for absent in ["ctx_size", "embedding_name"] {
             assert!(!file.contains_key(absent), "{absent}");
         }
