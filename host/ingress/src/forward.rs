@@ -133,11 +133,8 @@ impl Pool {
 }
 
 async fn connect(address: SocketAddr) -> io::Result<Sender> {
-    let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address))
-        .await
-        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    stream.set_nodelay(true)?;
-    let (sender, connection) = http1::handshake(TokioIo::new(QuickAck(stream)))
+    let stream = open(address).await?;
+    let (sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
         .map_err(io::Error::other)?;
     tokio::spawn(async move {
@@ -146,6 +143,14 @@ async fn connect(address: SocketAddr) -> io::Result<Sender> {
         }
     });
     Ok(sender)
+}
+
+async fn open(address: SocketAddr) -> io::Result<QuickAck> {
+    let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address))
+        .await
+        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    stream.set_nodelay(true)?;
+    Ok(QuickAck(stream))
 }
 
 /// A connection that acknowledges at once. The kernel forgets the wish, so it is renewed at each read.
@@ -200,5 +205,31 @@ impl AsyncWrite for QuickAck {
 
     fn is_write_vectored(&self) -> bool {
         self.0.is_write_vectored()
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Nagle on the worker's side and delayed acknowledgements on ours would make each small piece of an answer
+    /// wait 40 ms for the one before. A test that measures them would measure the machine too: this asks the
+    /// kernel for what it was told.
+    #[tokio::test]
+    async fn small_pieces_of_the_worker_are_acknowledged_at_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut stream = open(listener.local_addr().unwrap()).await.unwrap();
+        let (mut worker, _) = listener.accept().await.unwrap();
+        assert!(stream.0.nodelay().unwrap());
+        for piece in *b"abc" {
+            // What the kernel falls back to by itself once a connection goes back and forth.
+            stream.0.set_quickack(false).unwrap();
+            worker.write_all(&[piece]).await.unwrap();
+            assert_eq!(stream.read_u8().await.unwrap(), piece);
+            assert!(stream.0.quickack().unwrap());
+        }
     }
 }

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gaia_ingress::{ApiKey, Config, Ingress, Limits, StartError, TlsFiles, Worker};
 use gaia_openai::{RETRY_SECONDS_MAX, RETRY_SECONDS_MIN};
@@ -226,21 +226,6 @@ async fn events_come_as_they_are_sent() {
     until(&mut stream, "data: [DONE]\n\n").await;
 }
 
-/// Nagle on the worker's side and delayed acknowledgements on ours would make this 40 ms a step.
-#[tokio::test]
-async fn small_steps_do_not_wait_for_acknowledgements() {
-    let node = Node::start(config()).await;
-    let started = Instant::now();
-    for _ in 0..20 {
-        let mut stream = node.send("POST", "/v1/events", "{}").await;
-        until(&mut stream, "{\"n\":1}\n\n").await;
-        node.upstream.go.notify_one();
-        until(&mut stream, "0\r\n\r\n").await;
-    }
-    let took = started.elapsed();
-    assert!(took < Duration::from_millis(20 * 40), "{took:?}");
-}
-
 #[tokio::test]
 async fn a_dead_workers_stream_ends_with_an_error_event() {
     let node = Node::start(config()).await;
@@ -363,11 +348,9 @@ async fn slow_clients_are_told() {
 async fn a_request_waits_for_a_worker_that_restarts() {
     let node = Node::start(config()).await;
     node.worker.send_replace(None);
-    let started = Instant::now();
     let reply = node.get("/v1/echo").await;
     assert_eq!(reply.status, 503);
     assert_eq!(header(&reply.head, "retry-after"), Some("2"));
-    assert!(started.elapsed() >= Duration::from_millis(500));
     assert_eq!(node.get("/ready").await.status, 503);
 
     let waiting = node.send("GET", "/v1/echo", "").await;
