@@ -1,8 +1,9 @@
 //! A small server for the abuse tests and for measuring the runtime alone.
 //!
 //! `wasmedge abuse_server.wasm [HEADER_MS] [IDLE_MS] [CONNECTIONS_MAX]` prints `listening on http://…` and answers
-//! `/` with a small JSON, `/events` with 50 events 10 ms apart, `/big` with 64 MiB, `/echo` with the request's body
-//! and `/relay/PORT` with what `127.0.0.1:PORT/` answers.
+//! `/` with a small JSON, `/events` with 50 events 10 ms apart, `/meeting/COUNT` with the same as soon as COUNT
+//! such requests have begun, `/big` with 64 MiB, `/echo` with the request's body and `/relay/PORT` with what
+//! `127.0.0.1:PORT/` answers.
 
 #[cfg(not(target_os = "wasi"))]
 fn main() {
@@ -20,6 +21,7 @@ mod wasi {
     use std::convert::Infallible;
     use std::net::{Ipv4Addr, SocketAddr};
     use std::pin::Pin;
+    use std::sync::atomic::{AtomicU16, Ordering};
     use std::task::{Context, Poll, ready};
     use std::time::Duration;
 
@@ -62,8 +64,14 @@ mod wasi {
                 Ok(body) => Response::new(Full::new(body.to_bytes()).boxed()),
                 Err(_) => refusal(),
             },
-            _ => match path.strip_prefix("/relay/").map(str::parse) {
-                Some(Ok(port)) => relay(port).await,
+            _ => match path
+                .rsplit_once('/')
+                .map(|(at, number)| (at, number.parse()))
+            {
+                Some(("/relay", Ok(port))) => relay(port).await,
+                Some(("/meeting", Ok(count))) => {
+                    Response::new(BodyExt::boxed(Chunks::meeting(count)))
+                }
                 _ => text("no such path"),
             },
         }
@@ -91,8 +99,12 @@ mod wasi {
         Response::new(Full::new(text.into()).boxed())
     }
 
+    /// Requests for `/meeting/…` that have begun.
+    static MET: AtomicU16 = AtomicU16::new(0);
+
     struct Chunks {
         left: u32,
+        meeting: u16,
         chunk: &'static [u8],
         gap: Option<Duration>,
         pause: Option<Sleep>,
@@ -102,15 +114,25 @@ mod wasi {
         fn events() -> Self {
             Self {
                 left: EVENTS,
+                meeting: 0,
                 chunk: b"data: event\n\n",
                 gap: Some(EVENT_GAP),
                 pause: None,
             }
         }
 
+        fn meeting(count: u16) -> Self {
+            MET.fetch_add(1, Ordering::Relaxed);
+            Self {
+                meeting: count,
+                ..Self::events()
+            }
+        }
+
         fn big() -> Self {
             Self {
                 left: BIG_CHUNKS,
+                meeting: 0,
                 chunk: BIG_CHUNK,
                 gap: None,
                 pause: None,
@@ -129,8 +151,14 @@ mod wasi {
             if self.left == 0 {
                 return Poll::Ready(None);
             }
-            if let Some(pause) = &mut self.pause {
-                ready!(Pin::new(pause).poll(cx));
+            loop {
+                if let Some(pause) = &mut self.pause {
+                    ready!(Pin::new(pause).poll(cx));
+                }
+                if MET.load(Ordering::Relaxed) >= self.meeting {
+                    break;
+                }
+                self.pause = Some(sleep(EVENT_GAP));
             }
             self.left -= 1;
             self.pause = self.gap.map(sleep);

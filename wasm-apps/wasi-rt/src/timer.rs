@@ -131,6 +131,7 @@ mod tests {
         with_timers(|timers| timers.entries.len())
     }
 
+    /// A lower bound, which no busy machine can break.
     #[test]
     fn sleeps_at_least_as_long_as_asked() {
         let started = Instant::now();

@@ -13,7 +13,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+/// Only what hangs takes so long.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// A server's time limit in milliseconds that no test lives to see.
+const NEVER: &str = "3600000";
 
 struct Server {
     child: Child,
@@ -49,13 +52,11 @@ impl Server {
         String::from_utf8_lossy(&answer).into_owned()
     }
 
+    /// Fails when it is deaf: reading gives up after [`PATIENCE`].
     #[track_caller]
-    fn answers_within(&self, limit: Duration) {
-        let started = Instant::now();
+    fn answers(&self) {
         let answer = self.get("/");
         assert!(answer.ends_with("{\"ok\":true}"), "{answer:?}");
-        let took = started.elapsed();
-        assert!(took < limit, "an answer took {took:?}");
     }
 
     fn cpu_ticks(&self) -> u64 {
@@ -133,7 +134,25 @@ fn two_hundred_resets_do_not_make_it_deaf() {
         stream.read_exact(&mut one).unwrap();
         reset(stream);
     }
-    server.answers_within(Duration::from_secs(2));
+    server.answers();
+}
+
+fn half_heads(server: &Server) -> Vec<TcpStream> {
+    let mut streams: Vec<_> = (0..200).map(|_| server.connect()).collect();
+    for stream in &mut streams {
+        stream.write_all(b"GET / HTTP/1.1\r\nhos").unwrap();
+    }
+    streams
+}
+
+#[test]
+fn half_sent_heads_hold_up_nobody() {
+    let Some(server) = start(&[NEVER]) else {
+        return;
+    };
+    let held = half_heads(&server);
+    server.answers();
+    drop(held);
 }
 
 #[test]
@@ -141,11 +160,7 @@ fn half_sent_heads_get_408_and_leave() {
     let Some(server) = start(&["700"]) else {
         return;
     };
-    let mut streams: Vec<_> = (0..200).map(|_| server.connect()).collect();
-    for stream in &mut streams {
-        stream.write_all(b"GET / HTTP/1.1\r\nhos").unwrap();
-    }
-    server.answers_within(Duration::from_secs(2));
+    let streams = half_heads(&server);
     for mut stream in streams {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
@@ -188,29 +203,27 @@ fn clients_that_do_not_read_stop_nobody_and_are_dropped() {
 fn a_thousand_idle_connections_cost_nothing() {
     let Some(server) = start(&[]) else { return };
     let streams: Vec<_> = (0..1_000).map(|_| server.connect()).collect();
-    server.answers_within(Duration::from_secs(2));
+    server.answers();
     let before = server.cpu_ticks();
     std::thread::sleep(Duration::from_secs(2));
     let used = server.cpu_ticks() - before;
     assert!(used <= 2, "{used} ticks in two idle seconds");
-    server.answers_within(Duration::from_secs(2));
+    server.answers();
     drop(streams);
 }
 
+/// None of these streams says a word before all have begun.
 #[test]
 fn two_hundred_event_streams_run_side_by_side() {
     let Some(server) = start(&[]) else { return };
-    let started = Instant::now();
     std::thread::scope(|scope| {
         for _ in 0..200 {
             scope.spawn(|| {
-                let answer = server.get("/events");
+                let answer = server.get("/meeting/200");
                 assert_eq!(answer.matches("data: event").count(), 50);
             });
         }
     });
-    let took = started.elapsed();
-    assert!(took < Duration::from_secs(20), "they took {took:?}");
 }
 
 #[test]
@@ -233,14 +246,16 @@ fn connections_over_the_limit_are_told_so() {
     let Some(server) = start(&["2000", "60000", "3"]) else {
         return;
     };
+    // They are accepted in the order in which they came.
     let held: Vec<_> = (0..3).map(|_| server.connect()).collect();
-    std::thread::sleep(Duration::from_millis(300));
     let answer = server.get("/");
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer:?}");
     assert!(answer.contains("retry-after: 1"));
     drop(held);
-    std::thread::sleep(Duration::from_millis(300));
-    server.answers_within(Duration::from_secs(2));
+    let started = Instant::now();
+    while !server.get("/").starts_with("HTTP/1.1 200 ") {
+        assert!(started.elapsed() < PATIENCE, "no place came free");
+    }
 }
 
 #[test]
@@ -263,7 +278,7 @@ fn nonsense_is_refused_and_harms_nobody() {
         let _reset = stream.read_to_end(&mut answer);
         assert!(!answer.starts_with(b"HTTP/1.1 200"), "{case:?}");
     }
-    server.answers_within(Duration::from_secs(2));
+    server.answers();
 }
 
 #[test]

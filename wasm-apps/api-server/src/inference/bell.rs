@@ -224,6 +224,7 @@ mod tests {
         assert_eq!(woken.load(Ordering::Relaxed), 3);
     }
 
+    /// That it delays is what keeps it from spinning: a lower bound, which no busy machine can break.
     #[test]
     fn a_broken_bell_delays_and_loses_nothing() {
         let mut watcher = Watcher::new(connected());
