@@ -177,6 +177,13 @@ impl ApiError {
         .retry_after(seconds)
     }
 
+    /// 431: path and headers have more than `bytes_max` bytes.
+    pub fn head_too_large(bytes_max: u64) -> Self {
+        let message =
+            format!("The request's headers are larger than the limit of {bytes_max} bytes.");
+        Self::new(431, INVALID_REQUEST, Some("headers_too_large"), message)
+    }
+
     /// 500: our fault. The message must hold nothing a caller should not see.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(500, "server_error", Some("internal_error"), message)

@@ -54,7 +54,7 @@ pub struct TlsFiles {
 pub struct Limits {
     /// Bytes of a request's body; past it 413.
     pub body_bytes_max: usize,
-    /// Bytes of a request's head; past it 431.
+    /// Bytes of a request's path and headers; past it 431.
     pub head_bytes_max: usize,
     /// Connections at a time; more wait to be accepted.
     pub connections_max: usize,
@@ -77,7 +77,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body_bytes_max: 8 << 20,
-            head_bytes_max: 64 << 10,
+            head_bytes_max: gaia_openai::HEAD_BYTES_MAX,
             connections_max: 1024,
             requests_running_max: 64,
             header_timeout: Duration::from_secs(30),

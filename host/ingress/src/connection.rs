@@ -53,6 +53,8 @@ async fn http<S>(
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let limits = shared.config.limits.clone();
+    // Room for a head that is too large by so much, so that its sender gets an answer with a reason.
+    let buffer_bytes_max = limits.head_bytes_max.saturating_mul(2);
     let service = service_fn(move |request| {
         let shared = Arc::clone(&shared);
         Box::pin(async move {
@@ -62,7 +64,7 @@ async fn http<S>(
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
-        .max_buf_size(limits.head_bytes_max.max(BUFFER_BYTES_MIN))
+        .max_buf_size(buffer_bytes_max.max(BUFFER_BYTES_MIN))
         .serve_connection(TokioIo::new(stream), service);
     let mut closing = false;
     let ended = loop {

@@ -1,11 +1,11 @@
-//! Who may come in: host, origin, key.
+//! Who may come in: size of the head, host, origin, key.
 //!
 //! Pure. Every route passes here; without a key come only the page's files and whether the node is
 //! alive.
 
 use std::net::IpAddr;
 
-use gaia_openai::ApiError;
+use gaia_openai::{ApiError, check_head};
 use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, ORIGIN};
 use hyper::http::request::Parts;
 use hyper::{Method, Version};
@@ -38,6 +38,11 @@ pub(crate) struct Admitted {
 
 /// Lets a request in or says why not.
 pub(crate) fn admit(config: &Config, local: IpAddr, parts: &Parts) -> Result<Admitted, ApiError> {
+    let path = parts.uri.path_and_query();
+    let path = path.map_or("", |path| path.as_str());
+    let headers = parts.headers.iter();
+    let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
+    check_head(path, headers, config.limits.head_bytes_max)?;
     let host = host(parts)?;
     if !host_allowed(config, local, host) {
         let message =
@@ -200,6 +205,21 @@ mod tests {
             let status = admitted.map_or_else(|error| error.status, |_| 200);
             assert_eq!(status, expected, "{line} {headers:?}");
         }
+    }
+
+    #[test]
+    fn only_heads_of_the_limit() {
+        let mut case = open();
+        case.config.limits.head_bytes_max = 100;
+        let host = ("host", "localhost");
+        case.check("GET /", &[host, ("x", &"a".repeat(85))], 200);
+        case.check("GET /", &[host, ("x", &"a".repeat(86))], 431);
+        case.check(
+            "GET /",
+            &[host, ("x", &"a".repeat(50)), ("x", &"a".repeat(50))],
+            431,
+        );
+        case.check(&format!("GET /{}", "a".repeat(100)), &[host], 431);
     }
 
     #[test]

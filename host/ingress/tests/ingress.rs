@@ -290,6 +290,29 @@ async fn bodies_over_the_limit_are_413() {
 }
 
 #[tokio::test]
+async fn heads_over_the_limit_are_431_and_never_reach_the_worker() {
+    let node = Node::start(config()).await;
+    let with = |bytes| {
+        let value = "a".repeat(bytes);
+        format!(
+            "GET /v1/echo HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nx: {value}\r\n\r\n"
+        )
+    };
+    let reply = rest(node.raw(&with(40_000)).await).await;
+    assert_eq!(reply.status, 431);
+    assert!(reply.body.contains("headers_too_large"), "{}", reply.body);
+    // So much may be cut off before it has come.
+    let mut answer = Vec::new();
+    let _reset = node
+        .raw(&with(100_000))
+        .await
+        .read_to_end(&mut answer)
+        .await;
+    assert!(!answer.starts_with(b"HTTP/1.1 2"));
+    assert_eq!(node.upstream.connections.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
 async fn more_requests_than_may_run_are_429() {
     let node = Node::start(config()).await;
     let first = node.send("GET", "/v1/wait", "").await;

@@ -8,7 +8,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use gaia_openai::ApiError;
+use gaia_openai::{ApiError, HEAD_BYTES_MAX, check_head};
 use gaia_wasi_rt::timeout;
 use http_body_util::BodyExt;
 use subtle::ConstantTimeEq;
@@ -48,6 +48,14 @@ pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
 
 fn admit(app: &App, request: &Request) -> Result<Verdict, ApiError> {
     let headers = request.headers();
+    let path = request.uri().path_and_query();
+    check_head(
+        path.map_or("", |path| path.as_str()),
+        headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_bytes())),
+        HEAD_BYTES_MAX,
+    )?;
     let trusted = check_key(app, request)?;
     let host = text(headers, &header::HOST).or(request.uri().authority().map(|name| name.as_str()));
     let host = host.unwrap_or_default();
@@ -247,6 +255,23 @@ mod tests {
                 path,
                 Ok(Verdict::Own),
             );
+        }
+    }
+
+    #[test]
+    fn large_heads_are_refused_with_or_without_a_key() {
+        let value = "a".repeat(HEAD_BYTES_MAX);
+        for worker_key in [None, Some(Secret::new("k"))] {
+            let options = Options {
+                worker_key,
+                ..Options::default()
+            };
+            let host = ("host", "localhost");
+            check(&options, &[host, ("x", &value)], "/health", Err(431));
+            check(&options, &[host], &format!("/{value}"), Err(431));
+            let rest = "/health".len() + "host".len() + "localhost".len() + "x".len();
+            let most = ("x", &value[rest..]);
+            check(&options, &[host, most], "/health", Ok(Verdict::Own));
         }
     }
 

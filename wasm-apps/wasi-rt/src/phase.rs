@@ -18,8 +18,9 @@ pub struct ServeLimits {
     pub idle_timeout: Duration,
     /// Open connections; further ones are answered 503 and closed.
     pub connections_max: usize,
-    /// Bytes of a request's head, and of what is buffered for one connection. At least 8192.
-    pub head_bytes_max: usize,
+    /// Bytes that are buffered for one connection. At least 8192. A head that has not ended by then is refused
+    /// with 431 and no more; one that comes in large pieces may pass, so that the application has to count.
+    pub buffer_bytes_max: usize,
 }
 
 impl Default for ServeLimits {
@@ -28,7 +29,7 @@ impl Default for ServeLimits {
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             connections_max: 2048,
-            head_bytes_max: 64 * 1024,
+            buffer_bytes_max: 64 * 1024,
         }
     }
 }

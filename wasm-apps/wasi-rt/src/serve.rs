@@ -67,7 +67,7 @@ where
     });
     let served = http1::Builder::new()
         .writev(false)
-        .max_buf_size(limits.head_bytes_max.max(8192))
+        .max_buf_size(limits.buffer_bytes_max.max(8192))
         .serve_connection(&mut wire, answer)
         .await;
     if served.is_err() && wire.expired == Some(Expired::Head) {
