@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Seek};
+use std::ops::Range;
 
 use crate::cursor::Cursor;
-use crate::{Array, Limits, MetadataError, ReadHeaderError, TensorInfo, Value, read};
+use crate::{Array, Limits, MetadataError, ReadHeaderError, Stored, TensorInfo, Value, read};
 
 /// A GGUF header whose every part has been checked against the format and the file's length.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,8 +14,15 @@ pub struct Header {
     alignment: u64,
     data_offset: u64,
     file_bytes: u64,
-    metadata: BTreeMap<String, Value>,
+    metadata: BTreeMap<String, Entry>,
     tensors: Vec<TensorInfo>,
+}
+
+/// A metadata value and where it stands in the file, its type included.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Entry {
+    pub(crate) value: Value,
+    pub(crate) place: Range<u64>,
 }
 
 impl Header {
@@ -89,7 +97,22 @@ impl Header {
     pub fn metadata(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.metadata
             .iter()
-            .map(|(key, value)| (key.as_str(), value))
+            .map(|(key, entry)| (key.as_str(), &entry.value))
+    }
+
+    /// All metadata as it stands in `file`, in the file's order, for [`Writer::copy`]. `file` is
+    /// the one this header was read from; of one that is shorter, only what is there is given.
+    ///
+    /// [`Writer::copy`]: crate::Writer::copy
+    pub fn stored<'a>(&'a self, file: &'a [u8]) -> impl Iterator<Item = Stored<'a>> {
+        let mut entries: Vec<_> = self.metadata.iter().collect();
+        entries.sort_by_key(|(_, entry)| entry.place.start);
+        entries.into_iter().filter_map(|(key, entry)| {
+            let start = usize::try_from(entry.place.start).ok()?;
+            let end = usize::try_from(entry.place.end).ok()?;
+            let (bytes, value) = (file.get(start..end)?, &entry.value);
+            Some(Stored { key, value, bytes })
+        })
     }
 
     /// All tensors, in the file's order.
@@ -104,7 +127,7 @@ impl Header {
 
     /// The value of a key, if the header has it.
     pub fn get(&self, key: &str) -> Option<&Value> {
-        self.metadata.get(key)
+        self.metadata.get(key).map(|entry| &entry.value)
     }
 
     /// The text under `key`.
@@ -156,7 +179,7 @@ impl Header {
         wanted: &'static str,
         take: impl Fn(&'a Value) -> Option<T>,
     ) -> Result<T, MetadataError> {
-        let Some(value) = self.metadata.get(key) else {
+        let Some(value) = self.get(key) else {
             return Err(MetadataError::Missing {
                 key: key.to_owned(),
             });

@@ -29,14 +29,18 @@ pub use limits::{
     TENSOR_NAME_BYTES_MAX,
 };
 pub use memory::{
-    Gpu, GpuPlan, KvType, MemoryPlan, MemoryWishes, default_cells, default_context, in_units,
+    DraftMemory, Gpu, GpuPlan, KvType, MemoryPlan, MemoryWishes, default_cells, default_context,
+    in_units,
 };
 pub use tensor::{TensorInfo, TensorType};
 pub use value::{Array, Value, ValueType};
-pub use write::{WriteError, Writer};
+pub use write::{Stored, WriteError, Writer};
 
 /// The first four bytes of every GGUF file.
 pub const MAGIC: [u8; 4] = *b"GGUF";
 
 /// The version that [`Writer`] writes.
 pub const VERSION: u32 = 3;
+
+/// Under this key a header says where tensors may start.
+pub(crate) const ALIGNMENT_KEY: &str = "general.alignment";

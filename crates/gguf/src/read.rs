@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::io::{Read, Seek};
 
 use crate::cursor::{Cursor, check, invalid};
+use crate::header::Entry;
 use crate::{
-    ALIGNMENT_DEFAULT, ALIGNMENT_MAX, ARRAY_DEPTH_MAX, Array, DIMENSIONS_MAX, MAGIC,
+    ALIGNMENT_DEFAULT, ALIGNMENT_KEY, ALIGNMENT_MAX, ARRAY_DEPTH_MAX, Array, DIMENSIONS_MAX, MAGIC,
     ReadHeaderError, TENSOR_NAME_BYTES_MAX, TensorInfo, TensorType, Value, ValueType,
 };
 
@@ -23,7 +24,7 @@ pub(crate) fn version<R: Read + Seek>(cursor: &mut Cursor<'_, R>) -> Result<u32,
 pub(crate) fn metadata<R: Read + Seek>(
     cursor: &mut Cursor<'_, R>,
     count: u64,
-) -> Result<(BTreeMap<String, Value>, u64), ReadHeaderError> {
+) -> Result<(BTreeMap<String, Entry>, u64), ReadHeaderError> {
     let mut metadata = BTreeMap::new();
     let mut alignment = ALIGNMENT_DEFAULT;
     for index in 0..count {
@@ -42,10 +43,11 @@ pub(crate) fn metadata<R: Read + Seek>(
         }
         let offset = cursor.offset;
         let value = read_value(cursor, &key)?;
-        if key == "general.alignment" {
+        if key == ALIGNMENT_KEY {
             alignment = alignment_of(offset, &value)?;
         }
-        metadata.insert(key, value);
+        let place = offset..cursor.offset;
+        metadata.insert(key, Entry { value, place });
     }
     Ok((metadata, alignment))
 }

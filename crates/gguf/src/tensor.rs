@@ -23,7 +23,7 @@ const TYPES: [TensorType; 35] = [
     TensorType::F32,
     TensorType::F16,
     kind(2, "q4_0", 32, 18),
-    kind(3, "q4_1", 32, 20),
+    TensorType::Q4_1,
     kind(6, "q5_0", 32, 22),
     kind(7, "q5_1", 32, 24),
     TensorType::Q8_0,
@@ -62,6 +62,8 @@ impl TensorType {
     pub const F32: Self = kind(0, "f32", 1, 4);
     /// 16-bit floats.
     pub const F16: Self = kind(1, "f16", 1, 2);
+    /// Blocks of 32 numbers of 4 bits with one 16-bit scale and one 16-bit lowest value.
+    pub const Q4_1: Self = kind(3, "q4_1", 32, 20);
     /// Blocks of 32 signed bytes with one 16-bit scale.
     pub const Q8_0: Self = kind(8, "q8_0", 32, 34);
     /// 16-bit floats with the exponent of 32-bit ones.

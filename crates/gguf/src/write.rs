@@ -1,4 +1,4 @@
-//! Writes GGUF files: for the converter, and for tests that need a tiny model.
+//! Writes GGUF files: for the converters, and for tests that need a tiny model.
 //!
 //! Tensors are declared first and their data is made one at a time while writing, so that a large
 //! model needs no more memory than its largest tensor.
@@ -6,11 +6,11 @@
 //! Invariant: what is written is accepted by [`Header::read`](crate::Header::read).
 
 use std::collections::HashSet;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 
 use crate::{
-    ALIGNMENT_DEFAULT, Array, DIMENSIONS_MAX, MAGIC, TENSOR_NAME_BYTES_MAX, TensorType, VERSION,
-    Value,
+    ALIGNMENT_DEFAULT, ALIGNMENT_KEY, ALIGNMENT_MAX, Array, DIMENSIONS_MAX, MAGIC,
+    TENSOR_NAME_BYTES_MAX, TensorType, VERSION, Value,
 };
 
 /// Why a file could not be written.
@@ -22,6 +22,9 @@ pub enum WriteError {
         /// The name.
         name: String,
     },
+    /// `general.alignment` is no alignment.
+    #[error("`{ALIGNMENT_KEY}` must be a 32-bit power of two, at most {ALIGNMENT_MAX}")]
+    Alignment,
     /// A tensor's shape cannot be stored.
     #[error("tensor `{name}` has a shape or name that cannot be stored")]
     Shape {
@@ -44,12 +47,24 @@ pub enum WriteError {
 }
 
 /// A GGUF file in the making: metadata and tensors in the order in which they are added.
-#[derive(Default)]
 pub struct Writer<'a> {
-    metadata: Vec<(String, Value)>,
+    /// Keys and encoded values.
+    metadata: Vec<(String, Vec<u8>)>,
     tensors: Vec<Tensor<'a>>,
     names: HashSet<String>,
     keys: HashSet<String>,
+    alignment: u64,
+}
+
+/// A metadata value as it stands in another file; see [`Header::stored`].
+///
+/// [`Header::stored`]: crate::Header::stored
+#[derive(Debug, Clone, Copy)]
+pub struct Stored<'a> {
+    /// Its key.
+    pub key: &'a str,
+    pub(crate) value: &'a Value,
+    pub(crate) bytes: &'a [u8],
 }
 
 type Data<'a> = Box<dyn FnOnce() -> Vec<u8> + 'a>;
@@ -62,23 +77,59 @@ struct Tensor<'a> {
     data: Data<'a>,
 }
 
+impl Default for Writer<'_> {
+    fn default() -> Self {
+        Self {
+            metadata: Vec::new(),
+            tensors: Vec::new(),
+            names: HashSet::new(),
+            keys: HashSet::new(),
+            alignment: ALIGNMENT_DEFAULT,
+        }
+    }
+}
+
 impl<'a> Writer<'a> {
     /// A file without anything in it.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a metadata value.
+    /// Adds a metadata value. `general.alignment` also decides where tensors start.
     ///
     /// # Errors
-    /// The key is already there.
+    /// The key is already there, or the value is no alignment.
     pub fn set(&mut self, key: &str, value: impl Into<Value>) -> Result<&mut Self, WriteError> {
+        let value = value.into();
+        let mut bytes = Vec::new();
+        put_value(&mut bytes, &value);
+        self.insert(key, &value, bytes)
+    }
+
+    /// Adds a metadata value as another file has it, byte by byte: a text that is not UTF-8 stays
+    /// what it is.
+    ///
+    /// # Errors
+    /// As [`Writer::set`].
+    pub fn copy(&mut self, stored: Stored<'_>) -> Result<&mut Self, WriteError> {
+        self.insert(stored.key, stored.value, stored.bytes.to_vec())
+    }
+
+    fn insert(
+        &mut self,
+        key: &str,
+        value: &Value,
+        bytes: Vec<u8>,
+    ) -> Result<&mut Self, WriteError> {
+        if key == ALIGNMENT_KEY {
+            self.alignment = alignment(value).ok_or(WriteError::Alignment)?;
+        }
         if !self.keys.insert(key.to_owned()) {
             return Err(WriteError::Duplicate {
                 name: key.to_owned(),
             });
         }
-        self.metadata.push((key.to_owned(), value.into()));
+        self.metadata.push((key.to_owned(), bytes));
         Ok(self)
     }
 
@@ -130,9 +181,9 @@ impl<'a> Writer<'a> {
     /// # Errors
     /// The destination fails, or a tensor's data has the wrong length.
     pub fn write(self, to: &mut impl Write) -> Result<(), WriteError> {
-        let header = self.header();
+        let (header, alignment) = (self.header(), self.alignment);
         to.write_all(&header)?;
-        pad(to, header.len() as u64)?;
+        pad(to, header.len() as u64, alignment)?;
         for tensor in self.tensors {
             let data = (tensor.data)();
             if data.len() as u64 != tensor.bytes {
@@ -143,7 +194,7 @@ impl<'a> Writer<'a> {
                 });
             }
             to.write_all(&data)?;
-            pad(to, tensor.bytes)?;
+            pad(to, tensor.bytes, alignment)?;
         }
         to.flush()?;
         Ok(())
@@ -156,7 +207,7 @@ impl<'a> Writer<'a> {
         out.extend((self.metadata.len() as u64).to_le_bytes());
         for (key, value) in &self.metadata {
             put_text(&mut out, key);
-            put_value(&mut out, value);
+            out.extend(value);
         }
         let mut offset = 0u64;
         for tensor in &self.tensors {
@@ -168,15 +219,23 @@ impl<'a> Writer<'a> {
                 .for_each(|n| out.extend(n.to_le_bytes()));
             out.extend(tensor.kind.id().to_le_bytes());
             out.extend(offset.to_le_bytes());
-            offset += tensor.bytes.next_multiple_of(ALIGNMENT_DEFAULT);
+            offset += tensor.bytes.next_multiple_of(self.alignment);
         }
         out
     }
 }
 
-fn pad(to: &mut impl Write, written: u64) -> io::Result<()> {
-    let missing = written.next_multiple_of(ALIGNMENT_DEFAULT) - written;
-    to.write_all(&[0; ALIGNMENT_DEFAULT as usize][..missing as usize])
+fn alignment(value: &Value) -> Option<u64> {
+    match *value {
+        Value::U32(bytes) if bytes.is_power_of_two() => Some(bytes.into()),
+        _ => None,
+    }
+    .filter(|&bytes| bytes <= ALIGNMENT_MAX)
+}
+
+fn pad(to: &mut impl Write, written: u64, alignment: u64) -> io::Result<()> {
+    let missing = written.next_multiple_of(alignment) - written;
+    io::copy(&mut io::repeat(0).take(missing), to).map(|_| ())
 }
 
 fn put_text(out: &mut Vec<u8>, text: &str) {

@@ -8,7 +8,7 @@ use std::io::Cursor;
 
 use gaia_gguf::{
     ALIGNMENT_MAX, ARRAY_DEPTH_MAX, Array, DIMENSIONS_MAX, Header, Limits, MetadataError, Pooling,
-    ReadHeaderError, TENSOR_NAME_BYTES_MAX, TensorType, Value, Writer,
+    ReadHeaderError, TENSOR_NAME_BYTES_MAX, TensorType, Value, WriteError, Writer,
 };
 
 /// A header by hand: what the writer would refuse to write.
@@ -426,6 +426,71 @@ fn tensors_follow_each_other() {
             format!("tensor `b` starts at data offset {offset}, but the ones before it end at 64");
         check(two("b", offset), &expected);
     }
+}
+
+#[test]
+fn the_writer_keeps_to_the_alignment_it_is_given() {
+    let write = |alignment: Value| {
+        let mut writer = Writer::new();
+        writer.set("general.alignment", alignment)?;
+        for name in ["a", "b"] {
+            writer.add_tensor(name, &[3], TensorType::F32, || vec![1; 12])?;
+        }
+        let mut bytes = Vec::new();
+        writer.write(&mut bytes).map(|()| bytes)
+    };
+    let largest = ALIGNMENT_MAX as u32;
+    for alignment in [1, 8, 512, largest] {
+        let bytes = write(Value::U32(alignment)).unwrap();
+        let header = Header::from_bytes(&bytes).unwrap();
+        let offset = |index: usize| header.tensors()[index].offset;
+        let expected = u64::from(alignment)
+            .max(12)
+            .next_multiple_of(alignment.into());
+        assert_eq!(offset(1) - offset(0), expected);
+        assert_eq!(offset(0) % u64::from(alignment), 0);
+    }
+    let refused = [
+        Value::U32(0),
+        Value::U32(24),
+        Value::U32(largest * 2),
+        Value::U64(32),
+    ];
+    for alignment in refused {
+        let error = write(alignment).unwrap_err();
+        assert!(matches!(error, WriteError::Alignment), "{error}");
+    }
+}
+
+#[test]
+fn metadata_is_copied_byte_by_byte_and_in_order() {
+    let text = [&4u64.to_le_bytes()[..], b"a\xff\xfeb"].concat();
+    let original = Raw::new()
+        .number("z", 7)
+        .entry("broken", 8, &text)
+        .number("a", 9)
+        .bytes();
+    let header = Header::from_bytes(&original).unwrap();
+    let mut writer = Writer::new();
+    for stored in header.stored(&original) {
+        writer.copy(stored).unwrap();
+    }
+    let mut copy = Vec::new();
+    writer.write(&mut copy).unwrap();
+    assert_eq!(copy[24..original.len()], original[24..]);
+    assert_eq!(
+        header.stored(&original[..30]).count(),
+        0,
+        "a file that is too short"
+    );
+    let mut twice = Writer::new();
+    let first = header.stored(&original).next().unwrap();
+    assert_eq!(first.key, "z");
+    twice.copy(first).unwrap();
+    assert!(matches!(
+        twice.copy(first),
+        Err(WriteError::Duplicate { .. })
+    ));
 }
 
 #[test]
