@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::{env, fs, io};
 
-use gaia_convert::{Precision, Source, convert};
+use gaia_convert::bert::{Precision, Source, convert};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();

@@ -87,6 +87,13 @@ pub enum Source {
         /// The file's path inside it.
         member: String,
     },
+    /// A GGUF file inside a Python package, whose Q4_1 matrices are stored as Q8_0 here.
+    Requantisation {
+        /// The package.
+        package: Package,
+        /// The file's path inside it.
+        member: String,
+    },
     /// A model in another form inside a Python package, converted here.
     Conversion {
         /// The package.
@@ -105,7 +112,7 @@ impl Source {
             Self::File { path } => format!("the file {path}"),
             Self::Url { url } => url.clone(),
             Self::Package { package, .. } => format!("the Python package {package}"),
-            Self::Conversion { package, .. } => {
+            Self::Requantisation { package, .. } | Self::Conversion { package, .. } => {
                 format!("a conversion from the Python package {package}")
             }
         }

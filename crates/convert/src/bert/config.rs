@@ -4,7 +4,7 @@ use gaia_gguf::{Pooling, WriteError, Writer};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Precision, Source};
+use super::{Precision, Source};
 
 /// Why the configuration was refused.
 #[derive(Debug, thiserror::Error)]

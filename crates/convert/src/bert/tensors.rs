@@ -5,8 +5,9 @@ use half::{bf16, f16};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
-use crate::config::Model;
-use crate::{ConvertError, Precision};
+use super::config::Model;
+use super::{ConvertError, Precision};
+use crate::q8_0;
 
 /// Why the weights were refused.
 #[derive(Debug, thiserror::Error)]
@@ -45,9 +46,6 @@ pub enum ReadTensorError {
         name: String,
     },
 }
-
-/// The number of values that share a scale in Q8_0.
-const Q8_BLOCK_LEN: usize = 32;
 
 /// A tensor to carry over: both names, the shape with the slowest dimension first.
 struct Wanted {
@@ -189,7 +187,7 @@ fn add<'a>(
     let row_len = wanted.shape.last().copied().unwrap_or(1);
     let kind = match precision.tensor_type() {
         _ if !wanted.shrinks => TensorType::F32,
-        TensorType::Q8_0 if !row_len.is_multiple_of(Q8_BLOCK_LEN) => TensorType::F16,
+        TensorType::Q8_0 if !row_len.is_multiple_of(q8_0::BLOCK_LEN) => TensorType::F16,
         kind => kind,
     };
     let dimensions: Vec<u64> = wanted.shape.iter().rev().map(|&n| n as u64).collect();
@@ -208,7 +206,7 @@ fn add_as<'a>(
         TensorType::F16 => numbers(&view)
             .flat_map(|n| f16::from_f32(n).to_le_bytes())
             .collect(),
-        TensorType::Q8_0 => to_q8_0(&numbers(&view).collect::<Vec<_>>()),
+        TensorType::Q8_0 => q8_0::encode(&numbers(&view).collect::<Vec<_>>()),
         _ => numbers(&view).flat_map(f32::to_le_bytes).collect(),
     })?;
     Ok(())
@@ -226,38 +224,5 @@ fn numbers<'a>(view: &TensorView<'a>) -> Box<dyn Iterator<Item = f32> + 'a> {
                 .iter()
                 .map(|&b| f32::from_le_bytes(b)),
         ),
-    }
-}
-
-/// Blocks of one 16-bit scale and 32 signed bytes; the largest number of a block becomes ±127.
-fn to_q8_0(numbers: &[f32]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(numbers.len() / Q8_BLOCK_LEN * 34);
-    for block in numbers.chunks_exact(Q8_BLOCK_LEN) {
-        let largest = block.iter().fold(0f32, |largest, n| largest.max(n.abs()));
-        let scale = largest / 127.0;
-        let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
-        bytes.extend(f16::from_f32(scale).to_le_bytes());
-        bytes.extend(block.iter().map(|n| (n * inverse).round() as i8 as u8));
-    }
-    bytes
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn q8_0_keeps_every_number_within_half_a_step() {
-        let numbers: Vec<f32> = (0..64).map(|n| (n as f32 - 20.0) * 0.37).collect();
-        let bytes = to_q8_0(&numbers);
-        assert_eq!(bytes.len(), 2 * 34);
-        for (block, original) in bytes.chunks(34).zip(numbers.chunks(32)) {
-            let scale = f16::from_le_bytes([block[0], block[1]]).to_f32();
-            for (&byte, n) in block[2..].iter().zip(original) {
-                let error = (f32::from(byte as i8) * scale - n).abs();
-                assert!(error <= scale * 0.6, "{n} became off by {error}");
-            }
-        }
-        assert_eq!(to_q8_0(&[0.0; 32]), [0; 34]);
     }
 }

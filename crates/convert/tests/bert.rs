@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
 
-use gaia_convert::{ConvertError, Precision, Source, convert};
+use gaia_convert::bert::{ConvertError, Precision, Source, convert};
 use gaia_gguf::{Array, Header, Pooling, TensorType, Value};
 
 const HIDDEN: usize = 64;
