@@ -8,8 +8,6 @@ use e2e::random_model::{self, LARGE, Shape, TINY};
 
 use crate::contender::llama_server::{BOTH, Cache};
 
-const CHAT_FILE: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
-
 /// A model by its name on the command line.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum ModelChoice {
@@ -38,7 +36,7 @@ impl ModelChoice {
     /// The file. One of random numbers is written if it is not there.
     pub fn path(&self) -> PathBuf {
         match self {
-            Self::Small => e2e::model(CHAT_FILE),
+            Self::Small => e2e::model(e2e::CHAT_MODEL),
             Self::Random(shape) => random_model::path(*shape),
             Self::File(path) => path.clone(),
         }

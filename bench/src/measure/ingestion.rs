@@ -16,7 +16,6 @@ use super::pairs::Pairs;
 use crate::contender::node::Node;
 use crate::report::{Bar, Section};
 
-const EMBEDDING_FILE: &str = "all-MiniLM-L6-v2.f16.gguf";
 const DOCUMENTS: usize = 40;
 /// In each round.
 const PAIRS: usize = 3;
@@ -30,7 +29,7 @@ const TOGETHER: usize = 8;
 pub fn measure(plan: &Plan) -> anyhow::Result<Section> {
     let mut setting = plan.setting(8);
     let node = Node::start_with_store(&setting)?;
-    setting.model = e2e::model(EMBEDDING_FILE);
+    setting.model = e2e::model(e2e::EMBEDDING_MODEL);
     // The first shelf says how long its passages are.
     let first = add_shelf(&node, "first")?;
     let length = (first.tokens / first.passages.max(1.0)).round() as u32;

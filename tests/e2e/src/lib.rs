@@ -9,7 +9,16 @@ pub mod node;
 pub mod process;
 pub mod random_model;
 
+use std::fs;
 use std::path::{Path, PathBuf};
+
+use gaia_manifest::Manifest;
+
+/// The small chat model that can be had everywhere, and which the bars of the bench are about.
+pub const CHAT_MODEL: &str = "smollm2-135m-instruct";
+
+/// The embedding model.
+pub const EMBEDDING_MODEL: &str = "all-minilm-l6-v2";
 
 /// The root of the workspace.
 ///
@@ -58,10 +67,19 @@ pub fn wasmedge() -> PathBuf {
     )
 }
 
-/// A model file that `gaia model pull` left in the cache.
+/// The file of a model that `gaia model pull NAME` left in the cache.
+///
+/// # Panics
+/// When no manifest has this name, or the file is not there.
 #[must_use]
-pub fn model(file: &str) -> PathBuf {
-    let path = cache().join("models").join(file);
+pub fn model(name: &str) -> PathBuf {
+    let manifest = root()
+        .join("models")
+        .join(name)
+        .with_added_extension("toml");
+    let manifest = fs::read_to_string(manifest).expect("a manifest of this name");
+    let manifest = Manifest::parse(&manifest).expect("a manifest that is right");
+    let path = cache().join("models").join(manifest.file);
     assert!(
         path.exists(),
         "{} is missing: run `make test`, which pulls it",

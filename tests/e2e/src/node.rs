@@ -32,7 +32,7 @@ impl Node {
         };
         node.gaia_ok(&["init"]);
         node.set("port", "0");
-        node.set("chat_model", "smollm2-135m-instruct");
+        node.set("chat_model", crate::CHAT_MODEL);
         // llama.cpp's threads spin at barriers: two of them crawl where other work takes a core.
         node.set("threads", "1");
         node

@@ -10,8 +10,6 @@ use std::path::PathBuf;
 
 use gaia_gguf::{Array, Header, TensorType, Value, WriteError, Writer};
 
-/// The model whose tokeniser is borrowed.
-const TOKENISER_FILE: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
 /// Of the numbers in a matrix, for inputs of unit size: what keeps the sums of a layer near one.
 const SPREAD: f32 = 1.0;
 const SEED: u64 = 0x6761_6961;
@@ -71,7 +69,7 @@ pub fn path(shape: Shape) -> PathBuf {
 }
 
 fn write(shape: Shape, to: &mut impl io::Write) -> io::Result<()> {
-    let borrowed = File::open(crate::model(TOKENISER_FILE))?;
+    let borrowed = File::open(crate::model(crate::CHAT_MODEL))?;
     let header = Header::read(&mut BufReader::new(borrowed)).map_err(io::Error::other)?;
     let mut file = Writer::new();
     let made = borrow_words(shape, &header, &mut file).and_then(|words| {

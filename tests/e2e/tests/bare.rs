@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use e2e::process::{signal, wait_for};
-use e2e::{http, model, program, wasmedge};
+use e2e::{CHAT_MODEL, EMBEDDING_MODEL, http, model, program, wasmedge};
 use serde_json::json;
 
 struct Bare(Child);
@@ -20,11 +20,8 @@ impl Drop for Bare {
 #[test]
 fn the_bare_wasmedge_line_answers() {
     let folder = tempfile::tempdir().unwrap();
-    for (name, file) in [
-        ("chat.gguf", "SmolLM2-135M-Instruct.Q4_1.gguf"),
-        ("embed.gguf", "all-MiniLM-L6-v2.f16.gguf"),
-    ] {
-        std::os::unix::fs::symlink(model(file), folder.path().join(name)).unwrap();
+    for (file, name) in [("chat.gguf", CHAT_MODEL), ("embed.gguf", EMBEDDING_MODEL)] {
+        std::os::unix::fs::symlink(model(name), folder.path().join(file)).unwrap();
     }
     std::fs::copy(
         program("api-server.wasm"),

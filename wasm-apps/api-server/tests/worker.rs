@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use gaia_manifest::Manifest;
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -159,7 +160,9 @@ fn command(args: &[&str]) -> Option<Command> {
         [or("GAIA_TEST_WORKER", "api-server.wasm")],
     )?;
     let plugin = found("plugin", [or("GAIA_TEST_PLUGIN", "libgaia_wasi_nn.so")])?;
-    let model = cache().join("models/SmolLM2-135M-Instruct.Q4_1.gguf");
+    let manifest = include_str!("../../../models/smollm2-135m-instruct.toml");
+    let file = Manifest::parse(manifest).unwrap().file;
+    let model = cache().join("models").join(file);
     let model = found("chat model", [model])?;
     let newest = cache().join("wasmedge/0.17.1/bin/wasmedge");
     let path = std::env::var_os("PATH").unwrap_or_default();

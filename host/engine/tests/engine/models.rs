@@ -1,40 +1,40 @@
 //! Where the tests' models are, and one loaded instance of each for all tests that only use them.
 
-use std::env;
 use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::{env, fs};
 
 use gaia_engine::{
     FinishReason, LoadOptions, Model, Progress, Prompt, Request, Sampling, TokenId, Usage,
 };
+use gaia_manifest::Manifest;
 
 /// The chat model: `GAIA_TEST_CHAT_MODEL`, or the default one in the cache.
 pub fn chat_path() -> PathBuf {
-    find(
-        "GAIA_TEST_CHAT_MODEL",
-        "SmolLM2-135M-Instruct.Q4_1.gguf",
-        "smollm2-135m-instruct",
-    )
+    find("GAIA_TEST_CHAT_MODEL", "smollm2-135m-instruct")
 }
 
 /// The embedding model: `GAIA_TEST_EMBEDDING_MODEL`, or the default one in the cache.
 pub fn embedding_path() -> PathBuf {
-    find(
-        "GAIA_TEST_EMBEDDING_MODEL",
-        "all-MiniLM-L6-v2.f16.gguf",
-        "all-minilm-l6-v2",
-    )
+    find("GAIA_TEST_EMBEDDING_MODEL", "all-minilm-l6-v2")
 }
 
-fn find(variable: &str, file: &str, name: &str) -> PathBuf {
+fn find(variable: &str, name: &str) -> PathBuf {
     let named = env::var_os(variable).map(PathBuf::from);
-    let path = named.unwrap_or_else(|| cache().join("models").join(file));
+    let path = named.unwrap_or_else(|| cache().join("models").join(file_of(name)));
     assert!(
         path.is_file(),
         "{} is missing: run `gaia model pull {name}`, or set {variable}",
         path.display()
     );
     path
+}
+
+/// The name of a model's file, from its manifest.
+fn file_of(name: &str) -> String {
+    let models = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models");
+    let manifest = fs::read_to_string(format!("{models}/{name}.toml")).unwrap();
+    Manifest::parse(&manifest).unwrap().file
 }
 
 fn cache() -> PathBuf {

@@ -1,11 +1,12 @@
 //! Starts `wasmedge` with the plugin and the guest, and talks to the guest in JSON lines.
 
-use std::env;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
+use std::{env, fs};
 
+use gaia_manifest::Manifest;
 use serde_json::{Value, json};
 
 /// A running guest.
@@ -155,7 +156,7 @@ fn versions() -> Vec<PathBuf> {
     if let Some(path) = env::var_os("GAIA_WASMEDGE") {
         return vec![path.into()];
     }
-    let Ok(folder) = std::fs::read_dir(cache().join("wasmedge")) else {
+    let Ok(folder) = fs::read_dir(cache().join("wasmedge")) else {
         return Vec::new();
     };
     let programs = folder
@@ -165,30 +166,29 @@ fn versions() -> Vec<PathBuf> {
 }
 
 pub fn chat_model() -> PathBuf {
-    find(
-        "GAIA_TEST_CHAT_MODEL",
-        "SmolLM2-135M-Instruct.Q4_1.gguf",
-        "smollm2-135m-instruct",
-    )
+    find("GAIA_TEST_CHAT_MODEL", "smollm2-135m-instruct")
 }
 
 pub fn embedding_model() -> PathBuf {
-    find(
-        "GAIA_TEST_EMBEDDING_MODEL",
-        "all-MiniLM-L6-v2.f16.gguf",
-        "all-minilm-l6-v2",
-    )
+    find("GAIA_TEST_EMBEDDING_MODEL", "all-minilm-l6-v2")
 }
 
-fn find(variable: &str, file: &str, name: &str) -> PathBuf {
+fn find(variable: &str, name: &str) -> PathBuf {
     let named = env::var_os(variable).map(PathBuf::from);
-    let path = named.unwrap_or_else(|| cache().join("models").join(file));
+    let path = named.unwrap_or_else(|| cache().join("models").join(file_of(name)));
     assert!(
         path.is_file(),
         "{} is missing: run `gaia model pull {name}`, or set {variable}",
         path.display()
     );
     path
+}
+
+/// The name of a model's file, from its manifest.
+fn file_of(name: &str) -> String {
+    let models = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models");
+    let manifest = fs::read_to_string(format!("{models}/{name}.toml")).unwrap();
+    Manifest::parse(&manifest).unwrap().file
 }
 
 fn cache() -> PathBuf {
