@@ -29,8 +29,7 @@ pub use limits::{
     TENSOR_NAME_BYTES_MAX,
 };
 pub use memory::{
-    DraftMemory, Gpu, GpuPlan, KvType, MemoryPlan, MemoryWishes, default_cells, default_context,
-    in_units,
+    Gpu, GpuPlan, KvType, MemoryPlan, MemoryWishes, default_cells, default_context, in_units,
 };
 pub use tensor::{TensorInfo, TensorType};
 pub use value::{Array, Value, ValueType};
