@@ -29,7 +29,8 @@ pub use limits::{
     TENSOR_NAME_BYTES_MAX,
 };
 pub use memory::{
-    Gpu, GpuPlan, KvType, MemoryPlan, MemoryWishes, default_cells, default_context, in_units,
+    DraftMemory, Gpu, GpuPlan, KvType, MemoryPlan, MemoryWishes, default_cells, default_context,
+    in_units,
 };
 pub use tensor::{TensorInfo, TensorType};
 pub use value::{Array, Value, ValueType};

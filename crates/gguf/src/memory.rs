@@ -19,6 +19,12 @@ const PROMPT_CACHE_SHARE: u64 = 4;
 const PROMPT_CACHE_BYTES_DEFAULT: u64 = 512 << 20;
 /// Numbers in a block of a quantised cache.
 const BLOCK_LEN: u64 = 32;
+/// The most tokens of one text that a drafting model looks back on,
+const DRAFT_WINDOW_MAX: u64 = 1024;
+/// at least,
+const DRAFT_WINDOW_MIN: u64 = 16;
+/// and of all texts together.
+const DRAFT_CELLS_MAX: u64 = 16384;
 /// Of what is free on a GPU this part stays free, for what else is drawn and computed there.
 const GPU_RESERVE_SHARE: u64 = 16;
 
@@ -69,6 +75,48 @@ pub struct Gpu {
     pub layers: Option<u64>,
 }
 
+/// What a second, smaller model takes that guesses what the first will say. Estimates, from above.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DraftMemory {
+    /// The tokens that it looks back on in each of the texts that are written at the same time.
+    pub window: u64,
+    /// Room for all of them together, in tokens.
+    pub cells: u64,
+    /// The weights.
+    pub weights_bytes: u64,
+    /// The KV cache, always in 16 bits.
+    pub kv_bytes: u64,
+    /// What is computed in between.
+    pub compute_bytes: u64,
+}
+
+impl DraftMemory {
+    /// For the model of `facts` beside one that has `requests` of `context_size` tokens each.
+    pub fn of(facts: &Facts, context_size: u64, requests: u64) -> Self {
+        let trained = facts.context_length.unwrap_or(context_size);
+        let window = context_size
+            .min(trained)
+            .min(DRAFT_WINDOW_MAX)
+            .min(DRAFT_CELLS_MAX / requests.max(1))
+            .max(DRAFT_WINDOW_MIN);
+        let cells = in_units(window.saturating_mul(requests));
+        Self {
+            window,
+            cells,
+            weights_bytes: facts.weights_bytes,
+            kv_bytes: facts.kv_bytes_per_token.unwrap_or(0).saturating_mul(cells),
+            compute_bytes: facts.memory_bytes(0).saturating_sub(facts.weights_bytes),
+        }
+    }
+
+    /// All of it.
+    pub fn bytes(&self) -> u64 {
+        self.weights_bytes
+            .saturating_add(self.kv_bytes)
+            .saturating_add(self.compute_bytes)
+    }
+}
+
 /// What the one who loads a model wants, and what there is. `None` stands for a default.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct MemoryWishes {
@@ -86,6 +134,8 @@ pub struct MemoryWishes {
     pub available_bytes: Option<u64>,
     /// The GPU, if the build can use one and there is one.
     pub gpu: Option<Gpu>,
+    /// A model that guesses for it.
+    pub draft: Option<DraftMemory>,
 }
 
 /// What a model takes. Estimates, from above.
@@ -111,6 +161,8 @@ pub struct MemoryPlan {
     pub available_bytes: Option<u64>,
     /// What a GPU takes of it.
     pub gpu: Option<GpuPlan>,
+    /// What a model takes that guesses for it.
+    pub draft: Option<DraftMemory>,
 }
 
 /// What a GPU takes of a model.
@@ -120,7 +172,9 @@ pub struct GpuPlan {
     pub layers: u64,
     /// Of so many.
     pub layers_total: u64,
-    /// What they take there.
+    /// Whether a model that guesses for it is there too.
+    pub has_draft: bool,
+    /// What all that takes there.
     pub bytes: u64,
     /// What was free there.
     pub free_bytes: u64,
@@ -184,6 +238,7 @@ impl MemoryPlan {
             prompt_cache_bytes: wishes.prompt_cache_bytes.unwrap_or(0),
             available_bytes: wishes.available_bytes,
             gpu: None,
+            draft: wishes.draft,
         };
         plan.gpu = wishes
             .gpu
@@ -200,20 +255,25 @@ impl MemoryPlan {
     }
 
     /// Weights and cache go to the GPU layer by layer; what is computed in between is needed there as
-    /// soon as one layer is.
+    /// soon as one layer is. A model that guesses goes there first, whole or not at all.
     fn on_gpu(&self, gpu: Gpu, layers: u64) -> GpuPlan {
         let layers_total = layers.saturating_add(1);
         let each = self.weights_bytes.saturating_add(self.kv_bytes) / layers_total + 1;
         let usable = gpu.free_bytes - gpu.free_bytes / GPU_RESERVE_SHARE;
-        let fitting = usable.saturating_sub(self.compute_bytes) / each;
+        let draft_bytes = self.draft.map_or(0, |draft| draft.bytes());
+        let has_draft = draft_bytes > 0 && draft_bytes <= usable && gpu.layers != Some(0);
+        let draft_bytes = if has_draft { draft_bytes } else { 0 };
+        let fitting = (usable - draft_bytes).saturating_sub(self.compute_bytes) / each;
         let layers = gpu.layers.unwrap_or(fitting).min(layers_total);
         let bytes = match layers {
             0 => 0,
             some => each.saturating_mul(some).saturating_add(self.compute_bytes),
         };
+        let bytes = bytes.saturating_add(draft_bytes);
         GpuPlan {
             layers,
             layers_total,
+            has_draft,
             bytes,
             free_bytes: gpu.free_bytes,
         }
@@ -222,13 +282,21 @@ impl MemoryPlan {
     /// What the host's memory must have room for, in bytes.
     pub fn host_bytes(&self) -> u64 {
         let layers = self.weights_bytes.saturating_add(self.kv_bytes);
-        let away = self
-            .gpu
-            .map_or(0, |gpu| gpu.bytes.saturating_sub(self.compute_bytes));
+        let draft = self.draft.map_or(0, |draft| draft.bytes());
+        let draft_away = match self.gpu {
+            Some(gpu) if gpu.has_draft => draft,
+            _ => 0,
+        };
+        let away = self.gpu.map_or(0, |gpu| {
+            gpu.bytes
+                .saturating_sub(draft_away)
+                .saturating_sub(self.compute_bytes)
+        });
         layers
             .saturating_sub(away)
             .saturating_add(self.compute_bytes)
             .saturating_add(self.prompt_cache_bytes)
+            .saturating_add(draft - draft_away)
     }
 
     fn fits(&self) -> bool {
@@ -255,6 +323,15 @@ impl fmt::Display for MemoryPlan {
         write!(f, "compute {}", Mib(self.compute_bytes))?;
         if self.kv_bytes > 0 {
             write!(f, ", prompt cache {}", Mib(self.prompt_cache_bytes))?;
+        }
+        if let Some(draft) = self.draft {
+            let [weights, kv, compute] =
+                [draft.weights_bytes, draft.kv_bytes, draft.compute_bytes].map(Mib);
+            let cells = draft.cells;
+            write!(
+                f,
+                ", draft model: weights {weights}, KV {kv} ({cells} cells), compute {compute},"
+            )?;
         }
         if let Some(there) = self.available_bytes {
             write!(f, " of {} free", Mib(there))?;
@@ -351,6 +428,72 @@ mod tests {
         };
         assert!(MemoryPlan::of(&facts(), &wanted(1483)).is_err());
         assert_eq!(plan(&wanted(1484)).prompt_cache_bytes, 100 * MIB);
+    }
+
+    /// 100 MiB of weights, 16 KiB of cache a token.
+    fn draft() -> Option<DraftMemory> {
+        let facts = Facts {
+            weights_bytes: 100 * MIB,
+            kv_bytes_per_token: Some(16 << 10),
+            context_length: Some(4096),
+            ..Facts::default()
+        };
+        Some(DraftMemory::of(&facts, 2048, 8))
+    }
+
+    #[test]
+    fn a_model_that_guesses_counts_too() {
+        let with_draft = |available| MemoryWishes {
+            draft: draft(),
+            ..wishes(available)
+        };
+        let plan = plan(&with_draft(24_000));
+        assert!(
+            plan.to_string().contains(
+                "prompt cache 512 MiB, draft model: weights 100 MiB, KV 128 MiB (8192 cells), \
+                 compute 128 MiB, of 23.4 GiB free"
+            ),
+            "{plan}"
+        );
+        // 356 MiB more than without.
+        assert!(MemoryPlan::of(&facts(), &with_draft(1384 + 355)).is_err());
+        assert!(MemoryPlan::of(&facts(), &with_draft(1384 + 356)).is_ok());
+    }
+
+    #[test]
+    fn what_a_guessing_model_looks_back_on_is_bounded() {
+        let check = |trained, context, requests, window, cells| {
+            let facts = Facts {
+                context_length: Some(trained),
+                ..Facts::default()
+            };
+            let memory = DraftMemory::of(&facts, context, requests);
+            assert_eq!((memory.window, memory.cells), (window, cells));
+        };
+        check(8192, 4096, 8, 1024, 8192);
+        check(8192, 512, 8, 512, 4096);
+        check(256, 4096, 8, 256, 2048);
+        check(8192, 4096, 64, 256, 16384);
+        check(0, 0, 1, 16, 256);
+    }
+
+    #[test]
+    fn a_guessing_model_takes_its_place_on_the_gpu() {
+        let on = |free, layers| {
+            let wishes = MemoryWishes {
+                draft: draft(),
+                ..with_gpu(free, layers, 8000)
+            };
+            let plan = plan(&wishes);
+            let gpu = plan.gpu.unwrap();
+            assert!(gpu.bytes <= gpu.free_bytes, "{plan}");
+            (gpu.layers, gpu.has_draft, plan.host_bytes() / MIB)
+        };
+        // Everything: the host computes and keeps copies of prompts only.
+        assert_eq!(on(8000, None), (10, true, 640));
+        assert_eq!(on(1000, None), (1, true, 3383));
+        assert_eq!(on(300, None), (0, false, 4044));
+        assert_eq!(on(8000, Some(0)), (0, false, 4044));
     }
 
     fn with_gpu(free: u64, layers: Option<u64>, available: u64) -> MemoryWishes {

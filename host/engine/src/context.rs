@@ -101,12 +101,13 @@ pub(crate) struct Context {
     dimensions: usize,
     batch_len: usize,
     // Freed after the context, which computes with them.
-    _threads: Option<ThreadPool>,
+    threads: Option<Arc<ThreadPool>>,
     // Freed after the context, which points into it.
     weights: Arc<LlamaModel>,
 }
 
-// SAFETY: llama.cpp binds a context to no thread; this type is not `Sync`.
+// SAFETY: llama.cpp binds a context to no thread; this type is not `Sync`. Contexts that share threads
+// (see `beside`) belong to one owner and move together.
 unsafe impl Send for Context {}
 
 impl Context {
@@ -114,12 +115,30 @@ impl Context {
         weights: Arc<LlamaModel>,
         options: &ContextOptions,
     ) -> Result<Self, CreateContextError> {
+        let threads = ThreadPool::new(options.threads.max(options.threads_batch));
+        Self::with_threads(weights, options, threads.map(Arc::new))
+    }
+
+    /// A context of another model for the thread that computes with this one. It has the same threads,
+    /// of which two sets would spin against each other.
+    pub fn beside(
+        &self,
+        weights: Arc<LlamaModel>,
+        options: &ContextOptions,
+    ) -> Result<Self, CreateContextError> {
+        Self::with_threads(weights, options, self.threads.clone())
+    }
+
+    fn with_threads(
+        weights: Arc<LlamaModel>,
+        options: &ContextOptions,
+        threads: Option<Arc<ThreadPool>>,
+    ) -> Result<Self, CreateContextError> {
         let model = model_pointer(&weights);
         backend::clear_reason();
         // SAFETY: the model lives as long as `weights`, and no other context is made from it.
         let raw = unsafe { sys::llama_init_from_model(model, parameters(options)) };
         let raw = NonNull::new(raw).ok_or_else(|| CreateContextError(backend::reason()))?;
-        let threads = ThreadPool::new(options.threads.max(options.threads_batch));
         let interrupt = Arc::new(Interrupt::default());
         let data = Arc::as_ptr(&interrupt).cast_mut().cast();
         // SAFETY: `raw` is a live context; `interrupt` and `threads` live as long as it.
@@ -136,7 +155,7 @@ impl Context {
             vocabulary: usize::try_from(weights.n_vocab()).unwrap_or(0),
             dimensions: usize::try_from(weights.n_embd_out()).unwrap_or(0),
             batch_len: batch_len as usize,
-            _threads: threads,
+            threads,
             weights,
         })
     }

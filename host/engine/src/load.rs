@@ -14,6 +14,7 @@ use llama_cpp_sys_2 as sys;
 
 use crate::backend;
 use crate::context::ContextOptions;
+use crate::draft_plan::{DraftFile, DraftPlan};
 use crate::facts::ModelKind;
 use crate::memory;
 use crate::prefix::KEPT_MAX;
@@ -74,6 +75,11 @@ pub struct LoadOptions {
     /// Whether to guess what an answer quotes and to check several tokens in one step. It changes no
     /// answer's distribution.
     pub speculation: Speculation,
+    /// The GGUF file of a second, smaller model with the same tokens, which guesses where nothing is
+    /// quoted. It makes [`Speculation::Auto`] of [`Speculation::Off`].
+    pub draft_model: Option<PathBuf>,
+    /// Whether [`check`](crate::check) has tried that file already.
+    pub draft_checked: bool,
     /// How the KV cache is kept; in 16 bits.
     pub kv_type: KvType,
     /// Tokens in a step; 512. For an embedding model the longest input.
@@ -158,14 +164,26 @@ pub enum LoadError {
     /// It would not fit the memory.
     #[error(
         "model file `{path}` does not fit the memory: {plan}. It takes less with a smaller ctx-size \
-         (ctx_size), n-seq-max (requests_running_max) or host-cache-mib (prompt_cache_mib), or with \
-         kv-type (kv_type) q8_0"
+         (ctx_size), n-seq-max (requests_running_max) or host-cache-mib (prompt_cache_mib), with \
+         kv-type (kv_type) q8_0{}",
+        without_draft(plan)
     )]
     Memory {
         /// The file.
         path: PathBuf,
         /// What it would take, and what there is.
         plan: Box<MemoryPlan>,
+    },
+    /// The draft model cannot guess for the model.
+    #[error(
+        "draft model `{path}` {reason}; name a smaller model of the same family as draft-model \
+         (draft_model), or none"
+    )]
+    Draft {
+        /// The draft model's file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
     },
     /// The processor is too old for the compiled code.
     #[error("this processor lacks {missing}, which the engine was compiled for")]
@@ -181,6 +199,13 @@ pub enum LoadError {
         /// In its words.
         reason: String,
     },
+}
+
+fn without_draft(plan: &MemoryPlan) -> &'static str {
+    match plan.draft {
+        Some(_) => ", or without draft-model (draft_model)",
+        None => "",
+    }
 }
 
 /// A file that has been found fit to be loaded, and the sizes it will have.
@@ -199,6 +224,8 @@ pub(crate) struct Plan {
     pub memory: MemoryPlan,
     pub speculation: Speculation,
     pub context: ContextOptions,
+    /// The model that guesses for it.
+    pub draft: Option<DraftPlan>,
 }
 
 impl Plan {
@@ -226,10 +253,16 @@ pub(crate) fn plan(path: &Path, options: &LoadOptions) -> Result<Plan, LoadError
         ModelKind::Chat => text_sizes(&facts, options)?,
         ModelKind::Embedding => embedding_sizes(&facts, options)?,
     };
-    let memory = MemoryPlan::of(&facts, &memory_wishes(kind, &sizes, options)).map_err(|plan| {
+    let draft = DraftFile::read(kind, options)?;
+    let mut wishes = memory_wishes(kind, &sizes, options);
+    wishes.draft = draft
+        .as_ref()
+        .map(|draft| draft.memory(sizes.context_size, sizes.sequences));
+    let memory = MemoryPlan::of(&facts, &wishes).map_err(|plan| {
         let path = path.to_owned();
         LoadError::Memory { path, plan }
     })?;
+    let context = context_options(&facts, kind, &sizes, tokens(memory.cells), options)?;
     Ok(Plan {
         path: path.to_owned(),
         kind,
@@ -247,8 +280,12 @@ pub(crate) fn plan(path: &Path, options: &LoadOptions) -> Result<Plan, LoadError
             .queue_len_max
             .unwrap_or(QUEUE_LEN_DEFAULT)
             .clamp(1, QUEUE_LEN_MAX),
-        speculation: options.speculation,
-        context: context_options(&facts, kind, &sizes, tokens(memory.cells), options)?,
+        speculation: match (options.speculation, &draft) {
+            (Speculation::Off, Some(_)) => Speculation::Auto,
+            (wanted, _) => wanted,
+        },
+        draft: draft.map(|draft| draft.plan(&memory, &context)),
+        context,
         memory,
         facts,
     })
@@ -269,27 +306,36 @@ fn memory_wishes(kind: ModelKind, sizes: &Sizes, options: &LoadOptions) -> Memor
         },
         available_bytes: options.memory_bytes_max.or_else(memory::available_bytes),
         gpu: memory::gpu(options),
+        draft: None,
     }
 }
 
-fn tokens(count: u64) -> u32 {
+pub(crate) fn tokens(count: u64) -> u32 {
     u32::try_from(count).unwrap_or(CONTEXT_MAX)
 }
 
 /// Hands the planned file to llama.cpp.
 pub(crate) fn weights(plan: &Plan, options: &LoadOptions) -> Result<LlamaModel, LoadError> {
-    backend::llama_backend();
+    let planned = plan.memory.gpu.map(|gpu| tokens(gpu.layers));
+    weights_of(&plan.path, options.gpu_layers.or(planned), options)
+}
+
+/// Hands the file at `path` to llama.cpp, with so many layers for the GPU.
+pub(crate) fn weights_of(
+    path: &Path,
+    gpu_layers: Option<u32>,
+    options: &LoadOptions,
+) -> Result<LlamaModel, LoadError> {
+    let backend = backend::llama_backend();
     backend::clear_reason();
-    let parameters = model_parameters(plan, options);
-    LlamaModel::load_from_file(backend::llama_backend(), &plan.path, &parameters).map_err(|_| {
-        LoadError::Llama {
-            path: plan.path.clone(),
-            reason: backend::reason(),
-        }
+    let parameters = model_parameters(gpu_layers, options);
+    LlamaModel::load_from_file(backend, path, &parameters).map_err(|_| LoadError::Llama {
+        path: path.to_owned(),
+        reason: backend::reason(),
     })
 }
 
-fn read_header(path: &Path) -> Result<Header, LoadError> {
+pub(crate) fn read_header(path: &Path) -> Result<Header, LoadError> {
     let open = |source| LoadError::Open {
         path: path.to_owned(),
         source,
@@ -463,12 +509,11 @@ fn context_options(
     })
 }
 
-fn model_parameters(plan: &Plan, options: &LoadOptions) -> LlamaModelParams {
+fn model_parameters(gpu_layers: Option<u32>, options: &LoadOptions) -> LlamaModelParams {
     let mut parameters = LlamaModelParams::default()
         .with_use_mmap(options.mmap.unwrap_or(true))
         .with_use_mlock(options.mlock.unwrap_or(false));
-    let planned = plan.memory.gpu.map(|gpu| tokens(gpu.layers));
-    if let Some(layers) = options.gpu_layers.or(planned) {
+    if let Some(layers) = gpu_layers {
         parameters = parameters.with_n_gpu_layers(layers);
     }
     if let Some(gpu) = options.main_gpu {

@@ -12,6 +12,8 @@ use llama_cpp_sys_2 as sys;
 use crate::TokenId;
 use crate::bell::{Bell, Ring};
 use crate::context::{Context, Interrupt};
+use crate::draft_model::Drafter;
+use crate::drafting::Drafting;
 use crate::embedding::{EmbedError, Embedder, Embedding, EmbeddingJob, INPUTS_MAX, Input, Limits};
 use crate::facts::{ModelFacts, ModelKind};
 use crate::grammar;
@@ -93,9 +95,7 @@ impl Model {
     /// Loads the GGUF file at `path`.
     pub fn load(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Self, LoadError> {
         let plan = load::plan(path.as_ref(), options)?;
-        if !options.checked {
-            Trial::of(&plan)?.end()?;
-        }
+        Trial::of(&plan, options)?.end()?;
         tracing::info!(target: MEMORY_LOG, "{}: {}", plan.display_name(), plan.memory);
         let weights = Arc::new(load::weights(&plan, options)?);
         let context = Context::new(Arc::clone(&weights), &plan.context).map_err(|error| {
@@ -104,10 +104,14 @@ impl Model {
                 reason: error.to_string(),
             }
         })?;
+        let draft = plan.draft.as_ref();
+        let drafter = draft
+            .map(|draft| draft.load(&weights, &context, options))
+            .transpose()?;
         let facts = facts(&plan, &weights);
         let queue = Arc::new(Queue::default());
         let bell = Arc::new(Bell::default());
-        let (worker, thread) = start(&plan, context, &weights, &queue, &bell);
+        let (worker, thread) = start(&plan, (context, drafter), &weights, &queue, &bell);
         Ok(Self {
             shared: Arc::new(Shared {
                 end_tokens: end_tokens(&weights),
@@ -316,7 +320,7 @@ impl Model {
 /// Starts the model's thread.
 fn start(
     plan: &Plan,
-    context: Context,
+    (context, drafter): (Context, Option<Drafter>),
     weights: &Arc<LlamaModel>,
     queue: &Arc<Queue>,
     bell: &Arc<Bell>,
@@ -336,8 +340,10 @@ fn start(
                 speculation: plan.speculation,
                 prompt_chunk: plan.prompt_chunk as usize,
             };
+            let drafting = Drafting::new(plan.speculation, drafter);
+            let weights = Arc::clone(weights);
             let scheduler =
-                Scheduler::new(context, Arc::clone(weights), limits, receiver, queue, bell);
+                Scheduler::new(context, drafting, weights, limits, receiver, queue, bell);
             let thread = spawn("gaia-decode", || scheduler.run());
             let jobs = Some(jobs);
             (Worker::Text { jobs, interrupt }, thread)

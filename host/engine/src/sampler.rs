@@ -249,7 +249,7 @@ fn sums(biases: &[LlamaLogitBias]) -> Vec<(usize, f32)> {
 }
 
 /// The first of the largest logits once `biases` are added, as llama.cpp's greedy sampler chooses.
-fn likeliest(logits: &[f32], biases: &[(usize, f32)]) -> Option<LlamaToken> {
+pub(crate) fn likeliest(logits: &[f32], biases: &[(usize, f32)]) -> Option<LlamaToken> {
     let mut best = (0, f32::NEG_INFINITY);
     let mut start = 0;
     for (token, bias) in biases {

@@ -28,13 +28,14 @@ use llama_cpp_2::model::LlamaModel;
 use crate::Speculation;
 use crate::bell::Bell;
 use crate::context::{Batch, Context, DecodeError, SequenceId};
+use crate::drafting::Drafting;
 use crate::outbox::FinishReason;
 use crate::pace::Pace;
 use crate::pool::Pool;
 use crate::prefix::{SHARED_MIN, common_len};
 use crate::sampler::Scratch;
 use crate::sequence::{Job, Sequence};
-use crate::speculation::{Lookup, StepCosts};
+use crate::speculation::Lookup;
 
 /// How long a step may read prompts while nobody writes.
 const READING_TIME: Duration = Duration::from_millis(250);
@@ -103,7 +104,7 @@ pub(crate) struct Scheduler {
     running: Vec<Sequence>,
     pool: Pool,
     pace: Pace,
-    costs: StepCosts,
+    drafting: Drafting,
     batch: Batch,
     scratch: Scratch,
 }
@@ -111,6 +112,7 @@ pub(crate) struct Scheduler {
 impl Scheduler {
     pub fn new(
         context: Context,
+        drafting: Drafting,
         model: Arc<LlamaModel>,
         limits: SchedulerLimits,
         jobs: Receiver<Job>,
@@ -137,7 +139,7 @@ impl Scheduler {
             running: Vec::new(),
             pool,
             pace: Pace::default(),
-            costs: StepCosts::new(limits.speculation == Speculation::Always),
+            drafting,
             batch,
             scratch: Scratch::new(vocabulary),
         }
@@ -291,7 +293,7 @@ impl Scheduler {
             self.pace.note(self.batch.len(), elapsed);
         }
         if self.running.iter().all(Sequence::has_row) {
-            self.costs.note(self.batch.len(), elapsed);
+            self.drafting.note_step(self.batch.len(), elapsed);
         }
     }
 
@@ -310,17 +312,17 @@ impl Scheduler {
         };
         let read = self.push_prompts(self.pace.tokens_in(time, writers, max));
         if read == 0 {
-            self.push_drafts();
+            let Self {
+                drafting,
+                running,
+                batch,
+                pool,
+                ..
+            } = self;
+            drafting.push(running, batch, |id, len| pool.extend(id, len));
         }
         self.context.interrupt().permit(read >= INTERRUPTED_MIN);
         read
-    }
-
-    fn push_drafts(&mut self) {
-        for sequence in &mut self.running {
-            let len = sequence.push_draft(&mut self.batch, &mut self.costs);
-            self.pool.extend(sequence.id, len);
-        }
     }
 
     /// Divides `room` evenly among those who read; what the short ones leave goes to the long ones.
@@ -355,6 +357,9 @@ impl Scheduler {
                 let (id, position) = (sequence.id, sequence.position());
                 self.pool.truncate(&mut self.context, id, position);
             }
+            if let Some((drafted, accepted)) = sequence.take_checked() {
+                self.drafting.note_checked(drafted, accepted);
+            }
             if let Some(reason) = finish {
                 self.finish(index, reason);
             }
@@ -386,6 +391,7 @@ impl Scheduler {
         let mut sequence = self.running.remove(index);
         let piece = sequence.last_piece(&reason);
         let id = sequence.id;
+        self.drafting.forget(id);
         let is_sound = !matches!(reason, FinishReason::Failed(_));
         sequence.job.outbox.finish(piece, reason);
         if is_sound {

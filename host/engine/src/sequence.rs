@@ -9,7 +9,8 @@ use crate::TokenId;
 use crate::context::{Batch, Context, SequenceId};
 use crate::outbox::{FinishReason, Outbox, Piece, TokenEvent, TopToken};
 use crate::sampler::{SampleError, Sampler, Scratch, log_probabilities};
-use crate::speculation::{Lookup, StepCosts};
+use crate::speculation::Lookup;
+use crate::step_costs::StepCosts;
 use crate::text::Assembler;
 
 /// A request that is ready to run.
@@ -63,6 +64,10 @@ pub(crate) struct Sequence {
     draft: Vec<LlamaToken>,
     /// Where it computes the logits after the first of them.
     draft_row: i32,
+    /// Whether the guesses are a second model's.
+    draft_is_models: bool,
+    /// How many guesses of a second model the last batch checked, and how many of them were right.
+    checked: Option<(usize, usize)>,
 }
 
 impl Sequence {
@@ -83,6 +88,8 @@ impl Sequence {
             lookup,
             draft: Vec::new(),
             draft_row: 0,
+            draft_is_models: false,
+            checked: None,
         }
     }
 
@@ -145,23 +152,55 @@ impl Sequence {
         !self.is_reading() && self.push(batch, 1) == 1
     }
 
-    /// Puts guesses of what follows its next token into `batch`, as many as are worth it. Gives how
-    /// many.
-    pub fn push_draft(&mut self, batch: &mut Batch, costs: &mut StepCosts) -> usize {
-        // The step computes the token after the guesses as well.
-        let wanted = self.job.tokens_max.saturating_sub(self.generated() + 1);
-        let max = wanted.min(self.cells_ahead()).min(batch.room());
-        let Some(lookup) = self.lookup.as_mut().filter(|_| self.row.is_some()) else {
+    /// Puts what followed its last tokens where they stand earlier into `batch`, as much as is worth
+    /// it, as a guess of what follows its next token. Gives how many tokens.
+    pub fn push_lookup(&mut self, batch: &mut Batch, costs: &mut StepCosts) -> usize {
+        let max = self.draft_max().min(batch.room());
+        let Some(lookup) = self.lookup.as_mut().filter(|_| max > 0) else {
             return 0;
         };
         let draft = lookup.draft(&self.tokens);
         let len = costs.draft_len(batch.len(), draft.len().min(max), lookup.acceptance());
-        for (index, token) in draft[..len].iter().enumerate() {
+        let draft = draft[..len].to_vec();
+        self.draft_is_models = false;
+        self.push_draft(batch, draft)
+    }
+
+    /// Puts a second model's guesses into `batch`. Gives how many.
+    pub fn push_guesses(&mut self, batch: &mut Batch, mut guesses: Vec<LlamaToken>) -> usize {
+        guesses.truncate(self.draft_max().min(batch.room()));
+        self.draft_is_models = true;
+        self.push_draft(batch, guesses)
+    }
+
+    fn push_draft(&mut self, batch: &mut Batch, draft: Vec<LlamaToken>) -> usize {
+        for (index, token) in draft.iter().enumerate() {
             let row = batch.push(*token, self.position + index, self.id, true);
             self.draft_row = row - i32::try_from(index).unwrap_or(0);
         }
-        self.draft.extend_from_slice(&draft[..len]);
-        len
+        self.draft = draft;
+        self.draft.len()
+    }
+
+    /// The most guesses that it can use beside what is in the current batch.
+    pub fn draft_max(&self) -> usize {
+        if self.lookup.is_none() || self.row.is_none() || self.has_draft() {
+            return 0;
+        }
+        // The step computes the token after the guesses as well.
+        let wanted = self.job.tokens_max.saturating_sub(self.generated() + 1);
+        wanted.min(self.cells_ahead())
+    }
+
+    /// The prompt and what has been generated.
+    pub fn tokens(&self) -> &[LlamaToken] {
+        &self.tokens
+    }
+
+    /// How many guesses of a second model the last batch checked, and how many of them were right;
+    /// once.
+    pub fn take_checked(&mut self) -> Option<(usize, usize)> {
+        self.checked.take()
     }
 
     /// Whether the current batch checks guesses of it.
@@ -226,8 +265,10 @@ impl Sequence {
             accepted += 1;
             self.position += 1;
         };
-        if let Some(lookup) = self.lookup.as_mut() {
-            lookup.note(draft.len(), accepted);
+        match (self.draft_is_models, self.lookup.as_mut()) {
+            (true, _) => self.checked = Some((draft.len(), accepted)),
+            (false, Some(lookup)) => lookup.note(draft.len(), accepted),
+            (false, None) => {}
         }
         self.job.outbox.add_drafted(draft.len(), accepted);
         finish

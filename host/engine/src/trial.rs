@@ -6,48 +6,52 @@ use crate::facts::ModelKind;
 use crate::load::{self, LoadError, LoadOptions, Plan};
 use crate::probe::{self, Probe, ProbeError};
 
-/// A file that is being tried. The trial goes on by itself; whoever has one may do other things before
+/// Files that are being tried: a model, and the one that guesses for it. The trial goes on by itself; whoever has one may do other things before
 /// asking how it ended. Dropped, it is called off.
 #[derive(Debug)]
 pub struct Trial {
-    /// None if there was nothing to try.
-    probe: Option<Probe>,
-    path: PathBuf,
+    /// One for each file that there was to try.
+    probes: Vec<(Probe, PathBuf)>,
 }
 
 impl Trial {
     /// Reads the header of the file at `path`, checks that it fits `options` and the memory, and begins
-    /// to try it, unless `options` say that it was `checked` before. This takes a fraction of the time that loading takes, and forks: no other thread should
-    /// be loading or computing, and none may close a socket that it waits for.
+    /// to try it, unless `options` say that it was `checked` before; the draft model's file likewise.
+    /// This takes a fraction of the time that loading takes, and forks: no other thread should be loading
+    /// or computing, and none may close a socket that it waits for.
     pub fn begin(path: &Path, options: &LoadOptions) -> Result<Self, LoadError> {
-        let plan = load::plan(path, options)?;
-        match options.checked {
-            true => Ok(Self {
-                probe: None,
-                path: plan.path,
-            }),
-            false => Self::of(&plan),
-        }
+        Self::of(&load::plan(path, options)?, options)
     }
 
-    pub(crate) fn of(plan: &Plan) -> Result<Self, LoadError> {
-        let embeddings = plan.kind == ModelKind::Embedding;
-        let path = plan.path.clone();
-        match probe::begin(&path, plan.file_bytes, embeddings) {
-            Ok(probe) => Ok(Self {
-                probe: Some(probe),
-                path,
-            }),
+    pub(crate) fn of(plan: &Plan, options: &LoadOptions) -> Result<Self, LoadError> {
+        let mut trial = Self { probes: Vec::new() };
+        if !options.checked {
+            let embeddings = plan.kind == ModelKind::Embedding;
+            trial.add(&plan.path, plan.file_bytes, embeddings)?;
+        }
+        if let Some(draft) = plan.draft.as_ref().filter(|_| !options.draft_checked) {
+            trial.add(&draft.path, draft.file_bytes, false)?;
+        }
+        Ok(trial)
+    }
+
+    fn add(&mut self, path: &Path, file_bytes: u64, embeddings: bool) -> Result<(), LoadError> {
+        let path = path.to_owned();
+        match probe::begin(&path, file_bytes, embeddings) {
+            Ok(probe) => {
+                self.probes.push((probe, path));
+                Ok(())
+            }
             Err(error) => Err(refused(path, &error)),
         }
     }
 
     /// Waits for the verdict, about as long as loading takes.
     pub fn end(self) -> Result<(), LoadError> {
-        let Self { probe, path } = self;
-        probe
-            .map_or(Ok(()), Probe::end)
-            .map_err(|error| refused(path, &error))
+        for (probe, path) in self.probes {
+            probe.end().map_err(|error| refused(path, &error))?;
+        }
+        Ok(())
     }
 }
 

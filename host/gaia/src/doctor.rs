@@ -90,13 +90,12 @@ pub fn examine(home: &Home, environment: &Environment) -> Vec<Finding> {
     findings.push(port(&config, running.as_ref()));
     findings.push(store(home, &config, running.as_ref()));
     findings.push(memory(running.is_some()));
-    let [chat, embedding] = models::files(&config, home, environment);
+    let files = models::files(&config, home, environment);
     // A running node has its models in memory already.
     let available = available_memory().filter(|_| running.is_none());
     findings.extend(memory::examine(
         &config,
-        chat.as_deref(),
-        embedding.as_deref(),
+        files.each_ref().map(|file| file.as_deref()),
         available,
     ));
     findings.push(disk("disk (home)", home.root()));

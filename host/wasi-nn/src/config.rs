@@ -3,6 +3,7 @@
 //! Keys nobody knows are logged and skipped, as the stock plugin does; a known key with a value of
 //! the wrong type is refused, and so is one that asks for what this plugin cannot do.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use gaia_engine::{Grammar, KvType, LoadOptions, Sampling, Speculation, Split, TokenId};
@@ -44,22 +45,40 @@ pub(crate) enum ConfigError {
     Type { key: String, wanted: &'static str },
     #[error("`{key}` is not supported by this plugin")]
     Unsupported { key: String },
+    #[error(
+        "`{key}` names a file of the host, so only the operator can say it: in `--nn-preload` or \
+         `GAIA_NN_<NAME>`"
+    )]
+    OperatorOnly { key: String },
+}
+
+/// Who says something about loading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Speaker {
+    /// Whoever started the process.
+    Operator,
+    /// The program that runs in it.
+    Guest,
 }
 
 impl Config {
-    /// Takes over what `metadata` says and keeps the rest.
-    pub fn apply(&mut self, metadata: &Value) -> Result<(), ConfigError> {
+    /// Takes over what `metadata` of `speaker` says and keeps the rest.
+    pub fn apply(&mut self, metadata: &Value, speaker: Speaker) -> Result<(), ConfigError> {
         let object = metadata.as_object().ok_or(ConfigError::NotAnObject)?;
         for (key, value) in object {
             // As in the stock plugin, `null` is as good as nothing.
             if !value.is_null() {
-                self.apply_key(&Entry { key, value })?;
+                self.apply_key(&Entry { key, value }, speaker)?;
             }
         }
         self.apply_single_stop(object)
     }
 
-    fn apply_key(&mut self, entry: &Entry<'_>) -> Result<(), ConfigError> {
+    fn apply_key(&mut self, entry: &Entry<'_>, speaker: Speaker) -> Result<(), ConfigError> {
+        if entry.key == "draft-model" {
+            self.load.draft_model = entry.host_file(speaker)?;
+            return Ok(());
+        }
         if self.apply_load_key(entry)? || self.apply_sampling_key(entry)? {
             return Ok(());
         }
@@ -250,6 +269,16 @@ impl Entry<'_> {
         Ok((!text.is_empty()).then(|| text.to_owned()))
     }
 
+    /// A file outside the guest's folders, which it must not reach.
+    fn host_file(&self, speaker: Speaker) -> Result<Option<PathBuf>, ConfigError> {
+        match speaker {
+            Speaker::Operator => Ok(self.non_empty()?.map(PathBuf::from)),
+            Speaker::Guest => Err(ConfigError::OperatorOnly {
+                key: self.key.to_owned(),
+            }),
+        }
+    }
+
     fn texts(&self) -> Result<Vec<String>, ConfigError> {
         if let Some(text) = self.value.as_str() {
             return Ok(vec![text.to_owned()]);
@@ -342,7 +371,27 @@ mod tests {
 
     fn read(metadata: Value) -> Result<Config, ConfigError> {
         let mut config = Config::default();
-        config.apply(&metadata).map(|()| config)
+        config.apply(&metadata, Speaker::Guest).map(|()| config)
+    }
+
+    #[test]
+    fn a_file_of_the_host_is_the_operators_to_name() {
+        let metadata = json!({"draft-model": "/models/small.gguf"});
+        assert!(matches!(
+            read(metadata.clone()),
+            Err(ConfigError::OperatorOnly { .. })
+        ));
+        let mut config = Config::default();
+        config.apply(&metadata, Speaker::Operator).unwrap();
+        let named = Some(PathBuf::from("/models/small.gguf"));
+        assert_eq!(config.load.draft_model, named);
+        config.apply(&json!({"temp": 0}), Speaker::Guest).unwrap();
+        assert_eq!(config.load.draft_model, named);
+        let none = json!({"draft-model": ""});
+        config.apply(&none, Speaker::Operator).unwrap();
+        assert_eq!(config.load.draft_model, None);
+        let wrong = json!({"draft-model": 7});
+        assert!(config.apply(&wrong, Speaker::Operator).is_err());
     }
 
     #[test]
@@ -424,7 +473,10 @@ mod tests {
     fn later_metadata_keeps_what_it_does_not_name() {
         let mut config = read(json!({"ctx-size": 512, "temp": 0.1})).unwrap();
         config
-            .apply(&json!({"temp": 0.2, "top-k": null, "unknown": 1}))
+            .apply(
+                &json!({"temp": 0.2, "top-k": null, "unknown": 1}),
+                Speaker::Guest,
+            )
             .unwrap();
         assert_eq!(config.load.context_size, Some(512));
         assert_eq!(config.request.sampling.temperature, 0.2);

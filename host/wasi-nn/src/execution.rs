@@ -12,7 +12,7 @@ use gaia_engine::{
 };
 use serde_json::Value;
 
-use crate::config::Config;
+use crate::config::{Config, Speaker};
 use crate::errno::Errno;
 use crate::graph::{self, Graph};
 use crate::guest::Tensor;
@@ -88,7 +88,7 @@ impl Execution {
         let inputs = match index {
             INPUT_METADATA => {
                 let metadata = graph::parse(&text(tensor.data)?)?;
-                return graph::apply(&mut self.config, &metadata);
+                return graph::apply(&mut self.config, &metadata, Speaker::Guest);
             }
             INPUT_TEXT => Inputs::One(Input::Text(text(tensor.data)?)),
             INPUT_TOKENS if tensor.kind == KIND_I32 => {

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use gaia_engine::{LoadError, Vocabulary};
 use serde_json::Value;
 
-use crate::config::Config;
+use crate::config::{Config, ConfigError, Speaker};
 use crate::errno::Errno;
 use crate::loading::{Lease, Loading};
 use crate::preload::Preload;
@@ -81,8 +81,11 @@ impl Graph {
     ) -> Result<Self, Errno> {
         let mut config = Config::default();
         let asked = asked.map(parse).transpose()?;
-        for layer in offered.into_iter().chain(&asked) {
-            apply(&mut config, layer)?;
+        if let Some(offered) = offered {
+            apply(&mut config, offered, Speaker::Operator)?;
+        }
+        if let Some(asked) = &asked {
+            apply(&mut config, asked, Speaker::Guest)?;
         }
         let graph = Self {
             name,
@@ -147,7 +150,7 @@ impl Graph {
         let mut config = config.clone();
         let name = self.name.as_deref().unwrap_or_default();
         if let Ok(orders) = env::var(variable(name)) {
-            apply(&mut config, &parse(&orders)?)?;
+            apply(&mut config, &parse(&orders)?, Speaker::Operator)?;
         }
         Ok(config)
     }
@@ -170,13 +173,15 @@ pub(crate) fn parse(text: &str) -> Result<Value, Errno> {
     })
 }
 
-/// Takes `metadata` over into `config`.
-pub(crate) fn apply(config: &mut Config, metadata: &Value) -> Result<(), Errno> {
-    config.apply(metadata).map_err(|error| {
+/// Takes `metadata` of `speaker` over into `config`.
+pub(crate) fn apply(config: &mut Config, metadata: &Value, speaker: Speaker) -> Result<(), Errno> {
+    config.apply(metadata, speaker).map_err(|error| {
         tracing::error!("{error}");
         match error {
-            crate::config::ConfigError::Unsupported { .. } => Errno::UnsupportedOperation,
-            _ => Errno::InvalidArgument,
+            ConfigError::Unsupported { .. } | ConfigError::OperatorOnly { .. } => {
+                Errno::UnsupportedOperation
+            }
+            ConfigError::NotAnObject | ConfigError::Type { .. } => Errno::InvalidArgument,
         }
     })
 }
@@ -187,7 +192,9 @@ pub(crate) fn refuse(error: &LoadError) -> Errno {
     match error {
         LoadError::Open { .. } | LoadError::NotAFile { .. } => Errno::ModelNotFound,
         LoadError::Header { .. } | LoadError::Llama { .. } => Errno::InvalidEncoding,
-        LoadError::Contradiction { .. } | LoadError::Option { .. } => Errno::InvalidArgument,
+        LoadError::Contradiction { .. } | LoadError::Option { .. } | LoadError::Draft { .. } => {
+            Errno::InvalidArgument
+        }
         LoadError::Memory { .. } => Errno::TooLarge,
         LoadError::Processor { .. } => Errno::UnsupportedOperation,
     }

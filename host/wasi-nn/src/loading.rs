@@ -5,6 +5,7 @@
 //! inside a call of the guest, because a guest that closes a socket meanwhile would be told of it later, and
 //! WasmEdge does not survive that; so what comes back into memory must be the file that was tried.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
@@ -19,7 +20,7 @@ use crate::footprint;
 use crate::graph::{ModelFile, refuse};
 use crate::keeper;
 use crate::residency::{Attempt, Residency};
-use crate::verdict::{Stamp, Verdict};
+use crate::verdict::{Stamp, Verdicts};
 
 /// Loading asks how much memory is left and forks a child to try the file in: one at a time. Freeing, too.
 static TURN: Mutex<()> = Mutex::new(());
@@ -38,8 +39,8 @@ pub(crate) struct Loading {
 pub(crate) struct Shared {
     pub file: ModelFile,
     bell: OnceLock<Arc<Doorbell>>,
-    /// The file as it was when it was tried.
-    tried: Mutex<Option<Stamp>>,
+    /// The files as they were when they were tried: the model's, and that of one that guesses for it.
+    tried: Mutex<Vec<(PathBuf, Stamp)>>,
     state: Mutex<State>,
     pub changed: Condvar,
 }
@@ -101,12 +102,12 @@ impl Loading {
     /// Whether the file can be loaded. Takes about as long as loading it.
     pub fn check(&self, options: &LoadOptions) -> Result<(), Errno> {
         let path = &self.shared.file.path;
-        let verdict = Verdict::of(path, options.embedding);
-        let options = with_verdict(options, verdict.as_ref());
-        self.shared.note_stamp();
+        let verdicts = Verdicts::of(path, options);
+        self.shared.note_stamps(options);
+        let options = verdicts.with(options);
         let turn = take_turn();
         with_room(&turn, || gaia_engine::check(path, &options)).map_err(|error| refuse(&error))?;
-        keep(verdict);
+        verdicts.keep();
         Ok(())
     }
 
@@ -141,10 +142,10 @@ impl Loading {
     pub fn begin(&self, orders: Config) -> Result<(), Errno> {
         self.shared.hang(&orders.wake);
         let path = &self.shared.file.path;
-        let verdict = Verdict::of(path, orders.load.embedding);
-        self.shared.note_stamp();
+        let verdicts = Verdicts::of(path, &orders.load);
+        self.shared.note_stamps(&orders.load);
         let turn = take_turn();
-        let options = with_verdict(&orders.load, verdict.as_ref());
+        let options = verdicts.with(&orders.load);
         let trial = with_room(&turn, || Trial::begin(path, &options));
         let trial = trial.map_err(|error| refuse(&error))?;
         drop(turn);
@@ -153,7 +154,7 @@ impl Loading {
         self.spawn(move || {
             let loaded = contain(Err(Errno::RuntimeError), || {
                 trial.end().map_err(|error| refuse(&error))?;
-                keep(verdict);
+                verdicts.keep();
                 shared.load(&orders.load)
             });
             let is_loaded = loaded.is_ok();
@@ -203,20 +204,6 @@ impl Loading {
         if let Some(bell) = self.shared.bell.get() {
             bell.heard();
         }
-    }
-}
-
-/// `options`, with the word that the file need not be tried if it was found good before.
-fn with_verdict(options: &LoadOptions, verdict: Option<&Verdict>) -> LoadOptions {
-    LoadOptions {
-        checked: verdict.is_some_and(Verdict::is_good),
-        ..options.clone()
-    }
-}
-
-fn keep(verdict: Option<Verdict>) {
-    if let Some(verdict) = verdict.filter(|verdict| !verdict.is_good()) {
-        verdict.keep();
     }
 }
 
@@ -300,11 +287,12 @@ impl Shared {
     pub fn load(&self, options: &LoadOptions) -> Result<Model, Errno> {
         let options = LoadOptions {
             checked: true,
+            draft_checked: true,
             ..options.clone()
         };
         let path = &self.file.path;
         let turn = take_turn();
-        self.check_stamp()?;
+        self.check_stamps()?;
         let model = with_room(&turn, || Model::load(path, &options));
         let model = model.map_err(|error| refuse(&error))?;
         footprint::shrink();
@@ -323,33 +311,35 @@ impl Shared {
         Ok(model)
     }
 
-    /// Remembers the file as it is now, before it is tried.
-    fn note_stamp(&self) {
+    /// Remembers the files as they are now, before they are tried.
+    fn note_stamps(&self, options: &LoadOptions) {
         if matches!(self.lock().phase, Phase::Unloaded) {
-            *self.tried() = Stamp::of(&self.file.path).ok();
+            let files = [&self.file.path].into_iter().chain(&options.draft_model);
+            let stamped = files.filter_map(|path| Some((path.clone(), Stamp::of(path).ok()?)));
+            *self.tried() = stamped.collect();
         }
     }
 
-    fn tried(&self) -> MutexGuard<'_, Option<Stamp>> {
+    fn tried(&self) -> MutexGuard<'_, Vec<(PathBuf, Stamp)>> {
         self.tried.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the file is still the one that was tried.
-    pub fn check_stamp(&self) -> Result<(), Errno> {
-        let path = self.file.path.display();
-        let now = Stamp::of(&self.file.path).map_err(|error| {
-            tracing::error!("failed to look at `{path}`: {error}");
-            Errno::ModelNotFound
-        })?;
-        match *self.tried().get_or_insert_with(|| now.clone()) == now {
-            true => Ok(()),
-            false => {
+    /// Whether the files are still those that were tried.
+    pub fn check_stamps(&self) -> Result<(), Errno> {
+        for (path, tried) in &*self.tried() {
+            let now = Stamp::of(path).map_err(|error| {
+                tracing::error!("failed to look at `{}`: {error}", path.display());
+                Errno::ModelNotFound
+            })?;
+            if now != *tried {
+                let path = path.display();
                 tracing::error!(
                     "`{path}` is not the file that was tried; restart the node to use it"
                 );
-                Err(Errno::InvalidEncoding)
+                return Err(Errno::InvalidEncoding);
             }
         }
+        Ok(())
     }
 
     /// Connects to the guest's bell, if it told one. A guest that is not reached looks by itself.

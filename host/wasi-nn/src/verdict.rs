@@ -12,6 +12,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use gaia_engine::LoadOptions;
+
 /// What this build computes on; what is good for one may not be for the other.
 const BACKEND: &str = match (
     cfg!(feature = "cuda"),
@@ -101,6 +103,41 @@ impl Verdict {
         if let Err(error) = written {
             let path = self.path.display();
             tracing::warn!("failed to remember in `{path}` that a model is good: {error}");
+        }
+    }
+}
+
+/// The verdicts on a model's file and on that of the one that guesses for it.
+#[derive(Debug, Default)]
+pub(crate) struct Verdicts {
+    model: Option<Verdict>,
+    draft: Option<Verdict>,
+}
+
+impl Verdicts {
+    /// For the model at `path`, loaded with `options`.
+    pub fn of(path: &Path, options: &LoadOptions) -> Self {
+        let draft = options.draft_model.as_deref();
+        Self {
+            model: Verdict::of(path, options.embedding),
+            draft: draft.and_then(|draft| Verdict::of(draft, None)),
+        }
+    }
+
+    /// `options`, with the word that what was found good before need not be tried.
+    pub fn with(&self, options: &LoadOptions) -> LoadOptions {
+        LoadOptions {
+            checked: self.model.as_ref().is_some_and(Verdict::is_good),
+            draft_checked: self.draft.as_ref().is_some_and(Verdict::is_good),
+            ..options.clone()
+        }
+    }
+
+    /// Remembers that all are good.
+    pub fn keep(&self) {
+        let all = self.model.iter().chain(&self.draft);
+        for verdict in all.filter(|verdict| !verdict.is_good()) {
+            verdict.keep();
         }
     }
 }

@@ -6,6 +6,7 @@
 )]
 
 mod cancellation;
+mod draft_model;
 mod embeddings;
 mod limits;
 mod loading;

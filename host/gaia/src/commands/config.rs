@@ -120,11 +120,12 @@ fn set(context: &Context, entries: &[String]) -> anyhow::Result<()> {
 
 /// A file named relative to where the command is typed must be found from elsewhere too.
 fn absolute_path(key: &str, value: &str) -> String {
-    const KEYS_OF_FILES: [&str; 5] = [
+    const KEYS_OF_FILES: [&str; 6] = [
         "tls_cert",
         "tls_key",
         "chat_template",
         "chat_model",
+        "draft_model",
         "embedding_model",
     ];
     let path = Path::new(value);

@@ -110,6 +110,10 @@ keys! {
         /// Whether words that stand in the passages already are guessed, and several tokens checked in
         /// one step: "off", "auto" (where it pays on this machine) or "always". Answers stay the same.
         speculation: Speculation = Speculation::Off,
+        /// A smaller model of the chat model's family, which guesses what the chat model will say: a name
+        /// from `gaia model list`, or the path or URL of a .gguf file. Empty: none. With one,
+        /// speculation is at least "auto".
+        draft_model: String = String::new(),
         /// The most tokens in one answer, so that a small model that repeats itself comes to an end.
         /// 0: as many as fit.
         n_predict_max: u32 = 1024,

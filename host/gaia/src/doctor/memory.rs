@@ -4,7 +4,9 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
-use gaia_gguf::{Facts, Header, KvType, MemoryPlan, MemoryWishes, default_context, in_units};
+use gaia_gguf::{
+    DraftMemory, Facts, Header, KvType, MemoryPlan, MemoryWishes, default_context, in_units,
+};
 
 use super::Finding;
 use crate::config::{Config, KvType as ConfigKvType};
@@ -17,14 +19,17 @@ const EMBEDDING_CELLS_MIN: u64 = 512;
 /// unless the models are in memory already.
 pub fn examine(
     config: &Config,
-    chat: Option<&Path>,
-    embedding: Option<&Path>,
+    [chat, draft, embedding]: [Option<&Path>; 3],
     available: Option<u64>,
 ) -> Vec<Finding> {
     let mut left = available;
     let mut findings = Vec::new();
     let chat = chat.and_then(facts).map(|facts| {
-        let wishes = chat_wishes(config, left);
+        let mut wishes = chat_wishes(config, left);
+        let context = wishes.context_size.unwrap_or(default_context(&facts));
+        wishes.draft = draft
+            .and_then(self::facts)
+            .map(|draft| DraftMemory::of(&draft, context, wishes.requests));
         ("memory (chat)", facts, wishes)
     });
     if let Some((check, facts, wishes)) = chat {
@@ -60,6 +65,7 @@ fn chat_wishes(config: &Config, available: Option<u64>) -> MemoryWishes {
             .then_some(u64::from(config.prompt_cache_mib) << 20),
         available_bytes: available,
         gpu: None,
+        draft: None,
     }
 }
 
@@ -82,7 +88,7 @@ fn finding(check: &'static str, planned: Result<MemoryPlan, Box<MemoryPlan>>) ->
             check,
             format!("does not fit unless a GPU takes some of it: {plan}"),
             "end other programs; lower ctx_size, requests_running_max or prompt_cache_mib; \
-             `gaia config set kv_type q8_0`; or a smaller model",
+             `gaia config set kv_type q8_0`; no draft_model; or a smaller model",
         ),
     }
 }
@@ -118,7 +124,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = model(folder.path());
         let check = |config: &Config, available: Option<u64>, verdict, part: &str| {
-            let findings = examine(config, Some(&path), None, available.map(|mib| mib << 20));
+            let findings = examine(
+                config,
+                [Some(&path), None, None],
+                available.map(|mib| mib << 20),
+            );
             assert_eq!(findings[0].verdict, verdict, "{}", findings[0].found);
             assert!(findings[0].found.contains(part), "{}", findings[0].found);
         };
@@ -142,6 +152,13 @@ mod tests {
             Verdict::Ok,
             "KV 68 MiB (2048 cells, q8_0)",
         );
-        assert!(examine(&small, Some(folder.path()), None, None).is_empty());
+        assert!(examine(&small, [Some(folder.path()), None, None], None).is_empty());
+        let with_draft = examine(&small, [Some(&path), Some(&path), None], None);
+        let part = "draft model: weights 0 MiB, KV 512 MiB (8192 cells)";
+        assert!(
+            with_draft[0].found.contains(part),
+            "{}",
+            with_draft[0].found
+        );
     }
 }

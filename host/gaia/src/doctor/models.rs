@@ -17,7 +17,7 @@ use crate::terminal::bytes;
 /// One finding for each model that the configuration names.
 pub fn examine(config: &Config, home: &Home, environment: &Environment) -> Vec<Finding> {
     let shelf = Shelf::open(home, environment);
-    vec![
+    let mut findings = vec![
         one(
             "chat model",
             &chat_model(config, home),
@@ -30,13 +30,18 @@ pub fn examine(config: &Config, home: &Home, environment: &Environment) -> Vec<F
             "none, so no knowledge",
             &shelf,
         ),
-    ]
+    ];
+    if !config.draft_model.is_empty() {
+        findings.push(one("draft model", &config.draft_model, "none", &shelf));
+    }
+    findings
 }
 
-/// The files of the chat and the embedding model that are here.
-pub fn files(config: &Config, home: &Home, environment: &Environment) -> [Option<PathBuf>; 2] {
+/// The files of the chat model, the draft model and the embedding model that are here.
+pub fn files(config: &Config, home: &Home, environment: &Environment) -> [Option<PathBuf>; 3] {
     let shelf = Shelf::open(home, environment);
-    [&chat_model(config, home), &config.embedding_model].map(|wanted| {
+    let chat = chat_model(config, home);
+    [&chat, &config.draft_model, &config.embedding_model].map(|wanted| {
         let path = match shelf.catalogue.find(wanted) {
             Some(manifest) => shelf.library.path(manifest),
             None => PathBuf::from(wanted),

@@ -86,6 +86,8 @@ pub struct Models {
     pub chat: ModelInUse,
     /// Finds passages; none: no knowledge.
     pub embedding: Option<ModelInUse>,
+    /// Guesses what the first will say, if it is wanted.
+    pub draft: Option<PathBuf>,
 }
 
 /// Known models and the files that are here.
@@ -173,7 +175,15 @@ pub fn ensure(
             Some(model)
         }
     };
-    Ok(Models { chat, embedding })
+    let draft = match config.draft_model.as_str() {
+        "" => None,
+        wanted => Some(named(&shelf, "draft_model", wanted, Kind::Chat, say)?.file),
+    };
+    Ok(Models {
+        chat,
+        embedding,
+        draft,
+    })
 }
 
 fn rename(model: &mut ModelInUse, name: &str) {

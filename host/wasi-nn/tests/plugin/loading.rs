@@ -1,15 +1,17 @@
 //! Models that are missing, broken or not offered; and what can be said about loading.
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::json;
 use tempfile::tempdir;
 
-use crate::wasmedge::{Start, chat_model, embedding_model, with_each};
+use crate::wasmedge::{Guest, Start, chat_model, embedding_model, with_each};
 
 const NOT_FOUND: i64 = 8;
 const INVALID_ENCODING: i64 = 2;
 const INVALID_ARGUMENT: i64 = 1;
+const UNSUPPORTED_OPERATION: i64 = 6;
 const TOO_LARGE: i64 = 7;
 const MODEL_NOT_FOUND: i64 = 103;
 
@@ -113,6 +115,49 @@ fn load_options_by_configuration_metadata_and_orders() {
         guest.call(call(json!(128))).unwrap();
         let context = guest.context();
         assert_eq!(guest.get(context, 2, "json").unwrap()["n_ctx"], 128);
+        guest.end();
+    });
+}
+
+#[test]
+fn a_second_model_guesses_if_the_operator_says_so() {
+    let orders = |draft: &Path| {
+        let orders = json!({"draft-model": draft, "speculation": "always"});
+        Start::chat().orders("GAIA_NN_DEFAULT", orders)
+    };
+    let ask = |guest: &mut Guest| {
+        let context = guest.context();
+        // Forced, because free text may differ where two tokens are almost equally likely.
+        let settings = json!({"temp": 0, "grammar": "root ::= \"there was a crab\""});
+        guest.set(context, 1, settings).unwrap();
+        guest.set(context, 0, json!("Once upon a time")).unwrap();
+        guest.on("compute", context).unwrap();
+        guest.get(context, 0, "text").unwrap()
+    };
+    with_each(|wasmedge| {
+        let mut guest = orders(&chat_model()).run(wasmedge);
+        guest.load("default").unwrap();
+        assert_eq!(ask(&mut guest), "there was a crab");
+        guest.end();
+
+        for (draft, errno) in [
+            (Path::new("/nonexistent/d.gguf"), MODEL_NOT_FOUND),
+            (&embedding_model(), INVALID_ARGUMENT),
+        ] {
+            let mut guest = orders(draft).run(wasmedge);
+            assert_eq!(guest.load("default"), Err(errno));
+            guest.end();
+        }
+
+        // The guest does not choose files of the host.
+        let mut guest = Start::chat().run(wasmedge);
+        let config = json!({"draft-model": chat_model()});
+        let call = json!({"call": "load", "name": "default", "config": config});
+        assert_eq!(guest.call(call), Err(UNSUPPORTED_OPERATION));
+        guest.load("default").unwrap();
+        let context = guest.context();
+        let refused = guest.set(context, 1, json!({"draft-model": "/etc/passwd"}));
+        assert_eq!(refused, Err(UNSUPPORTED_OPERATION));
         guest.end();
     });
 }

@@ -81,7 +81,7 @@ fn preloads(plan: &NodePlan) -> Vec<Preload> {
     let mut preloads = vec![Preload {
         graph: "default",
         file: models.chat.file.clone(),
-        options: GraphOptions::chat(plan.config),
+        options: GraphOptions::chat(plan.config, models.draft.clone()),
     }];
     preloads.extend(models.embedding.as_ref().map(|model| Preload {
         graph: "embedding",

@@ -1,6 +1,7 @@
 //! What the worker is told: its settings file, and how to load each model.
 
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 
 use serde_json::{Map, json};
 use toml_edit::{DocumentMut, value};
@@ -28,13 +29,15 @@ pub struct GraphOptions {
     pub host_cache_mib: Option<u32>,
     /// Seconds without a request after which it leaves the memory; 0: never.
     pub idle_unload_seconds: u32,
+    /// The file of a model that guesses for it.
+    pub draft_model: Option<PathBuf>,
     /// What else differs from the engine's choice: names and words.
     pub words: Vec<(&'static str, &'static str)>,
 }
 
 impl GraphOptions {
-    /// For the chat model.
-    pub fn chat(config: &Config) -> Self {
+    /// For the chat model, with the file of a model that guesses for it.
+    pub fn chat(config: &Config, draft_model: Option<PathBuf>) -> Self {
         let defaults = Config::default();
         Self {
             ctx_size: config.ctx_size,
@@ -58,6 +61,7 @@ impl GraphOptions {
             .filter(|(_, word, default)| word != default)
             .map(|(name, word, _)| (name, word))
             .collect(),
+            draft_model,
             ..Self::embedding(config)
         }
     }
@@ -90,6 +94,9 @@ impl GraphOptions {
         }
         if let Some(mib) = self.host_cache_mib {
             object.insert("host-cache-mib".to_owned(), json!(mib));
+        }
+        if let Some(file) = &self.draft_model {
+            object.insert("draft-model".to_owned(), json!(file));
         }
         for (name, word) in &self.words {
             object.insert((*name).to_owned(), json!(word));
@@ -172,7 +179,14 @@ mod tests {
         };
         check(GraphOptions::default(), "{}");
         check(GraphOptions::embedding(&Config::default()), "{}");
-        check(GraphOptions::chat(&Config::default()), "{\"n-seq-max\":8}");
+        check(
+            GraphOptions::chat(&Config::default(), None),
+            "{\"n-seq-max\":8}",
+        );
+        check(
+            GraphOptions::chat(&Config::default(), Some("/m/small.gguf".into())),
+            "{\"n-seq-max\":8,\"draft-model\":\"/m/small.gguf\"}",
+        );
         let config = Config {
             ctx_size: 512,
             threads: 2,
@@ -189,11 +203,11 @@ mod tests {
             kv_type: KvType::Q8_0,
             ..config
         };
-        let json = GraphOptions::chat(&config).to_json();
+        let json = GraphOptions::chat(&config, None).to_json();
         assert!(json.contains("\"host-cache-mib\":0") && json.contains("\"kv-type\":\"q8_0\""));
         assert!(!json.contains("speculation"));
         assert!(
-            GraphOptions::chat(&config)
+            GraphOptions::chat(&config, None)
                 .to_json()
                 .contains("\"ctx-size\":512")
         );
