@@ -14,7 +14,10 @@ const LEVELS: &[(&str, u8)] = &[
 ];
 
 /// Native libraries that stand on another native library. Only `gaia`, the binary, puts parts together.
-const HOST_SHELLS: &[(&str, &str)] = &[("gaia-wasi-nn", "gaia-engine")];
+const HOST_SHELLS: &[(&str, &str)] = &[
+    ("gaia-wasi-nn", "gaia-engine"),
+    ("gaia-vector-store", "gaia-archive"),
+];
 
 fn level(name: &str) -> u8 {
     let found = LEVELS.iter().find(|(known, _)| *known == name);

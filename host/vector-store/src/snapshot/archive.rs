@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Component, Path, PathBuf};
 
+use gaia_archive::bounded;
 use tar::{Archive, EntryType};
 
 use crate::error::StoreError;
@@ -50,9 +51,10 @@ pub(super) fn unpack(
     target: &Path,
     budget: &mut Budget<'_>,
 ) -> Result<(), StoreError> {
-    let mut archive = Archive::new(BufReader::new(File::open(path)?));
+    let (reader, bound) = bounded(BufReader::new(File::open(path)?));
+    let mut archive = Archive::new(reader);
     fs::create_dir_all(target)?;
-    for entry in archive.entries().map_err(damaged)? {
+    for entry in bound.entries(archive.entries().map_err(damaged)?) {
         let mut entry = entry.map_err(damaged)?;
         budget.take_entry()?;
         let name = entry.path().map_err(damaged)?.into_owned();
@@ -253,6 +255,14 @@ mod tests {
                 ..wide()
             },
             Some("larger than allowed"),
+        );
+        check(
+            &[
+                ("name", EntryType::GNULongName, &[b'a'; 70_000]),
+                ("a", file, b"x"),
+            ],
+            wide(),
+            Some("headers are larger than"),
         );
         check(
             &[("a/b/c", file, b"x")],

@@ -11,6 +11,7 @@ use std::io::{self, BufReader, Read, Write};
 use std::path::{Component, Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
+use gaia_archive::{Bound, Bounded, bounded};
 use indicatif::ProgressBar;
 use serde_json::Value;
 use tar::{Archive, EntryType};
@@ -174,8 +175,9 @@ pub fn open(
                 copy(&mut MultiGzDecoder::new(compressed), &inner, limits)?;
             }
             Form::Archive(index) => {
-                let mut archive = Archive::new(reader(&file)?);
-                let mut entry = nth(&mut archive, index)?;
+                let (reader, bound) = bounded(reader(&file)?);
+                let mut archive = Archive::new(reader);
+                let mut entry = nth(&mut archive, &bound, index)?;
                 copy(&mut entry, &inner, limits)?;
             }
         }
@@ -228,12 +230,13 @@ fn scan(file: &Path, limits: &Limits) -> Result<Found, OpenSnapshotError> {
     let length = fs::metadata(file)
         .map_err(|source| read_error(file, source))?
         .len();
-    let mut archive = Archive::new(reader(file)?);
+    let (reader, bound) = bounded(reader(file)?);
+    let mut archive = Archive::new(reader);
     let mut found = Found::default();
     let entries = archive
         .entries_with_seek()
         .map_err(OpenSnapshotError::Damaged)?;
-    for (index, entry) in entries.enumerate() {
+    for (index, entry) in bound.entries(entries).enumerate() {
         let mut entry = entry.map_err(OpenSnapshotError::Damaged)?;
         if index >= limits.entries_max {
             return Err(too_much("entries", limits.entries_max as u64));
@@ -365,14 +368,17 @@ fn copy(from: &mut impl Read, to: &Path, limits: &Limits) -> Result<(), OpenSnap
     }
 }
 
+type Reader = Bounded<BufReader<File>>;
+
 fn nth<'a>(
-    archive: &'a mut Archive<BufReader<File>>,
+    archive: &'a mut Archive<Reader>,
+    bound: &Bound,
     index: usize,
-) -> Result<tar::Entry<'a, BufReader<File>>, OpenSnapshotError> {
-    let mut entries = archive
+) -> Result<tar::Entry<'a, Reader>, OpenSnapshotError> {
+    let entries = archive
         .entries_with_seek()
         .map_err(OpenSnapshotError::Damaged)?;
-    match entries.nth(index) {
+    match bound.entries(entries).nth(index) {
         Some(entry) => entry.map_err(OpenSnapshotError::Damaged),
         None => Err(OpenSnapshotError::Nothing),
     }

@@ -141,6 +141,19 @@ fn hostile_entries_are_refused() {
 }
 
 #[test]
+fn an_entrys_name_may_not_fill_the_memory() {
+    let plain = snapshot();
+    let name = [b'a'; 70_000];
+    let entries = [
+        ("name", EntryType::GNULongName, &name[..]),
+        ("a.snapshot", FILE, &plain),
+    ];
+    let error = opened(&gzip(&tar(&entries)), &limits()).unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("headers are larger than"), "{cause}");
+}
+
+#[test]
 fn every_limit_holds() {
     let plain = snapshot();
     let bomb = gzip(&vec![0; 1 << 20]);
