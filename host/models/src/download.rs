@@ -16,7 +16,8 @@ use crate::library::Settings;
 pub struct Download<'a> {
     /// Where it is. The hub's page about a file means the file.
     pub url: &'a str,
-    /// Where it goes. What an earlier try left there of the same file is kept.
+    /// Where it goes. What an earlier try left there of the same file is kept, unless the server says that it
+    /// has another by now.
     pub part: &'a Path,
     /// The most bytes it may have.
     pub bytes_max: u64,
@@ -43,7 +44,11 @@ impl Settings {
             retry_wait: self.retry_wait,
             bytes_max: download.bytes_max,
         };
-        let announced = Client::new(self.stall_timeout).fetch(&url, &target, on)?;
+        let client = Client::new(self.stall_timeout);
+        if client.has_changed(&url, &target, self.stall_timeout) {
+            remove(&[target.part, target.state])?;
+        }
+        let announced = client.fetch(&url, &target, on)?;
         match announced {
             Some(expected) => check(download.part, &state, expected, on),
             None => Ok(()),
@@ -70,8 +75,13 @@ fn check(
     if sum(part).map_err(FetchError::Write)? == expected {
         return Ok(());
     }
-    for path in [part, state] {
+    remove(&[part, state])?;
+    Err(FetchError::WrongSum)
+}
+
+fn remove(paths: &[&Path]) -> Result<(), FetchError> {
+    for path in paths {
         fs::remove_file(path).map_err(FetchError::Write)?;
     }
-    Err(FetchError::WrongSum)
+    Ok(())
 }

@@ -146,6 +146,21 @@ struct State {
     sum: Option<String>,
     /// The file's length in bytes.
     total: Option<u64>,
+    /// When it changed last, in the server's words.
+    #[serde(default)]
+    modified: Option<String>,
+}
+
+impl State {
+    fn of(url: &str, opened: &Opened, total: Option<u64>) -> Self {
+        Self {
+            url: url.to_owned(),
+            etag: opened.etag.clone(),
+            sum: opened.sum.map(|sum| sum.to_string()),
+            total,
+            modified: text(opened.response.headers(), "last-modified"),
+        }
+    }
 }
 
 /// The HTTP client.
@@ -183,7 +198,18 @@ impl Client {
 
     /// Asks whether there is a file, for at most `timeout` a server.
     pub(crate) fn exists(&self, url: &str, timeout: Duration) -> Result<(), FetchError> {
-        let ask = |url: &str| {
+        let status = self.head(url, timeout)?.response.status();
+        if status.is_success() {
+            Ok(())
+        } else {
+            Err(FetchError::Status {
+                status: status.as_u16(),
+            })
+        }
+    }
+
+    fn head(&self, url: &str, timeout: Duration) -> Result<Opened, FetchError> {
+        open(url, |url| {
             let request = self
                 .agent
                 .head(url)
@@ -191,14 +217,23 @@ impl Client {
                 .timeout_global(Some(timeout))
                 .build();
             Ok(request.call()?)
-        };
-        let status = open(url, ask)?.response.status();
-        if status.is_success() {
-            Ok(())
-        } else {
-            Err(FetchError::Status {
-                status: status.as_u16(),
-            })
+        })
+    }
+
+    /// Whether the server has another file by now than the one that is here whole. It has not as far as it does
+    /// not say so: what is here was good enough a while ago, and a server may be gone.
+    pub(crate) fn has_changed(&self, url: &str, target: &Target<'_>, timeout: Duration) -> bool {
+        let (have, state) = begun(url, target);
+        if state.total != Some(have) {
+            return false;
+        }
+        match self.head(url, timeout) {
+            Ok(now) if now.response.status().is_success() => {
+                let total = text(now.response.headers(), "content-length");
+                let total = total.and_then(|total| total.parse().ok()).or(state.total);
+                State::of(url, &now, total) != state
+            }
+            Ok(_) | Err(_) => false,
         }
     }
 
@@ -370,14 +405,7 @@ fn begun(url: &str, target: &Target<'_>) -> (u64, State) {
 }
 
 fn remember(url: &str, opened: &Opened, total: Option<u64>, path: &Path) -> Result<(), FetchError> {
-    let sum = opened.sum.map(|sum| sum.to_string());
-    let (url, etag) = (url.to_owned(), opened.etag.clone());
-    let state = State {
-        url,
-        etag,
-        sum,
-        total,
-    };
+    let state = State::of(url, opened, total);
     let bytes = serde_json::to_vec(&state).map_err(|error| FetchError::Write(error.into()))?;
     fs::write(path, bytes).map_err(FetchError::Write)
 }

@@ -41,9 +41,38 @@ fn goes_on_where_the_last_try_stopped() {
     assert!(fetch(&server, folder.path(), u64::MAX).unwrap() == file());
     let asked = server.asked();
     assert_eq!(asked[1].range.as_deref(), Some("bytes=300000-"));
-    // Whole: nothing more is asked for.
+    // Whole: nothing more is asked for than whether it is still the same.
     assert!(fetch(&server, folder.path(), u64::MAX).unwrap() == file());
-    assert_eq!(server.asked().len(), asked.len());
+    assert_eq!(server.ranges().len(), asked.len());
+}
+
+#[test]
+fn what_has_changed_on_the_server_is_fetched_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(Behaviour::serving(file()));
+    let check = |expected: &[u8], fetches: usize| {
+        let got = fetch(&server, folder.path(), u64::MAX).unwrap();
+        assert!(got == expected);
+        assert_eq!(server.ranges().len(), fetches);
+    };
+    check(&file(), 1);
+    check(&file(), 1);
+    let mut other = file();
+    other[7] = 0xff;
+    server.change(|it| {
+        it.file.clone_from(&other);
+        it.etag = Some("\"two\"".to_owned());
+    });
+    check(&other, 2);
+    // Another length says enough where there is no tag.
+    server.change(|it| it.etag = None);
+    check(&other, 3);
+    let shorter = other[..1000].to_vec();
+    server.change(|it| it.file.clone_from(&shorter));
+    check(&shorter, 4);
+    // One that does not answer well has not said that it has another.
+    server.change(|it| it.status = 404);
+    check(&shorter, 4);
 }
 
 #[test]
