@@ -67,20 +67,20 @@ impl Kind {
     }
 }
 
-/// One place where a model's file can be had.
+/// One place where a model's file can be had: a `[[source]]` with the keys named at each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// A file on this machine; `~/` stands for the home folder.
+    /// A file on this machine; `~/` stands for the home folder. `path`.
     File {
         /// Its path.
         path: String,
     },
-    /// A file on a server, whole.
+    /// A file on a server, whole. `url`.
     Url {
         /// Its address, `http` or `https`.
         url: String,
     },
-    /// A file inside a Python package, fetched by the ordinary client.
+    /// A file inside a Python package, fetched by the ordinary client. `package`, `member`.
     Package {
         /// The package.
         package: Package,
@@ -88,13 +88,15 @@ pub enum Source {
         member: String,
     },
     /// A GGUF file inside a Python package, whose Q4_1 matrices are stored as Q8_0 here.
+    /// `package`, `member` and `requantise = "q8_0"`.
     Requantisation {
         /// The package.
         package: Package,
         /// The file's path inside it.
         member: String,
     },
-    /// A model in another form inside a Python package, converted here.
+    /// A model in another form inside a Python package, converted here. `package`, `folder` and
+    /// `convert`, which is `bert-f16` or `bert-q8_0`.
     Conversion {
         /// The package.
         package: Package,
