@@ -17,6 +17,7 @@ use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::token::LlamaToken;
 use llama_cpp_sys_2 as sys;
 
+use crate::attention;
 use crate::backend;
 use crate::threadpool::ThreadPool;
 use crate::turn::{self, TURNS_PAY};
@@ -324,6 +325,7 @@ fn parameters(options: &ContextOptions) -> sys::llama_context_params {
     // stays one computation whatever the mix of prompts and single tokens in it, and sequences can
     // share a prefix without copying it.
     parameters.kv_unified = true;
+    parameters.cb_eval = attention::callback();
     parameters.no_perf = true;
     parameters
 }

@@ -10,6 +10,7 @@
 //! reaches it that has not been checked here first — file, sizes, token numbers, sampling values,
 //! grammars.
 
+mod attention;
 mod backend;
 mod bell;
 mod cells;
