@@ -90,18 +90,29 @@ pub fn examine(home: &Home, environment: &Environment) -> Vec<Finding> {
     findings.push(port(&config, running.as_ref()));
     findings.push(store(home, &config, running.as_ref()));
     findings.push(memory(running.is_some()));
-    let files = models::files(&config, home, environment);
     // A running node has its models in memory already.
     let available = available_memory().filter(|_| running.is_none());
-    findings.extend(memory::examine(
-        &config,
-        files.each_ref().map(|file| file.as_deref()),
-        available,
-    ));
+    findings.extend(memory_plans(home, environment, &config, available));
     findings.push(disk("disk (home)", home.root()));
     findings.push(disk("disk (cache)", &environment.cache));
     findings.push(node(home, running.as_ref()));
     findings
+}
+
+/// What the models that are here will take of the memory that is free now.
+pub fn plan_memory(home: &Home, environment: &Environment, config: &Config) -> Vec<Finding> {
+    memory_plans(home, environment, config, available_memory())
+}
+
+fn memory_plans(
+    home: &Home,
+    environment: &Environment,
+    config: &Config,
+    available: Option<u64>,
+) -> Vec<Finding> {
+    let files = models::files(config, home, environment);
+    let files = files.each_ref().map(|file| file.as_deref());
+    memory::examine(config, files, available)
 }
 
 fn configuration(home: &Home) -> (Finding, Config) {

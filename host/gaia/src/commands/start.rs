@@ -10,6 +10,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{Context, init, runtime};
 use crate::config::Config;
+use crate::doctor::{self, Finding};
 use crate::exit::{Exit, failure};
 use crate::supervisor::daemon::{self, DaemonError};
 use crate::supervisor::front::{ListenError, check_free};
@@ -51,10 +52,26 @@ pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
     let config = context.config()?;
     check_free(&config).map_err(listen_failure)?;
     let prepared = prepare_parts(context, &config)?;
+    let plans = doctor::plan_memory(&context.home, &context.environment, &config);
+    for plan in &plans {
+        context.terminal.note(&memory(&context.terminal, plan));
+    }
     if arguments.foreground {
         foreground(context, &config, &prepared, &done.address)
     } else {
         background(context, &prepared)
+    }
+}
+
+/// What a model is going to take, before it does.
+fn memory(terminal: &Terminal, plan: &Finding) -> String {
+    let (check, found) = (plan.check, &plan.found);
+    match &plan.mend {
+        None => terminal.err(Tint::Dim, &format!("{check}: {found}")),
+        Some(mend) => {
+            let check = terminal.err(Tint::Yellow, check);
+            format!("{check}: {found}\n  to mend: {mend}")
+        }
     }
 }
 

@@ -83,7 +83,10 @@ fn embedding_wishes(facts: &Facts, available: Option<u64>) -> MemoryWishes {
 
 fn finding(check: &'static str, planned: Result<MemoryPlan, Box<MemoryPlan>>) -> Finding {
     match planned {
-        Ok(plan) => Finding::ok(check, plan.to_string()),
+        Ok(plan) => {
+            let mebibytes = plan.host_bytes().div_ceil(1 << 20);
+            Finding::ok(check, format!("about {mebibytes} MiB: {plan}"))
+        }
         Err(plan) => Finding::warn(
             check,
             format!("does not fit unless a GPU takes some of it: {plan}"),
@@ -135,6 +138,8 @@ mod tests {
         let config = Config::default();
         check(&config, None, Verdict::Ok, "KV 1024 MiB (16384 cells, f16)");
         check(&config, Some(8000), Verdict::Ok, "of 8000 MiB free");
+        let sum = "about 1664 MiB: weights 0 MiB, KV 1024 MiB";
+        check(&config, Some(8000), Verdict::Ok, sum);
         check(
             &config,
             Some(300),
