@@ -14,7 +14,7 @@ use llama_cpp_2::token::LlamaToken;
 use crate::context::{Batch, Context, DecodeError, SequenceId};
 use crate::prefix::common_len;
 use crate::sampler::likeliest;
-use crate::speculation::{ACCEPTANCE_FIRST, Acceptance, DRAFT_MAX};
+use crate::speculation::{Acceptance, DRAFT_MAX};
 use crate::step_costs::StepCosts;
 
 /// The most tokens of a text that are read before the first guess.
@@ -23,13 +23,20 @@ const READ_MAX: usize = 256;
 /// The most tokens that are read between two steps, for all texts together.
 pub(crate) const PIECE_MAX: u32 = 64;
 
-/// When it is tried, it guesses so many tokens
+/// When its time is measured again, it guesses so many tokens
 const TRIAL_LEN: usize = 4;
-/// in each of so many steps, of which the first go into reading.
-const TRIAL_STEPS: u32 = 8;
+/// in the last of at most so many steps; the first go into reading.
+const TRIAL_STEPS: u32 = 6;
+
+/// After so many steps in a row that it seemed to pay, that is believed.
+const PROVEN: u32 = 64;
 
 /// Weight of the last guess against all before it: texts differ, and one is not all.
 const NEWEST: f64 = 1.0 / 16.0;
+
+/// How probable it is taken to be that a guess is right, before any was checked: high, because a model
+/// that could pay shows only by guessing whether it does, and one that is wrong shows it soon.
+const HOPE: f64 = 0.95;
 
 /// A model that does not seem to pay is tried again after so many steps, and then
 const TRIED_AGAIN: u32 = 256;
@@ -211,15 +218,18 @@ struct Trust {
     tried_again: u32,
     /// for so many steps from now, whatever it seems to cost.
     trying: u32,
+    /// Steps in a row in which it seemed to pay.
+    paid: u32,
 }
 
 impl Default for Trust {
     fn default() -> Self {
         Self {
-            acceptance: Acceptance::new(NEWEST),
+            acceptance: Acceptance::new(HOPE, NEWEST),
             refused: 0,
             tried_again: TRIED_AGAIN,
             trying: 0,
+            paid: 0,
         }
     }
 }
@@ -229,8 +239,13 @@ impl Trust {
     fn len(&mut self, worth: impl Fn(f64) -> usize) -> usize {
         let len = worth(self.acceptance.probability());
         if len > 0 {
+            self.paid += 1;
+            if self.paid == PROVEN {
+                self.tried_again = TRIED_AGAIN;
+            }
             return len;
         }
+        self.paid = 0;
         if self.trying > 0 {
             self.trying -= 1;
             return TRIAL_LEN;
@@ -242,7 +257,7 @@ impl Trust {
         self.refused = 0;
         self.tried_again = (self.tried_again * 2).min(TRIED_AGAIN_MAX);
         // Other texts may be easier to guess.
-        self.acceptance = Acceptance::new(NEWEST);
+        self.acceptance = Acceptance::new(HOPE, NEWEST);
         let len = worth(self.acceptance.probability());
         if len == 0 {
             // So it is its time that does not pay, and that may have changed.
@@ -253,9 +268,7 @@ impl Trust {
 
     fn note_checked(&mut self, drafted: usize, accepted: usize) {
         self.acceptance.note(drafted, accepted);
-        if self.acceptance.probability() >= ACCEPTANCE_FIRST {
-            self.tried_again = TRIED_AGAIN;
-        }
+        self.trying = 0;
     }
 }
 
@@ -325,14 +338,19 @@ mod tests {
                 trust.note_checked(1, 0);
             }
         }
-        assert!(drafts.len() < 70, "{}", drafts.len());
+        assert!(drafts.len() < 150, "{}", drafts.len());
         assert!(drafts.last().is_some_and(|last| *last > 20_000));
-        // It pays again.
-        while trust.len(worth) == 0 {}
-        for _ in 0..20 {
-            trust.note_checked(1, 1);
+        // It pays again, which is believed after a while.
+        let mut waited = 0;
+        while trust.len(worth) == 0 {
+            waited += 1;
         }
-        assert_eq!((trust.len(worth), trust.tried_again), (1, TRIED_AGAIN));
+        assert!(waited < TRIED_AGAIN_MAX);
+        for _ in 0..PROVEN {
+            trust.note_checked(1, 1);
+            assert_eq!(trust.len(worth), 1);
+        }
+        assert_eq!(trust.tried_again, TRIED_AGAIN);
     }
 
     #[test]
@@ -340,5 +358,16 @@ mod tests {
         let mut trust = Trust::default();
         let tried = (0..1000).filter(|_| trust.len(|_| 0) > 0).count();
         assert_eq!(tried, 2 * TRIAL_STEPS as usize);
+        // One step with guesses is enough.
+        let mut trust = Trust::default();
+        let mut tried = 0;
+        for _ in 0..20_000 {
+            if trust.len(|_| 0) > 0 {
+                tried += 1;
+                trust.note_checked(4, 4);
+            }
+        }
+        // After 256, 512, 1024 and so on.
+        assert_eq!(tried, 6);
     }
 }

@@ -34,10 +34,10 @@ pub(crate) struct Acceptance {
 }
 
 impl Acceptance {
-    /// Before any guess was checked.
-    pub fn new(newest: f64) -> Self {
+    /// Before any guess was checked: `first`, and then each guess counts as `newest` of all.
+    pub fn new(first: f64, newest: f64) -> Self {
         Self {
-            probability: ACCEPTANCE_FIRST,
+            probability: first,
             newest,
         }
     }
@@ -70,7 +70,7 @@ impl Default for Lookup {
         Self {
             after: HashMap::new(),
             seen: 0,
-            acceptance: Acceptance::new(NEWEST),
+            acceptance: Acceptance::new(ACCEPTANCE_FIRST, NEWEST),
         }
     }
 }

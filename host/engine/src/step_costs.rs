@@ -104,7 +104,9 @@ impl StepCosts {
         texts: usize,
         more: impl Fn(usize) -> f64,
     ) -> usize {
-        let Some(alone) = self.steps.of(rows).filter(|_| len > 0) else {
+        // What more rows take says nothing about what is left without them.
+        let is_known = self.steps.0.iter().take(rows + 1).any(Option::is_some);
+        let Some(alone) = self.steps.of(rows).filter(|_| is_known && len > 0) else {
             return 0;
         };
         let (mut best, mut best_rate) = (0, GAIN_MIN * rows as f64 / alone);
@@ -224,7 +226,11 @@ mod tests {
         check((100, 100, 90), 1.0, 0);
         // What it takes is unknown: tried.
         assert_eq!(costs(10, 10).guesses_len(1, 1, 8, 0.9), 8);
-        // Steps are unknown: not yet.
+        // Only longer steps were seen, or none: not yet.
+        let mut long = StepCosts::default();
+        long.note(9, Duration::from_millis(90));
+        assert_eq!(long.guesses_len(1, 1, 8, 1.0), 0);
+        assert_eq!(long.draft_len(1, 8, 1.0), 0);
         assert_eq!(StepCosts::default().guesses_len(1, 1, 8, 1.0), 0);
     }
 

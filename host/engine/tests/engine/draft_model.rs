@@ -68,15 +68,15 @@ fn share(answers: &[Answer]) -> f64 {
 #[test]
 fn a_model_that_guesses_for_itself_is_nearly_always_right() {
     let model = with_draft(&chat_path());
-    let alone = QUESTIONS.map(|question| run(&model, greedy(&ask(question), 48)));
-    let together = QUESTIONS.map(|question| greedy(&ask(question), 48));
+    let alone = QUESTIONS.map(|question| run(&model, greedy(&ask(question), 32)));
+    let together = QUESTIONS.map(|question| greedy(&ask(question), 32));
     let together = run_together(&model, together.into());
     for answers in [alone.as_slice(), &together] {
         for (question, answer) in QUESTIONS.iter().zip(answers) {
             check(&ask(question), answer);
-            println!("{} {}", answer.usage.drafted, answer.usage.accepted);
         }
-        assert!(share(answers) > 0.9, "{}", share(answers));
+        // Of the model's own guesses nearly all are right; of words that stand earlier, fewer.
+        assert!(share(answers) > 0.8, "{}", share(answers));
     }
 }
 
