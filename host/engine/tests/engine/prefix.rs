@@ -72,6 +72,28 @@ fn without_the_cache_everything_is_read() {
     check_tokens(&model, &prompt, &fresh);
 }
 
+/// Where nothing else runs, whatever was asked before.
+#[test]
+fn without_the_cache_the_same_question_has_the_same_answer_to_the_bit() {
+    let model = model();
+    let prompt = about(&passage(), "How high is it?");
+    let bits = || -> Vec<(i32, u32)> {
+        let mut request = greedy(&prompt, 16);
+        request.cache_prompt = false;
+        request.logprobs = Some(1);
+        let (piece, _) = model.generate(request).unwrap().collect();
+        let events = piece.events.iter();
+        let bits = events.map(|event| (event.id, event.logprob.unwrap().to_bits()));
+        bits.collect()
+    };
+    let first = bits();
+    assert_eq!(first.len(), 16);
+    for other in ["Name three fruits.", "How high is it?", "Count to ten."] {
+        run(&model, greedy(&about(&passage(), other), 20));
+        assert_eq!(bits(), first, "after {other}");
+    }
+}
+
 /// Four that come at once: the first reads what they have in common.
 #[test]
 fn those_who_come_together_read_together() {
