@@ -32,9 +32,12 @@ const PUBLIC_ENDINGS: [&str; 10] = [
 /// What the gate found out about a request it lets in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Admitted {
-    /// Needs no key and no free place.
-    pub(crate) public: bool,
+    /// Takes one of the places of those that run.
+    pub(crate) takes_place: bool,
 }
+
+/// What the operator looks at when all places are taken.
+const METRICS: &str = "/metrics";
 
 /// Lets a request in or says why not.
 pub(crate) fn admit(config: &Config, local: IpAddr, parts: &Parts) -> Result<Admitted, ApiError> {
@@ -60,7 +63,8 @@ pub(crate) fn admit(config: &Config, local: IpAddr, parts: &Parts) -> Result<Adm
     if !public && !is_preflight(parts) && !key_matches(config, &parts.headers) {
         return Err(ApiError::invalid_api_key());
     }
-    Ok(Admitted { public })
+    let free = public || is_preflight(parts) || parts.uri.path() == METRICS;
+    Ok(Admitted { takes_place: !free })
 }
 
 /// A browser asking whether it may ask.

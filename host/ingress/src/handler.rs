@@ -115,10 +115,10 @@ impl Shared {
 
     /// Lets a request in; with a place among those that run, where it needs one.
     fn admit(&self, parts: &Parts) -> Result<Option<Place>, ApiError> {
-        let Admitted { public } = gate::admit(&self.config, self.local.ip(), parts)?;
-        match public || gate::is_preflight(parts) {
-            true => Ok(None),
-            false => self.places.take().map(Some),
+        let Admitted { takes_place } = gate::admit(&self.config, self.local.ip(), parts)?;
+        match takes_place {
+            true => self.places.take().map(Some),
+            false => Ok(None),
         }
     }
 

@@ -89,9 +89,8 @@ fn past_the_limit_there_is_429(node: &Node) {
     let ask = || http::post(&url, &short).expect("an answer, never a reset");
     std::thread::scope(|scope| {
         let waiting: Vec<_> = (0..WAITING_MAX).map(|_| scope.spawn(ask)).collect();
-        // Even asking how many wait takes one of the places.
         wait_for("a full queue", READY_LIMIT, || {
-            (node.get("/metrics").status == 429).then_some(())
+            (node.gauge("gaia_requests_waiting") == Some(WAITING_MAX.into())).then_some(())
         });
         let refused: Vec<_> = (0..20).map(|_| scope.spawn(ask)).collect();
         for refused in refused {
