@@ -1,7 +1,7 @@
 //! What every turn of a node has in common.
 
-use gaia_openai::Sampling;
-use gaia_prompt::{ChatTemplate, RagPrompt};
+use gaia_openai::{ApiError, Message, Sampling};
+use gaia_prompt::{ChatTemplate, RagPrompt, TemplateError};
 use gaia_rag::SelectLimits;
 
 use crate::Engine;
@@ -36,6 +36,37 @@ impl Node {
         let mut sampling = asked.clone();
         sampling.temperature = sampling.temperature.or(self.temperature);
         sampling
+    }
+
+    /// A conversation as the template is given it: with the owner's system prompt where it brings none.
+    pub fn messages(&self, messages: &[Message]) -> Vec<gaia_prompt::Message> {
+        let messages = messages.iter().map(for_template).collect();
+        gaia_prompt::with_system_prompt(messages, self.system_prompt.as_deref())
+    }
+
+    /// The prompt that the model reads.
+    ///
+    /// # Errors
+    /// 400 where the template refuses the messages, 500 where it is broken.
+    pub fn render(
+        &self,
+        messages: &[gaia_prompt::Message],
+        now_unix_seconds: i64,
+    ) -> Result<String, ApiError> {
+        let rendered = self.template.render(messages, now_unix_seconds);
+        rendered.map_err(template_error)
+    }
+}
+
+fn for_template(message: &Message) -> gaia_prompt::Message {
+    gaia_prompt::Message::new(message.role.as_str(), message.content.clone())
+}
+
+/// A template that refuses the messages is the caller's affair, a broken one the owner's.
+fn template_error(error: TemplateError) -> ApiError {
+    match error {
+        TemplateError::Refused { .. } => ApiError::invalid_value("messages", error.to_string()),
+        error => ApiError::internal(error.to_string()),
     }
 }
 

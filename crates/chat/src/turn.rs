@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use gaia_openai::chat::TokenLogProb;
 use gaia_openai::completion::Prompt;
-use gaia_openai::{ApiError, ChatRequest, Citation, FinishReason, Message, Usage};
-use gaia_prompt::{RagPolicy, TemplateError, budget};
+use gaia_openai::{ApiError, ChatRequest, Citation, FinishReason, Usage};
+use gaia_prompt::{RagPolicy, budget};
 use gaia_rag::{Hit, Order};
 
 use crate::generation::{self, Generation};
@@ -420,9 +420,7 @@ impl Turn {
 
     /// The prompt; `None` = without a word about a knowledge base.
     fn prompt(&self, citations: Option<&[gaia_rag::Citation]>) -> Result<String, ApiError> {
-        let messages = self.request.messages.iter().map(for_template).collect();
-        let system_prompt = self.node.system_prompt.as_deref();
-        let mut messages = gaia_prompt::with_system_prompt(messages, system_prompt);
+        let mut messages = self.node.messages(&self.request.messages);
         if let Some(citations) = citations {
             let markers = self.node.template.markers();
             let (citations, order) = self.shown(citations);
@@ -433,10 +431,7 @@ impl Turn {
             let passages: Vec<&str> = passages.iter().map(AsRef::as_ref).collect();
             messages = self.node.rag_prompt.insert(messages, &passages);
         }
-        self.node
-            .template
-            .render(&messages, self.now_unix_seconds)
-            .map_err(template_error)
+        self.node.render(&messages, self.now_unix_seconds)
     }
 
     /// The citations as the prompt shows them. Before the conversation they stand in an order of their
@@ -468,18 +463,6 @@ impl Turn {
 }
 
 type Step = Result<(State, Vec<Effect>), ApiError>;
-
-fn for_template(message: &Message) -> gaia_prompt::Message {
-    gaia_prompt::Message::new(message.role.as_str(), message.content.clone())
-}
-
-/// A template that refuses the messages is the caller's affair, a broken one the owner's.
-fn template_error(error: TemplateError) -> ApiError {
-    match error {
-        TemplateError::Refused { .. } => ApiError::invalid_value("messages", error.to_string()),
-        error => ApiError::internal(error.to_string()),
-    }
-}
 
 fn out_of_order(state: &State, event: &Event) -> ApiError {
     debug_assert!(false, "{event:?} in {state:?}");

@@ -38,5 +38,7 @@ pub use model::{Model, ModelList};
 pub use pace::{Pace, RETRY_SECONDS_MAX, RETRY_SECONDS_MIN};
 pub use sampling::{Constraint, LogitBias, Sampling};
 pub use tier::ServiceTier;
-pub use tokenize::{TokenizeReply, TokenizeRequest};
+pub use tokenize::{
+    DetokenizeReply, DetokenizeRequest, TemplateReply, TokenizeReply, TokenizeRequest,
+};
 pub use usage::{FinishReason, PromptTokensDetails, Usage};

@@ -1,4 +1,5 @@
-//! `POST /tokenize`: token ids of texts, as llama.cpp's server names the fields.
+//! `POST /tokenize` and back, and `POST /apply-template`: what a model sees of a text, as llama.cpp's server names the
+//! fields.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -95,6 +96,47 @@ impl TokenizeReply {
     }
 }
 
+/// What to turn back into text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DetokenizeRequest {
+    /// The ids; may be empty.
+    pub tokens: Vec<u32>,
+    /// Whose tokens; the chat model's when absent.
+    pub model: Option<String>,
+}
+
+impl DetokenizeRequest {
+    /// Reads a request.
+    ///
+    /// # Errors
+    /// 400 naming the field that is wrong.
+    pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, ApiError> {
+        let map = fields::body(bytes)?;
+        let root = Fields::root(&map);
+        let Value::Array(list) = root.require("tokens")? else {
+            return Err(ApiError::invalid_type("tokens", "a list of token ids"));
+        };
+        Ok(Self {
+            tokens: fields::token_ids(list, "tokens", limits.input_tokens_max)?,
+            model: root.name("model", limits)?,
+        })
+    }
+}
+
+/// The text of tokens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DetokenizeReply {
+    /// The text; bytes that are no characters by themselves are replaced.
+    pub content: String,
+}
+
+/// A conversation as the model reads it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TemplateReply {
+    /// The text before it is tokenised.
+    pub prompt: String,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +163,28 @@ mod tests {
         check_param(r#"{"content":["a","b","c"]}"#, "content");
         check_param(r#"{"content":"123456789"}"#, "content");
         check_param(r#"{"content":"a","add_special":1}"#, "add_special");
+    }
+
+    #[test]
+    fn tokens_to_turn_back_are_checked() {
+        let limits = Limits {
+            input_tokens_max: 2,
+            ..Limits::default()
+        };
+        let parse = |body: &str| DetokenizeRequest::parse(body.as_bytes(), &limits);
+        assert_eq!(parse(r#"{"tokens":[1,2]}"#).unwrap().tokens, [1, 2]);
+        assert!(parse(r#"{"tokens":[]}"#).unwrap().tokens.is_empty());
+        let check = |body: &str, param: &str| {
+            assert_eq!(
+                parse(body).unwrap_err().param.as_deref(),
+                Some(param),
+                "{body}"
+            );
+        };
+        check("{}", "tokens");
+        check(r#"{"tokens":"1"}"#, "tokens");
+        check(r#"{"tokens":[1,-2]}"#, "tokens");
+        check(r#"{"tokens":[1,2,3]}"#, "tokens");
     }
 
     #[test]

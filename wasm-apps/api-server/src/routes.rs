@@ -35,6 +35,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/info", get(node::info))
         .route("/v1/retrieve", post(retrieve::create))
         .route("/tokenize", post(tokenize::create))
+        .route("/detokenize", post(tokenize::reverse))
+        .route("/apply-template", post(tokenize::apply_template))
         .route("/health", get(node::health))
         .route("/ready", get(node::ready))
         .route("/metrics", get(node::metrics))

@@ -251,7 +251,8 @@ fn a_prompt_is_read_once() {
 #[test]
 fn several_answers_to_one_question() {
     let Some(worker) = start(&[]) else { return };
-    let fields = json!({"n": 3, "max_tokens": 12, "seed": 5, "temperature": 1.5});
+    let fields =
+        json!({"n": 3, "max_tokens": 12, "seed": 5, "temperature": 1.5, "ignore_eos": true});
     let whole = worker.chat("Tell a story.", fields.clone()).json();
     let choices = whole["choices"].as_array().unwrap();
     let indexes: Vec<_> = choices.iter().map(|choice| &choice["index"]).collect();
@@ -286,8 +287,8 @@ fn several_answers_to_one_question() {
     }
     assert!(stream.ends_with("data: [DONE]\n\n") || stream.contains("data: [DONE]"));
 
-    let prompts =
-        json!({"prompt": ["One, two,", "Red, green,"], "n": 2, "max_tokens": 4, "echo": true});
+    let prompts = json!({"prompt": ["One, two,", "Red, green,"], "n": 2, "max_tokens": 4,
+        "ignore_eos": true, "echo": true});
     let reply = worker.post("/v1/completions", &prompts).json();
     let choices = reply["choices"].as_array().unwrap();
     let texts: Vec<_> = choices
@@ -331,6 +332,20 @@ fn answers_are_what_was_asked_for() {
         .post("/tokenize", &json!({"content": "hello"}))
         .json()["tokens"][0]
         .clone();
+    let back = |tokens: &Value| worker.post("/detokenize", &json!({"tokens": tokens}));
+    assert_eq!(back(&json!([id])).json()["content"], "hello");
+    assert_eq!(back(&json!([])).json()["content"], "");
+    back(&json!([9_999_999])).check_error(400, Some("tokens"), Some("invalid_value"));
+    let prompt = worker.post(
+        "/apply-template",
+        &json!({"messages": [{"role": "user", "content": "Hi"}]}),
+    );
+    let prompt = prompt.json()["prompt"].as_str().unwrap().to_owned();
+    assert!(
+        prompt.ends_with("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"),
+        "{prompt}"
+    );
+
     let bias = json!({(id.to_string()): 100});
     let choice = one(json!({"max_tokens": 3, "temperature": 0, "logit_bias": bias}));
     assert_eq!(choice["message"]["content"], "hellohellohello");

@@ -1,12 +1,15 @@
-//! `POST /tokenize`: the models' own tokens.
+//! `POST /tokenize`, `/detokenize` and `/apply-template`: what the models see.
 
 use axum::extract::State;
 use axum::response::Response;
-use gaia_openai::{ApiError, TokenizeReply, TokenizeRequest};
+use gaia_openai::{
+    ApiError, ChatRequest, DetokenizeReply, DetokenizeRequest, TemplateReply, TokenizeReply,
+    TokenizeRequest,
+};
 use gaia_wasi_rt::yield_now;
 
 use super::{Sent, Shared, json};
-use crate::app::App;
+use crate::app::{App, unix_seconds};
 use crate::failure::{Failure, from_inference};
 use crate::inference::Model;
 
@@ -23,6 +26,34 @@ pub(super) async fn create(State(app): Shared, Sent(body): Sent) -> Result<Respo
         yield_now().await;
     }
     Ok(json(&TokenizeReply::new(&request, lists)))
+}
+
+pub(super) async fn reverse(State(app): Shared, Sent(body): Sent) -> Result<Response, Failure> {
+    let request = DetokenizeRequest::parse(&body, &app.limits)?;
+    let model = find(&app, request.model.as_deref())?;
+    let unknown = |id: &&u32| model.vocabulary().is_some_and(|size| **id >= size);
+    if let Some(id) = request.tokens.iter().find(unknown) {
+        let message = format!("`tokens`: {id} is not in the model's vocabulary.");
+        return Err(ApiError::invalid_value("tokens", message).into());
+    }
+    let content = match request.tokens.as_slice() {
+        [] => Ok(String::new()),
+        tokens => model.detokenize(tokens),
+    };
+    let content = content.map_err(|error| from_inference(error, "tokens", None))?;
+    Ok(json(&DetokenizeReply { content }))
+}
+
+/// The prompt of a chat request, without passages.
+pub(super) async fn apply_template(
+    State(app): Shared,
+    Sent(body): Sent,
+) -> Result<Response, Failure> {
+    let request = ChatRequest::parse(&body, &app.limits)?;
+    let node = &app.chat(request.model.as_deref())?.node;
+    let now = i64::try_from(unix_seconds()).unwrap_or(i64::MAX);
+    let prompt = node.render(&node.messages(&request.messages), now)?;
+    Ok(json(&TemplateReply { prompt }))
 }
 
 fn find<'a>(app: &'a App, wanted: Option<&str>) -> Result<&'a Model, ApiError> {
