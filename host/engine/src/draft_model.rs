@@ -15,7 +15,7 @@ use crate::context::{Batch, Context, DecodeError, SequenceId};
 use crate::prefix::common_len;
 use crate::sampler::likeliest;
 use crate::speculation::{Acceptance, DRAFT_MAX};
-use crate::step_costs::StepCosts;
+use crate::step_costs::{StepCosts, rows_left};
 
 /// The most tokens of a text that are read before the first guess.
 const READ_MAX: usize = 256;
@@ -25,8 +25,8 @@ pub(crate) const PIECE_MAX: u32 = 64;
 
 /// When its time is measured again, it guesses so many tokens
 const TRIAL_LEN: usize = 4;
-/// in the last of at most so many steps; the first go into reading.
-const TRIAL_STEPS: u32 = 6;
+/// in the last of at most so many steps; the first go into reading, of several texts perhaps.
+const TRIAL_STEPS: u32 = 16;
 
 /// After so many steps in a row that it seemed to pay, that is believed.
 const PROVEN: u32 = 64;
@@ -80,8 +80,15 @@ impl Drafter {
 
     /// How many tokens it is worth to guess for each of `texts` texts in a step of `rows` rows.
     pub fn len(&mut self, rows: usize, texts: usize, costs: &StepCosts) -> usize {
-        self.trust
-            .len(|acceptance| costs.guesses_len(rows, texts, DRAFT_MAX, acceptance))
+        // Where not all have room for one, nothing can be learned about what guesses take.
+        let room = rows_left(rows) / texts.max(1);
+        if room == 0 {
+            return 0;
+        }
+        let len = self
+            .trust
+            .len(|acceptance| costs.guesses_len(rows, texts, DRAFT_MAX, acceptance));
+        len.min(room)
     }
 
     /// Of `drafted` guesses the first `accepted` were right.

@@ -266,7 +266,8 @@ impl Sequence {
             self.position += 1;
         };
         match (self.draft_is_models, self.lookup.as_mut()) {
-            (true, _) => self.checked = Some((draft.len(), accepted)),
+            (true, _) if !draft.is_empty() => self.checked = Some((draft.len(), accepted)),
+            (true, _) => {}
             (false, Some(lookup)) => lookup.note(draft.len(), accepted),
             (false, None) => {}
         }

@@ -12,6 +12,11 @@ use crate::speculation::ACCEPTANCE_FIRST;
 /// Steps with more rows than this are neither measured nor lengthened.
 const ROWS_MAX: usize = 31;
 
+/// How many rows may be added to a step of `rows`.
+pub(crate) fn rows_left(rows: usize) -> usize {
+    ROWS_MAX.saturating_sub(rows)
+}
+
 /// Weight of what was measured last against all before it.
 const NEWEST: f64 = 0.125;
 
@@ -61,7 +66,7 @@ impl StepCosts {
     /// How much of a draft of `len` tokens is worth adding to a step of `rows` rows, when each guess is
     /// right with probability `acceptance`: the length with the most tokens a second.
     pub fn draft_len(&mut self, rows: usize, len: usize, acceptance: f64) -> usize {
-        let len = len.min(ROWS_MAX.saturating_sub(rows));
+        let len = len.min(rows_left(rows));
         if self.always {
             return len;
         }
@@ -78,7 +83,7 @@ impl StepCosts {
     /// How many tokens, at most `len`, the second model should guess for each of `texts` texts that
     /// have a row in a step of `rows` rows, when each guess is right with probability `acceptance`.
     pub fn guesses_len(&self, rows: usize, texts: usize, len: usize, acceptance: f64) -> usize {
-        let len = len.min(ROWS_MAX.saturating_sub(rows) / texts.max(1));
+        let len = len.min(rows_left(rows) / texts.max(1));
         if self.always {
             return len;
         }
