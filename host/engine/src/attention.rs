@@ -152,7 +152,10 @@ impl<'a> Attention<'a> {
                 .all(|one| one.type_ == sys::GGML_TYPE_F32 && is_dense(one, 4))
             && (1..ROWS_MAX).contains(&self.rows())
             && self.heads().is_multiple_of(self.key_heads())
-            && self.values.ne[2] == self.keys.ne[2]
+            && self.values.ne[1..3] == self.keys.ne[1..3]
+            && self.queries.ne[0] == self.keys.ne[0]
+            && self.mask.ne[0] == self.keys.ne[1]
+            && self.mask.ne[1] >= self.queries.ne[1]
             && self.mask.ne[2] == 1
             && kernel::suits(self.keys.ne[0].unsigned_abs() as usize)
             && kernel::suits(self.values.ne[0].unsigned_abs() as usize)

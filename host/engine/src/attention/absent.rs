@@ -1,6 +1,7 @@
 //! In the place of the kernel on processors that it is not written for: nothing suits, nothing is called.
 
 /// Rows of numbers.
+#[expect(dead_code, reason = "nothing reads them where nothing suits")]
 #[derive(Clone, Copy)]
 pub(super) struct Rows {
     pub data: *const u16,
@@ -9,6 +10,7 @@ pub(super) struct Rows {
 }
 
 /// Heads of one row.
+#[expect(dead_code, reason = "nothing reads them where nothing suits")]
 #[derive(Clone, Copy)]
 pub(super) struct Heads {
     pub queries: *const f32,

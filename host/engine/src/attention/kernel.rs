@@ -393,8 +393,8 @@ fn greatest_lane(all: __m256) -> f32 {
 fn exp(x: __m256) -> __m256 {
     const LN_2_HIGH: f32 = 0.693_359_4;
     const LN_2_LOW: f32 = -2.121_944_4e-4;
-    // Below this the result is next to the smallest normal number.
-    let x = _mm256_max_ps(x, _mm256_set1_ps(-87.0));
+    // Below this the result is next to the smallest normal number. In this order what is no number stays none.
+    let x = _mm256_max_ps(_mm256_set1_ps(-87.0), x);
     let power = _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(
         _mm256_mul_ps(x, _mm256_set1_ps(std::f32::consts::LOG2_E)),
     );

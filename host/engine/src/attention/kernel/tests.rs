@@ -148,6 +148,20 @@ fn whoever_sees_nothing_gets_zeros() {
     }
 }
 
+/// A damaged model must not give a plausible answer.
+#[test]
+fn what_is_no_number_stays_none() {
+    if !is_there() {
+        return;
+    }
+    for cell in [0, 3, 70, 99] {
+        let mut case = Case::new(3, 32, 100);
+        case.keys[cell * 32] = 0x7E00;
+        let found = case.attend(&[0; 100], 1.0);
+        assert!(found.iter().all(|one| one.is_nan()), "{cell}");
+    }
+}
+
 /// Scores so large that only the largest counts, in every block a larger one.
 #[test]
 fn large_scores_do_not_overflow() {
