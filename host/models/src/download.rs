@@ -1,6 +1,7 @@
 //! Fetches a file that is no model with the same care: resumed, retried, bounded.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use gaia_manifest::Sha256;
@@ -81,7 +82,12 @@ fn check(
 
 fn remove(paths: &[&Path]) -> Result<(), FetchError> {
     for path in paths {
-        fs::remove_file(path).map_err(FetchError::Write)?;
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(FetchError::Write(error));
+            }
+            Ok(()) | Err(_) => {}
+        }
     }
     Ok(())
 }

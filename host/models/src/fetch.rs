@@ -161,6 +161,16 @@ impl State {
             modified: text(opened.response.headers(), "last-modified"),
         }
     }
+
+    /// Whether `now` says that the file is another. What only one of them says tells nothing: servers answer HEAD with
+    /// less than GET, and the time is looked at only where nothing better is there, since mirrors have times of their
+    /// own.
+    fn differs(&self, now: &Self) -> bool {
+        let differ =
+            |one: &Option<String>, other: &Option<String>| Some(one.as_ref()? != other.as_ref()?);
+        let sums = differ(&self.sum, &now.sum).or(differ(&self.etag, &now.etag));
+        self.total != now.total || sums.or(differ(&self.modified, &now.modified)) == Some(true)
+    }
 }
 
 /// The HTTP client.
@@ -231,7 +241,7 @@ impl Client {
             Ok(now) if now.response.status().is_success() => {
                 let total = text(now.response.headers(), "content-length");
                 let total = total.and_then(|total| total.parse().ok()).or(state.total);
-                State::of(url, &now, total) != state
+                state.differs(&State::of(url, &now, total))
             }
             Ok(_) | Err(_) => false,
         }
@@ -476,5 +486,40 @@ fn receive(
             expected,
         }),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_one_answer_says_tells_nothing() {
+        let state = |etag: &str, modified: &str, total| {
+            let said = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+            State {
+                url: "http://hub/file".to_owned(),
+                etag: said(etag),
+                sum: None,
+                total: Some(total),
+                modified: said(modified),
+            }
+        };
+        let here = state("a", "Monday", 10);
+        for same in [("a", "Tuesday"), ("", "Monday"), ("", "")] {
+            assert!(!here.differs(&state(same.0, same.1, 10)), "{same:?}");
+        }
+        for (etag, modified, total) in
+            [("b", "Monday", 10), ("", "Tuesday", 10), ("a", "Monday", 9)]
+        {
+            assert!(
+                here.differs(&state(etag, modified, total)),
+                "{etag} {modified} {total}"
+            );
+        }
+        assert!(
+            !state("", "", 10).differs(&here),
+            "as kept by an earlier version"
+        );
     }
 }
