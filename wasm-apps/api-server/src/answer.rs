@@ -190,6 +190,11 @@ impl Answer {
         {
             generation.prompt = Prompt::Tokens(tokens);
         }
+        let prompt_tokens = match &generation.prompt {
+            Prompt::Tokens(tokens) => tokens.len(),
+            // Only the stock engine is given text; how long it is comes with the end.
+            Prompt::Text(_) => 0,
+        };
         let since = Instant::now();
         let choices = self.turn.request().choices;
         let pass = enter(&self.app, &chat.model, choices, self.tier).await;
@@ -197,7 +202,7 @@ impl Answer {
         self.timing.entered(since);
         let started = Choices::start(&chat.model, &generation, choices, pass);
         self.generating = Some(started.map_err(|error| self.failed(error))?);
-        self.timing.begun();
+        self.timing.begun(prompt_tokens);
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use gaia_prompt::{ChatTemplate, RagPrompt, SpecialTokens, TemplateError, named_t
 use gaia_rag::SelectLimits;
 
 use crate::inference::{Engine, LoadSettings, Model, OpenModelError, Opening};
+use crate::meter::Ledger;
 use crate::metrics::{Gauges, Metrics};
 use crate::options::Options;
 use crate::store::Store;
@@ -21,6 +22,7 @@ pub(crate) struct App {
     pub(crate) options: Options,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
+    pub(crate) ledger: Arc<Ledger>,
     pub(crate) store: Option<Store>,
     models: OnceLock<Result<Models, String>>,
     started: Instant,
@@ -66,6 +68,7 @@ impl App {
         Self {
             limits: Limits::default(),
             metrics: Metrics::default(),
+            ledger: Arc::default(),
             store,
             models: OnceLock::new(),
             started: Instant::now(),

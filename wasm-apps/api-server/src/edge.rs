@@ -15,6 +15,7 @@ use subtle::ConstantTimeEq;
 
 use crate::app::App;
 use crate::failure::Failure;
+use crate::meter::Meter;
 use crate::origin::{self, Verdict};
 use crate::random;
 
@@ -30,7 +31,11 @@ pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
         Ok(Verdict::Listed) if request.method() == Method::OPTIONS => {
             (Verdict::Listed, StatusCode::NO_CONTENT.into_response())
         }
-        Ok(verdict) => (verdict, next.run(request).await),
+        Ok(verdict) => {
+            let meter = Meter::of(request.headers(), &app.ledger);
+            let response = Meter::during(&meter, next.run(request)).await;
+            (verdict, Meter::follow(meter, response))
+        }
         Err(error) => (Verdict::Own, Failure(error).into_response()),
     };
     let headers = response.headers_mut();

@@ -19,6 +19,7 @@ mod choices;
 mod edge;
 mod failure;
 mod inference;
+mod meter;
 mod metrics;
 mod options;
 mod origin;

@@ -41,6 +41,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/ready", get(node::ready))
         .route("/metrics", get(node::metrics))
         .route("/version", get(node::version))
+        .route("/gaia/usage/{id}", get(node::usage))
         .fallback(page::file_or_nothing)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(Arc::clone(&app), edge::guard))

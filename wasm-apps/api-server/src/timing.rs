@@ -6,10 +6,15 @@ use std::time::Instant;
 use gaia_openai::Usage;
 
 use crate::app::App;
+use crate::meter::Meter;
 
 /// The clock of one answer. Dropped before the end, it counts as aborted.
 pub(crate) struct Timing {
     app: Arc<App>,
+    /// Counts for the caller's key, if somebody asks for that.
+    meter: Option<Arc<Meter>>,
+    /// Tokens that are taken even if the answer is broken off here.
+    tokens: u64,
     started: Instant,
     entered: Option<Instant>,
     first: Option<Instant>,
@@ -22,6 +27,8 @@ impl Timing {
         let now = Instant::now();
         Self {
             app: Arc::clone(app),
+            meter: Meter::current(),
+            tokens: 0,
             started: now,
             entered: None,
             first: None,
@@ -37,8 +44,9 @@ impl Timing {
         self.entered = Some(now);
     }
 
-    /// The engine took the request.
-    pub(crate) fn begun(&mut self) {
+    /// The engine took the request, with a prompt of so many tokens.
+    pub(crate) fn begun(&mut self, prompt_tokens: usize) {
+        self.tokens = prompt_tokens as u64;
         self.generating = true;
     }
 
@@ -49,6 +57,8 @@ impl Timing {
 
     /// A piece of an answer came. Of several answers to a request, the first stands for all.
     pub(crate) fn piece(&mut self, choice: u32) {
+        // Guessed words come several in a piece; the end brings the true number.
+        self.tokens += 1;
         if choice > 0 {
             return;
         }
@@ -82,6 +92,13 @@ impl Timing {
             metrics.decode.observe(self.last - first);
         }
         self.generating = false;
+        self.charge(u64::from(usage.prompt_tokens) + u64::from(usage.completion_tokens));
+    }
+
+    fn charge(&self, tokens: u64) {
+        if let Some(meter) = &self.meter {
+            meter.add(tokens);
+        }
     }
 }
 
@@ -89,6 +106,7 @@ impl Drop for Timing {
     fn drop(&mut self) {
         if self.generating {
             self.app.metrics.aborted.add(1);
+            self.charge(self.tokens);
         }
     }
 }

@@ -225,7 +225,7 @@ async fn start(
     timing.entered(since);
     let started = Choices::start(model, &wanted, request.choices, pass);
     let started = started.map_err(|error| refused(error, "prompt", &request.sampling))?;
-    timing.begun();
+    timing.begun(count as usize);
     Ok((started, timing))
 }
 

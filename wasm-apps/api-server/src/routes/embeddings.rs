@@ -9,6 +9,7 @@ use super::{Sent, Shared, json};
 use crate::answer::enter;
 use crate::failure::{Failure, from_inference};
 use crate::inference::{InferenceError, Model};
+use crate::meter::Meter;
 
 pub(super) async fn create(State(app): Shared, Sent(body): Sent) -> Result<Response, Failure> {
     let request = EmbeddingRequest::parse(&body, &app.limits)?;
@@ -20,6 +21,9 @@ pub(super) async fn create(State(app): Shared, Sent(body): Sent) -> Result<Respo
     let embedded = model.embed(&request.input).await;
     let embedded = embedded.map_err(|error| refused(model, &request.input, error))?;
     app.metrics.embedding_tokens.add(embedded.tokens.into());
+    if let Some(meter) = Meter::current() {
+        meter.add(embedded.tokens.into());
+    }
     let reply = EmbeddingReply::new(
         &model.id,
         &embedded.vectors,

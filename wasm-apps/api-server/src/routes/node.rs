@@ -1,6 +1,7 @@
-//! What the node is and how it is: `/health`, `/ready`, `/metrics`, `/version`, `/v1/info`.
+//! What the node is and how it is: `/health`, `/ready`, `/metrics`, `/version`, `/v1/info`; and for the ingress
+//! `/gaia/usage/{id}`.
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use gaia_openai::ApiError;
@@ -54,4 +55,14 @@ pub(super) async fn version() -> Response {
 
 pub(super) async fn info(State(app): Shared) -> Response {
     answer(&app.info().await)
+}
+
+/// The tokens of a metered request that is over: told once, and to the ingress, which lets nobody else ask.
+pub(super) async fn usage(
+    State(app): Shared,
+    Path(id): Path<String>,
+) -> Result<Response, Failure> {
+    let tokens = app.ledger.take(&id);
+    let tokens = tokens.ok_or_else(|| ApiError::not_found("GET", "/gaia/usage"))?;
+    Ok(answer(&json!({"tokens": tokens})))
 }
