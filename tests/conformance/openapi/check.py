@@ -1,0 +1,39 @@
+"""Lets schemathesis hold a node to its own /openapi.json.
+
+usage: check.py RESULTS.xml
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from node import Node  # noqa: E402
+
+# Requests that are made up for each operation, and for how long in all.
+EXAMPLES_MAX = 50
+SECONDS_MAX = 280
+
+
+def main(results):
+    """Starts a node that answers shortly and runs the checks."""
+    # Answers of a few words: what is tested is the shape.
+    settings = {"n_predict_max": 4, "ctx_size": 512, "queue_len_max": 64}
+    with Node(settings) as node:
+        command = [
+            sys.executable, "-m", "schemathesis.cli", "run", f"{node.url}/openapi.json",
+            "--phases", "examples,coverage,fuzzing",
+            "--max-examples", str(EXAMPLES_MAX),
+            "--max-time", str(SECONDS_MAX),
+            "--seed", "42",
+            "--request-timeout", "60",
+            "--workers", "1",
+            "--continue-on-failure",
+            "--no-color",
+            "--report", "junit", "--report-junit-path", results,
+        ]
+        return subprocess.run(command, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+"""Holds a node against other people's expectations, and writes what came of it to docs/conformance.md.
+
+usage: tests/conformance/run.py [SUITE...] [--report-only]
+
+Every suite starts its own nodes (target/release, built by `make build`) in temporary homes on ports that the system
+chooses, and runs in its own virtual environment with pinned versions under $GAIA_CACHE/conformance. Results stay
+there as JUnit XML, so suites can be run one by one; the report holds the latest of each. Exit code 1: a suite has
+failures, or is missing.
+"""
+
+import argparse
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import report  # noqa: E402
+from node import GAIA, ROOT, cache  # noqa: E402
+from suites import SUITES  # noqa: E402
+
+HERE = Path(__file__).resolve().parent
+FOLDER = cache() / "conformance"
+RESULTS = FOLDER / "results"
+
+
+def environment(suite):
+    """The suite's virtual environment, made anew when what it has to hold changes."""
+    wanted = (HERE / suite.requirements).read_bytes()
+    folder = FOLDER / "venv" / f"{suite.name}-{hashlib.sha256(wanted).hexdigest()[:12]}"
+    python = folder / "bin" / "python"
+    ready = folder / "ready"
+    if not ready.exists():
+        print(f"{suite.name}: installing {suite.requirements}", flush=True)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+        install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*install, "-r", HERE / suite.requirements], check=True)
+        ready.touch()
+    return python
+
+
+def run(suite):
+    """Runs one suite to its end, within its time."""
+    python = environment(suite)
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    results = RESULTS / f"{suite.name}.xml"
+    results.unlink(missing_ok=True)
+    started = time.monotonic()
+    print(f"{suite.name}: running", flush=True)
+    variables = {
+        **os.environ,
+        "GAIA_CACHE": str(cache()),
+        "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE / suite.folder)]),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        # A proxy is for the way out; nodes are on this machine.
+        "NO_PROXY": "127.0.0.1,localhost",
+    }
+    subprocess.run([python, *suite.command(results)], cwd=suite.working_folder(), env=variables,
+                   timeout=suite.seconds_max, check=False)
+    print(f"{suite.name}: {time.monotonic() - started:.0f} s", flush=True)
+
+
+def main():
+    """Runs what was asked for and writes the report."""
+    parser = argparse.ArgumentParser(description="conformance suites against nodes of their own")
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"of {', '.join(s.name for s in SUITES)}; all by default")
+    parser.add_argument("--report-only", action="store_true", help="write the report from the results that are there")
+    asked = parser.parse_args()
+    unknown = set(asked.suites) - {suite.name for suite in SUITES}
+    if unknown:
+        parser.error(f"no suite is called {', '.join(sorted(unknown))}")
+    if not GAIA.exists():
+        parser.error("target/release/gaia is missing: run `make build`")
+    chosen = [suite for suite in SUITES if not asked.suites or suite.name in asked.suites]
+    for suite in [] if asked.report_only else chosen:
+        run(suite)
+    outcomes = [report.read(suite, RESULTS / f"{suite.name}.xml") for suite in SUITES]
+    (ROOT / "docs" / "conformance.md").write_text(report.text(outcomes))
+    for outcome in outcomes:
+        print(outcome.line())
+    return any(outcome.missing or outcome.failed for outcome in outcomes if outcome.suite in chosen)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""Which suites there are, and how each is started."""
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable
+
+from node import ROOT
+
+HERE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A suite of tests that somebody else wrote, or that speaks through somebody else's client."""
+
+    name: str
+    # What it is, for the report.
+    title: str
+    folder: str
+    requirements: str
+    # The least share of applicable tests that has to pass, in percent.
+    target: int
+    # How long it may take.
+    seconds_max: int
+    # Arguments of its Python, for the file that results go to.
+    command: Callable[[Path], list]
+    working_folder: Callable[[], Path] = lambda: HERE
+
+
+def llama_folder():
+    """The server tests of llama.cpp's sources, fetched if they are not there."""
+    script = 'cd "$1"; . scripts/setup/report.sh; . scripts/bench/llama-cpp-source.sh; llama_fetch; echo "$llama_folder"'
+    done = subprocess.run(["bash", "-ec", script, "bash", ROOT], check=True, stdout=subprocess.PIPE, text=True)
+    return Path(done.stdout.strip().splitlines()[-1]) / "source" / "tools" / "server" / "tests"
+
+
+def pytest(*arguments, test_seconds=120):
+    """A run of pytest that writes its results as JUnit XML."""
+    common = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout", test_seconds, "--tb", "short"]
+    return lambda results: [str(word) for word in [*common, f"--junitxml={results}", *arguments]]
+
+
+SUITES = [
+    Suite(
+        name="llama_server",
+        title="llama.cpp's server tests (of llama-cpp-python's source distribution), unmodified",
+        folder="llama_server",
+        requirements="llama_server/requirements.txt",
+        target=95,
+        seconds_max=1800,
+        command=pytest("-p", "gaia_plugin", "-m", "not slow", "unit"),
+        working_folder=llama_folder,
+    ),
+    Suite(
+        name="openai_2",
+        title="OpenAI's Python client 2.14",
+        folder="openai_client",
+        requirements="openai_client/requirements-2.txt",
+        target=100,
+        seconds_max=600,
+        command=pytest("openai_client"),
+    ),
+    Suite(
+        name="openai_3",
+        title="OpenAI's Python client 3.54",
+        folder="openai_client",
+        requirements="openai_client/requirements-3.txt",
+        target=100,
+        seconds_max=600,
+        command=pytest("openai_client"),
+    ),
+    Suite(
+        name="schemathesis",
+        title="schemathesis on `/openapi.json`",
+        folder="openapi",
+        requirements="openapi/requirements.txt",
+        target=100,
+        seconds_max=600,
+        command=lambda results: [str(HERE / "openapi" / "check.py"), str(results)],
+    ),
+]
