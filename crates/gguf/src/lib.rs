@@ -11,6 +11,7 @@
 //! [`Limits::header_bytes_max`] in memory, whatever the bytes say.
 
 mod cursor;
+mod draft;
 mod error;
 mod facts;
 mod header;
@@ -21,6 +22,7 @@ mod tensor;
 mod value;
 mod write;
 
+pub use draft::{DRAFT_PADDING_MAX, DraftMisfit};
 pub use error::{MetadataError, ReadHeaderError};
 pub use facts::{Facts, Pooling};
 pub use header::Header;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use gaia_gguf::{DraftMemory, Facts, MemoryPlan};
+use gaia_gguf::{DRAFT_PADDING_MAX, DraftMemory, Facts, MemoryPlan};
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::token::LlamaToken;
 use llama_cpp_sys_2 as sys;
@@ -12,10 +12,6 @@ use crate::context::{Context, ContextOptions};
 use crate::draft_model::{Drafter, PIECE_MAX};
 use crate::facts::ModelKind;
 use crate::load::{self, LoadError, LoadOptions, read_header, tokens};
-
-/// Tokens that one model may have more than the other: sizes are filled up to round numbers, also
-/// differently in one family.
-const PADDING_MAX: usize = 128;
 
 /// All layers.
 const GPU_LAYERS_ALL: u32 = 999;
@@ -133,7 +129,7 @@ impl DraftPlan {
 /// How many tokens both have, which must be the same; else what differs.
 fn common_vocabulary(draft: &LlamaModel, model: &LlamaModel) -> Result<usize, String> {
     let [drafts, models] = [draft, model].map(|one| usize::try_from(one.n_vocab()).unwrap_or(0));
-    if drafts.abs_diff(models) > PADDING_MAX {
+    if drafts.abs_diff(models) > DRAFT_PADDING_MAX {
         return Err(format!(
             "has {drafts} tokens, and the model has {models}: they must be the same"
         ));

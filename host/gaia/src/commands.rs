@@ -73,3 +73,22 @@ pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .build()
         .context("failed to start the async runtime")
 }
+
+/// An error with all its causes in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
+}
+
+/// `message`, and below it what to do about it.
+pub fn with_mend(message: String, mend: Option<&str>) -> String {
+    match mend {
+        Some(mend) => format!("{message}\n  to mend: {mend}"),
+        None => message,
+    }
+}

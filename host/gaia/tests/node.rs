@@ -77,9 +77,12 @@ impl Node {
         );
         let store = sandbox.path("store");
         write_script(&store, &format!("export STAND_IN_ADDRESS=\"$2\"; {serve}"));
-        for name in ["api-server.wasm", "plugin.so", "chat.gguf"] {
+        for name in ["api-server.wasm", "plugin.so"] {
             fs::write(sandbox.path(name), name).unwrap();
         }
+        write_model(&sandbox.path("chat.gguf"), "llama", 300);
+        write_model(&sandbox.path("other.gguf"), "llama", 600);
+        write_model(&sandbox.path("embedding.gguf"), "bert", 300);
         for (variable, name) in [
             ("GAIA_WASMEDGE", "wasmedge"),
             ("GAIA_VECTOR_STORE", "store"),
@@ -135,6 +138,15 @@ impl Drop for Node {
     fn drop(&mut self) {
         self.sandbox.gaia(&["stop", "--now"]);
     }
+}
+
+/// A model file without weights, of so many tokens.
+fn write_model(path: &Path, architecture: &str, tokens: usize) {
+    let tokens: Vec<String> = (0..tokens).map(|index| format!("t{index}")).collect();
+    let mut writer = gaia_gguf::Writer::new();
+    writer.set("general.architecture", architecture).unwrap();
+    writer.set("tokenizer.ggml.tokens", tokens).unwrap();
+    writer.write(&mut fs::File::create(path).unwrap()).unwrap();
 }
 
 fn write_script(path: &Path, text: &str) {
@@ -362,4 +374,129 @@ fn the_worker_gets_no_secret_and_sees_one_folder() {
         .map(|e| e.file_name())
         .collect();
     assert_eq!(files, ["worker.toml"]);
+}
+
+#[test]
+fn a_restart_that_would_be_refused_leaves_the_node_running() {
+    let node = Node::new("SERVE");
+    node.sandbox.gaia(&["start"]).ok();
+    let before = node.status();
+    let config = node.sandbox.path("home/config.toml");
+    let good = fs::read_to_string(&config).unwrap();
+    let path = |name: &str| node.sandbox.path(name).to_str().unwrap().to_owned();
+    let (embedding, other) = (path("embedding.gguf"), path("other.gguf"));
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let check = |entries: &[(&str, &str)], code: i32, parts: [&str; 2]| {
+        let mut text = good.clone();
+        for (key, value) in entries {
+            let old = good
+                .lines()
+                .find(|line| line.starts_with(&format!("{key} = ")));
+            let new = match *key {
+                "port" => format!("{key} = {value}"),
+                _ => format!("{key} = '{value}'"),
+            };
+            text = text.replace(old.unwrap(), &new);
+        }
+        fs::write(&config, text).unwrap();
+        let run = node.sandbox.gaia(&["restart"]);
+        assert_eq!(run.code, code, "{entries:?}: {}", run.err);
+        for part in parts.iter().chain(&["not stopped and goes on as before"]) {
+            assert!(run.err.contains(part), "{entries:?}: {}", run.err);
+        }
+        let now = node.status();
+        assert_eq!(now["pid"], before["pid"], "{entries:?}");
+        assert_eq!(now["phase"], "ready", "{entries:?}");
+    };
+    let kind = "which is a model for embedding";
+    check(&[("draft_model", &embedding)], 6, ["draft_model is", kind]);
+    check(
+        &[("draft_model", &embedding)],
+        6,
+        ["draft_model is", "`\"\"` for none"],
+    );
+    check(
+        &[("draft_model", &other)],
+        6,
+        ["draft_model is", "600 tokens"],
+    );
+    check(&[("chat_model", &embedding)], 6, ["chat_model is", kind]);
+    check(&[("chat_model", "xyzzy")], 6, ["xyzzy", "gaia model list"]);
+    check(
+        &[("chat_model", &path("plugin.so"))],
+        6,
+        ["plugin.so", "cannot be read as a model"],
+    );
+    check(
+        &[("chat_template", "/no/such")],
+        1,
+        ["chat_template", "/no/such"],
+    );
+    check(
+        &[("tls_cert", &other), ("tls_key", &other)],
+        1,
+        ["other.gguf", "other.gguf"],
+    );
+    check(&[("port", &port)], 7, ["is taken by", &port]);
+    check(
+        &[("temperature", "hot")],
+        5,
+        ["temperature", "must be a number"],
+    );
+    fs::write(&config, good).unwrap();
+    node.sandbox.gaia(&["restart"]).ok();
+    let after = node.wait_for(|status| status["phase"] == "ready");
+    assert_ne!(after["pid"], before["pid"]);
+}
+
+#[test]
+fn a_restart_keeps_a_port_that_is_its_own() {
+    let node = Node::new("SERVE");
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port().to_string();
+    drop(free);
+    node.set("port", &port);
+    node.sandbox.gaia(&["start"]).ok();
+    let before = node.status();
+    node.sandbox.gaia(&["restart"]).ok();
+    let after = node.status();
+    assert_eq!(after["url"], before["url"]);
+    assert_ne!(after["pid"], before["pid"]);
+}
+
+#[test]
+fn a_model_of_the_wrong_kind_is_refused_when_it_is_set() {
+    let node = Node::new("SERVE");
+    let path = |name: &str| node.sandbox.path(name).to_str().unwrap().to_owned();
+    let set = |key: &str, value: &str| node.sandbox.gaia(&["config", "set", key, value]);
+    let value = |key: &str| node.sandbox.gaia(&["config", "get", key]).ok();
+    let before = value("chat_model");
+    let run = set("chat_model", &path("embedding.gguf"));
+    assert_eq!(run.code, 2);
+    assert!(
+        run.err.contains("which is a model for embedding"),
+        "{}",
+        run.err
+    );
+    assert!(
+        run.err.contains("to mend: `gaia config set chat_model"),
+        "{}",
+        run.err
+    );
+    assert_eq!(value("chat_model"), before, "nothing half done");
+    let run = set("draft_model", "all-minilm-l6-v2");
+    assert_eq!(run.code, 2, "{}", run.err);
+    // What may come to fit is taken, with a word about it.
+    let run = set("draft_model", &path("other.gguf"));
+    assert!(run.err.contains("has 600 tokens"), "{}", run.err);
+    assert!(
+        run.err.contains("the next start will refuse"),
+        "{}",
+        run.err
+    );
+    run.ok();
+    let run = set("draft_model", &path("chat.gguf"));
+    assert_eq!(run.err, "");
+    run.ok();
 }

@@ -57,6 +57,16 @@ impl std::fmt::Debug for Ingress {
 }
 
 impl Ingress {
+    /// Whether [`Ingress::bind`] would take `config`, but for the address. Binds nothing.
+    ///
+    /// # Errors
+    /// As [`Ingress::bind`].
+    pub fn check(config: &Config) -> Result<(), StartError> {
+        config.check()?;
+        config.tls.as_ref().map(tls::acceptor).transpose()?;
+        Ok(())
+    }
+
     /// Checks the configuration, reads the certificate and binds the address.
     ///
     /// `worker` says where to forward to; `None` while the worker is (re)starting.

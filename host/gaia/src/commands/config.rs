@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::{Context, config_failure};
+use super::{Context, chain, config_failure, with_mend};
 use crate::config::{Config, ConfigFile, KEYS, SetKeyError, find_key};
 use crate::exit::{Exit, failure};
 use crate::import::{Outcome, read_gaianet};
 use crate::supervisor::lock;
-use crate::supervisor::models::choice_file;
+use crate::supervisor::models::{self, forget};
 use crate::terminal::Tint;
 
 const EXAMPLES: &str = "\
@@ -91,13 +91,15 @@ fn set(context: &Context, entries: &[String]) -> anyhow::Result<()> {
         .map(|(key, text)| (*key, text.as_str()))
         .collect();
     file.set_all(&entries).map_err(usage)?;
+    let config = file.config().map_err(|error| config_failure(&error))?;
+    let keys: Vec<_> = entries.iter().map(|(key, _)| *key).collect();
+    look_at_models(context, &config, &keys)?;
     context.home.make_folders()?;
     file.write()?;
-    if entries.iter().any(|(key, _)| *key == "chat_model") {
+    if keys.contains(&"chat_model") {
         // Setting it, to "auto" too, means to choose anew.
-        let _none_was_made = std::fs::remove_file(choice_file(&context.home));
+        forget(&context.home);
     }
-    let config = file.config().map_err(|error| config_failure(&error))?;
     let mut shown = Vec::new();
     for (key, _) in &entries {
         shown.push((*key, (find_key(key).map_err(usage)?.shown)(&config)));
@@ -115,6 +117,24 @@ fn set(context: &Context, entries: &[String]) -> anyhow::Result<()> {
         },
     );
     hint_restart(context);
+    Ok(())
+}
+
+/// Refuses what can never do under a key of models; warns of what may yet come, such as a file that
+/// is still being copied.
+fn look_at_models(context: &Context, config: &Config, keys: &[&str]) -> anyhow::Result<()> {
+    for error in models::look(config, &context.home, &context.environment, keys) {
+        let message = with_mend(chain(&error), error.mend());
+        if error.is_wrong_kind() {
+            return Err(failure(Exit::Usage, message));
+        }
+        let terminal = &context.terminal;
+        let warning = terminal.err(
+            Tint::Yellow,
+            "As it is now the next start will refuse this:",
+        );
+        terminal.note(&format!("{warning} {message}"));
+    }
     Ok(())
 }
 

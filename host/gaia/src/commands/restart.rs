@@ -1,9 +1,15 @@
 //! `gaia restart`: stop, if it runs, and start.
+//!
+//! Invariant: what would keep the node from starting, as far as configuration and files tell, is found
+//! before the running one is stopped, and then it goes on running.
 
 use clap::Args;
 
 use super::{Context, start, stop};
-use crate::exit::{Exit, exit_of};
+use crate::config::Config;
+use crate::exit::{Exit, exit_of, failure};
+use crate::supervisor::prepare::Prepared;
+use crate::supervisor::{lock, state};
 
 /// Arguments of `gaia restart`.
 #[derive(Debug, Args)]
@@ -12,12 +18,27 @@ pub struct Arguments {}
 
 /// Runs `gaia restart`.
 pub fn run(context: &Context, _arguments: &Arguments) -> anyhow::Result<()> {
-    // A wrong file is found before the running node is stopped.
-    context.config()?;
+    if lock::holder(&context.home.lock()).is_none() {
+        return start::run(context, &start::Arguments::default());
+    }
+    let (config, prepared) = look(context).map_err(left_running)?;
     match stop::stop(context, false) {
         Ok(_) => {}
+        // It ended by itself meanwhile.
         Err(error) if exit_of(&error) == Exit::NotRunning => {}
         Err(error) => return Err(error),
     }
-    start::run(context, &start::Arguments::default())
+    start::launch(context, &config, &prepared)
+}
+
+fn look(context: &Context) -> anyhow::Result<(Config, Prepared)> {
+    let config = context.config()?;
+    let port = state::running(&context.home).and_then(|state| state.port());
+    let prepared = start::look(context, &config, port)?;
+    Ok((config, prepared))
+}
+
+fn left_running(error: anyhow::Error) -> anyhow::Error {
+    let message = format!("{error:#}\nThe running node was not stopped and goes on as before.");
+    failure(exit_of(&error), message)
 }

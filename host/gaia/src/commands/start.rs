@@ -8,12 +8,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
-use super::{Context, init, runtime};
+use super::{Context, chain, init, runtime, with_mend};
 use crate::config::Config;
 use crate::doctor::{self, Finding};
 use crate::exit::{Exit, failure};
 use crate::supervisor::daemon::{self, DaemonError};
-use crate::supervisor::front::{ListenError, check_free};
+use crate::supervisor::front::{self, ListenError, check_free};
 use crate::supervisor::lock::{self, LockError};
 use crate::supervisor::node::{self, NodeError, NodePlan};
 use crate::supervisor::prepare::{PrepareError, Prepared, prepare};
@@ -50,16 +50,38 @@ pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
         ));
     }
     let config = context.config()?;
-    check_free(&config).map_err(listen_failure)?;
-    let prepared = prepare_parts(context, &config)?;
-    let plans = doctor::plan_memory(&context.home, &context.environment, &config);
-    for plan in &plans {
-        context.terminal.note(&memory(&context.terminal, plan));
-    }
+    let prepared = look(context, &config, None)?;
+    show_memory(context, &config);
     if arguments.foreground {
         foreground(context, &config, &prepared, &done.address)
     } else {
         background(context, &prepared)
+    }
+}
+
+/// Everything that a start refuses by what is configured, refused; and what it needs, fetched. A node
+/// that runs meanwhile notices nothing. `own_port`: the one that this home's node has, and gives back
+/// before the next one listens.
+pub fn look(context: &Context, config: &Config, own_port: Option<u16>) -> anyhow::Result<Prepared> {
+    if own_port.is_none_or(|port| port != config.port) {
+        check_free(config).map_err(listen_failure)?;
+    }
+    front::check(config).map_err(listen_failure)?;
+    node::check(&context.home, config).map_err(node_failure)?;
+    prepare_parts(context, config)
+}
+
+/// Starts a node in the background from what [`look`] has found good.
+pub fn launch(context: &Context, config: &Config, prepared: &Prepared) -> anyhow::Result<()> {
+    refuse_second(context)?;
+    init::initialise(context, &init::Arguments::default(), false)?;
+    show_memory(context, config);
+    background(context, prepared)
+}
+
+fn show_memory(context: &Context, config: &Config) {
+    for plan in &doctor::plan_memory(&context.home, &context.environment, config) {
+        context.terminal.note(&memory(&context.terminal, plan));
     }
 }
 
@@ -96,7 +118,11 @@ fn prepare_parts(context: &Context, config: &Config) -> anyhow::Result<Prepared>
         terminal.note(line)
     })
     .map_err(|error| {
-        let message = chain(&error);
+        let mend = match &error {
+            PrepareError::Model(error) => error.mend(),
+            PrepareError::Part(_) | PrepareError::Compile(_) => None,
+        };
+        let message = with_mend(chain(&error), mend);
         match error {
             PrepareError::Compile(_) => failure(Exit::Failure, message),
             PrepareError::Part(_) | PrepareError::Model(_) => failure(Exit::Missing, message),
@@ -208,15 +234,4 @@ fn listen_failure(error: ListenError) -> anyhow::Error {
         ListenError::Refused(_) => Exit::Failure,
     };
     failure(exit, chain(&error))
-}
-
-/// An error with all its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    text
 }

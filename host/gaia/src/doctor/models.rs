@@ -11,7 +11,7 @@ use super::Finding;
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::home::Home;
-use crate::supervisor::models::{AUTO, Shelf, choice_file};
+use crate::supervisor::models::{AUTO, Shelf, remembered};
 use crate::terminal::bytes;
 
 /// One finding for each model that the configuration names.
@@ -41,22 +41,13 @@ pub fn examine(config: &Config, home: &Home, environment: &Environment) -> Vec<F
 pub fn files(config: &Config, home: &Home, environment: &Environment) -> [Option<PathBuf>; 3] {
     let shelf = Shelf::open(home, environment);
     let chat = chat_model(config, home);
-    [&chat, &config.draft_model, &config.embedding_model].map(|wanted| {
-        let path = match shelf.catalogue.find(wanted) {
-            Some(manifest) => shelf.library.path(manifest),
-            None => PathBuf::from(wanted),
-        };
-        path.is_file().then_some(path)
-    })
+    [&chat, &config.draft_model, &config.embedding_model].map(|wanted| shelf.file_here(wanted))
 }
 
 /// The model that is named, or that was chosen; empty if none was yet.
 fn chat_model(config: &Config, home: &Home) -> String {
     match config.chat_model.as_str() {
-        AUTO => {
-            let remembered = std::fs::read_to_string(choice_file(home)).unwrap_or_default();
-            remembered.trim().to_owned()
-        }
+        AUTO => remembered(home).map_or(String::new(), |choice| choice.name),
         name => name.to_owned(),
     }
 }

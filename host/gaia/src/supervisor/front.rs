@@ -61,6 +61,11 @@ pub fn check_free(config: &Config) -> Result<(), ListenError> {
     }
 }
 
+/// Fails if the ingress will refuse `config` or the files it names. Binds nothing.
+pub fn check(config: &Config) -> Result<(), ListenError> {
+    Ingress::check(&settings(config)).map_err(ListenError::Refused)
+}
+
 fn taken(port: u16) -> ListenError {
     ListenError::Taken {
         port,

@@ -1,26 +1,30 @@
 //! Which model files the node runs on: chosen, fetched where they are not here, and remembered.
 //!
-//! A choice made by `auto` stays until `chat_model` is set again, so that a node keeps its model
-//! and needs no network at the next start.
+//! Invariant: what comes out of here is a readable model file of the kind that its key needs.
 
-use std::fs;
-use std::num::NonZero;
-use std::path::{Path, PathBuf};
-use std::thread::available_parallelism;
+mod automatic;
+mod named;
+mod shelf;
+mod suits;
 
-use gaia_manifest::{Choice, Kind, Manifest, Source};
-use gaia_models::{Catalogue, Library, PullError, Settings, report, usable_memory_bytes};
-use sha2::{Digest, Sha256};
+use std::io;
+use std::path::PathBuf;
 
+use gaia_gguf::{DraftMisfit, ReadHeaderError};
+use gaia_manifest::Kind;
+use gaia_models::PullError;
+
+pub use automatic::{forget, remembered};
+pub use shelf::Shelf;
+
+use self::named::{Named, name};
 use super::state::ModelInUse;
 use crate::config::Config;
 use crate::environment::Environment;
-use crate::home::{Home, write_private};
+use crate::home::Home;
 
 /// `chat_model` with this value leaves the choice to us.
 pub const AUTO: &str = "auto";
-/// What a model may use where the system does not say how much memory there is.
-const MEMORY_BYTES_UNKNOWN: u64 = 1_000_000_000;
 
 /// Why a model cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -51,10 +55,40 @@ pub enum ChooseModelError {
     OtherKind {
         /// The key.
         key: &'static str,
-        /// The name.
+        /// The name, or the file.
         name: String,
         /// What it is for.
         kind: &'static str,
+    },
+    /// The file cannot be opened.
+    #[error("{key} is `{path}`, which cannot be opened")]
+    Open {
+        /// The key.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is no model.
+    #[error("{key} is `{path}`, which cannot be read as a model")]
+    NotAModel {
+        /// The key.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: ReadHeaderError,
+    },
+    /// It cannot guess for the chat model.
+    #[error("draft_model is `{path}`, which {misfit}")]
+    Draft {
+        /// Its file.
+        path: PathBuf,
+        /// Why not.
+        misfit: DraftMisfit,
     },
     /// The URL names no GGUF file.
     #[error("{key} is `{url}`, which does not end in the name of a .gguf file")]
@@ -79,6 +113,44 @@ fn suggestion(nearest: &Option<String>) -> String {
     }
 }
 
+impl ChooseModelError {
+    /// The command that mends it, where one does.
+    pub fn mend(&self) -> Option<&'static str> {
+        let key = match self {
+            Self::NoSuchFile { key, .. }
+            | Self::Unknown { key, .. }
+            | Self::OtherKind { key, .. }
+            | Self::Open { key, .. }
+            | Self::NotAModel { key, .. }
+            | Self::NoFileName { key, .. } => *key,
+            Self::Draft { .. } => "draft_model",
+            Self::Nothing(_) | Self::Pull(_) => return None,
+        };
+        let mends = [
+            (
+                "chat_model",
+                "`gaia config set chat_model NAME`, with a chat model of `gaia model list`, or `auto`",
+            ),
+            (
+                "embedding_model",
+                "`gaia config set embedding_model NAME`, with an embedding model of `gaia model list`",
+            ),
+            (
+                "draft_model",
+                "`gaia config set draft_model NAME`, with a smaller model of the chat model's family, \
+                 or `\"\"` for none",
+            ),
+        ];
+        let mend = mends.into_iter().find(|(known, _)| *known == key);
+        mend.map(|(_, mend)| mend)
+    }
+
+    /// Whether what the key names is here and can never do, whatever is fetched later.
+    pub fn is_wrong_kind(&self) -> bool {
+        matches!(self, Self::OtherKind { .. } | Self::NotAModel { .. })
+    }
+}
+
 /// The files to run on.
 #[derive(Debug, Clone)]
 pub struct Models {
@@ -90,68 +162,8 @@ pub struct Models {
     pub draft: Option<PathBuf>,
 }
 
-/// Known models and the files that are here.
-#[derive(Debug)]
-pub struct Shelf {
-    /// What is known.
-    pub catalogue: Catalogue,
-    /// What is here.
-    pub library: Library,
-}
-
-impl Shelf {
-    /// The models of this machine and this home.
-    pub fn open(home: &Home, environment: &Environment) -> Self {
-        let mut settings = Settings::new(environment.cache.join("models"));
-        settings.hub = environment.hub.clone();
-        let folder = environment
-            .manifests
-            .clone()
-            .unwrap_or_else(|| home.root().join("models"));
-        Self {
-            catalogue: Catalogue::with_folder(&folder),
-            library: Library::new(settings),
-        }
-    }
-
-    /// Fetches `manifest` if it is not here; shows a bar and gives the file.
-    pub fn pull(&self, manifest: &Manifest, say: &dyn Fn(&str)) -> Result<PathBuf, PullError> {
-        let mut on = report(&manifest.name, say);
-        Ok(self.library.pull(manifest, &mut on)?.path)
-    }
-
-    /// The known model called `name`; the error suggests one like it.
-    pub fn find(&self, key: &'static str, name: &str) -> Result<&Manifest, ChooseModelError> {
-        self.catalogue
-            .find(name)
-            .ok_or_else(|| ChooseModelError::Unknown {
-                key,
-                name: name.to_owned(),
-                nearest: self.nearest(name),
-            })
-    }
-
-    fn nearest(&self, name: &str) -> Option<String> {
-        let names = self
-            .catalogue
-            .manifests
-            .iter()
-            .map(|manifest| &manifest.name);
-        names
-            .map(|known| (strsim::jaro_winkler(known, &name.to_lowercase()), known))
-            .filter(|(similarity, _)| *similarity > 0.7)
-            .max_by(|a, b| a.0.total_cmp(&b.0))
-            .map(|(_, known)| known.clone())
-    }
-}
-
-/// Where an automatic choice is remembered.
-pub fn choice_file(home: &Home) -> PathBuf {
-    home.root().join("run/chat-model")
-}
-
-/// Chooses and, where needed, fetches the models that `config` names. `say` gets a line for each
-/// thing worth telling.
+/// Chooses and, where needed, fetches the models that `config` names, and looks whether they suit.
+/// `say` gets a line for each thing worth telling.
 pub fn ensure(
     config: &Config,
     home: &Home,
@@ -163,21 +175,27 @@ pub fn ensure(
         say(&format!("left out: {problem}"));
     }
     let mut chat = match config.chat_model.as_str() {
-        AUTO => automatic(&shelf, home, say)?,
-        wanted => named(&shelf, "chat_model", wanted, Kind::Chat, say)?,
+        AUTO => automatic::choose(&shelf, home, say)?,
+        wanted => fetch(&shelf, "chat_model", wanted, Kind::Chat, say)?,
     };
     rename(&mut chat, &config.chat_name);
+    let chat_header = suits::check("chat_model", Kind::Chat, &chat.file)?;
     let embedding = match config.embedding_model.as_str() {
         "" => None,
         wanted => {
-            let mut model = named(&shelf, "embedding_model", wanted, Kind::Embedding, say)?;
+            let mut model = fetch(&shelf, "embedding_model", wanted, Kind::Embedding, say)?;
             rename(&mut model, &config.embedding_name);
+            suits::check("embedding_model", Kind::Embedding, &model.file)?;
             Some(model)
         }
     };
     let draft = match config.draft_model.as_str() {
         "" => None,
-        wanted => Some(named(&shelf, "draft_model", wanted, Kind::Chat, say)?.file),
+        wanted => {
+            let file = fetch(&shelf, "draft_model", wanted, Kind::Chat, say)?.file;
+            suits::check_draft(&file, &chat_header)?;
+            Some(file)
+        }
     };
     Ok(Models {
         chat,
@@ -186,244 +204,157 @@ pub fn ensure(
     })
 }
 
+/// What is wrong with the models under `keys`, as far as it shows without fetching anything. An
+/// error for each, in the order of the keys.
+pub fn look(
+    config: &Config,
+    home: &Home,
+    environment: &Environment,
+    keys: &[&str],
+) -> Vec<ChooseModelError> {
+    let shelf = Shelf::open(home, environment);
+    let wanted = [
+        ("chat_model", &config.chat_model, Kind::Chat),
+        ("embedding_model", &config.embedding_model, Kind::Embedding),
+        ("draft_model", &config.draft_model, Kind::Chat),
+    ];
+    let mut wrong: Vec<_> = wanted
+        .into_iter()
+        .filter(|(key, wanted, _)| keys.contains(key) && !["", AUTO].contains(&wanted.as_str()))
+        .filter_map(|(key, wanted, kind)| look_at(&shelf, key, wanted, kind).err())
+        .collect();
+    if wrong.is_empty() && (keys.contains(&"chat_model") || keys.contains(&"draft_model")) {
+        wrong.extend(look_at_pair(config, home, &shelf).err());
+    }
+    wrong
+}
+
+fn look_at(
+    shelf: &Shelf,
+    key: &'static str,
+    wanted: &str,
+    kind: Kind,
+) -> Result<(), ChooseModelError> {
+    match name(shelf, key, wanted, kind)?.file_here(shelf) {
+        Some(file) => suits::check(key, kind, &file).map(|_| ()),
+        None => Ok(()),
+    }
+}
+
+fn look_at_pair(config: &Config, home: &Home, shelf: &Shelf) -> Result<(), ChooseModelError> {
+    let chat = match config.chat_model.as_str() {
+        AUTO => remembered(home).map_or(String::new(), |choice| choice.name),
+        name => name.to_owned(),
+    };
+    match (shelf.file_here(&chat), shelf.file_here(&config.draft_model)) {
+        (Some(chat), Some(draft)) => {
+            let chat = suits::check("chat_model", Kind::Chat, &chat)?;
+            suits::check_draft(&draft, &chat)
+        }
+        _ => Ok(()),
+    }
+}
+
 fn rename(model: &mut ModelInUse, name: &str) {
     if !name.is_empty() {
         model.name = name.to_owned();
     }
 }
 
-/// A model by name, path or URL.
-fn named(
+/// A model by name, path or URL, here when this returns.
+fn fetch(
     shelf: &Shelf,
     key: &'static str,
     wanted: &str,
     kind: Kind,
     say: &dyn Fn(&str),
 ) -> Result<ModelInUse, ChooseModelError> {
-    let reason = "as configured";
-    if is_url(wanted) {
-        let manifest = manifest_of_url(key, wanted, kind)?;
-        return Ok(in_use(&manifest, reason, shelf.pull(&manifest, say)?));
-    }
-    if is_path(wanted) {
-        let path = PathBuf::from(wanted);
-        if !path.is_file() {
-            return Err(ChooseModelError::NoSuchFile { key, path });
-        }
-        let name = path
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        return Ok(ModelInUse {
-            name,
-            reason: reason.to_owned(),
-            file: path,
-        });
-    }
-    let manifest = shelf.find(key, wanted)?;
-    if manifest.kind != kind {
-        let (name, kind) = (wanted.to_owned(), manifest.kind.name());
-        return Err(ChooseModelError::OtherKind { key, name, kind });
-    }
-    Ok(in_use(manifest, reason, shelf.pull(manifest, say)?))
-}
-
-fn in_use(manifest: &Manifest, reason: &str, file: PathBuf) -> ModelInUse {
-    ModelInUse {
-        name: manifest.name.clone(),
-        reason: reason.to_owned(),
-        file,
-    }
-}
-
-fn is_url(wanted: &str) -> bool {
-    wanted.starts_with("https://") || wanted.starts_with("http://")
-}
-
-fn is_path(wanted: &str) -> bool {
-    wanted.contains('/')
-        || Path::new(wanted)
-            .extension()
-            .is_some_and(|end| end == "gguf")
-}
-
-/// A manifest for a file that only its address describes. The address is part of the file's name
-/// here, so that two files of one name do not take each other's place.
-fn manifest_of_url(key: &'static str, url: &str, kind: Kind) -> Result<Manifest, ChooseModelError> {
-    let path = url.split(['?', '#']).next().unwrap_or(url);
-    let file = path.rsplit('/').next().unwrap_or_default();
-    let is_safe = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    let Some(stem) = file
-        .strip_suffix(".gguf")
-        .filter(|stem| !stem.is_empty() && !stem.starts_with('.') && stem.chars().all(is_safe))
-    else {
-        return Err(ChooseModelError::NoFileName {
-            key,
-            url: url.to_owned(),
-        });
+    let named = name(shelf, key, wanted, kind)?;
+    let file = match &named {
+        Named::Known(manifest) | Named::Url(manifest) => shelf.pull(manifest, say)?,
+        Named::File(path) => path.clone(),
     };
-    let digest: String = Sha256::digest(url)
-        .iter()
-        .take(4)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    Ok(Manifest {
-        name: stem.to_owned(),
-        kind,
-        description: String::new(),
-        licence: String::new(),
-        file: format!("{stem}-{digest}.gguf"),
-        sha256: None,
-        size_bytes: 0,
-        context: 0,
-        dimensions: None,
-        parameters: 0,
-        quantisation: String::new(),
-        memory_bytes: 0,
-        auto: false,
-        sources: vec![Source::Url {
-            url: url.to_owned(),
-        }],
+    Ok(ModelInUse {
+        name: named.name(),
+        reason: "as configured".to_owned(),
+        file,
     })
-}
-
-/// The remembered choice if its file is here, else a new one.
-fn automatic(
-    shelf: &Shelf,
-    home: &Home,
-    say: &dyn Fn(&str),
-) -> Result<ModelInUse, ChooseModelError> {
-    let file = choice_file(home);
-    let remembered = fs::read_to_string(&file).unwrap_or_default();
-    if let Some(manifest) = shelf.catalogue.find(remembered.trim())
-        && shelf.library.is_present(manifest)
-    {
-        let reason = "chosen automatically at an earlier start";
-        return Ok(in_use(manifest, reason, shelf.library.path(manifest)));
-    }
-    let chosen = choose_new(shelf, say)?;
-    if let Err(error) = write_private(&file, chosen.name.as_bytes()) {
-        say(&format!("the choice is not remembered: {error}"));
-    }
-    Ok(chosen)
-}
-
-/// The best model that fits and can be had. One that turns out not to be fetchable is left out
-/// and the next one taken.
-fn choose_new(shelf: &Shelf, say: &dyn Fn(&str)) -> Result<ModelInUse, ChooseModelError> {
-    say("Choosing a chat model:");
-    let available = usable_memory_bytes().unwrap_or(MEMORY_BYTES_UNKNOWN);
-    let cores = available_parallelism().map_or(1, NonZero::get);
-    let memory = memory_answering_quickly(available, cores);
-    if memory < available {
-        let gigabytes = memory as f64 / 1e9;
-        say(&format!(
-            "  on {cores} cores a model of more than {gigabytes:.1} GB answers too slowly; name one to have it anyway"
-        ));
-    }
-    let mut manifests = shelf.catalogue.manifests.clone();
-    loop {
-        let choice = shelf.library.choose(&manifests, Kind::Chat, memory);
-        for line in choice.reasons() {
-            say(&format!("  {line}"));
-        }
-        let Some((manifest, _)) = choice.chosen else {
-            return Err(ChooseModelError::Nothing(choice.reasons().join("; ")));
-        };
-        match shelf.pull(manifest, say) {
-            Ok(path) => return Ok(in_use(manifest, &reason(&choice), path)),
-            Err(error) => say(&format!("  {}: {error}", manifest.name)),
-        }
-        let failed = manifest.name.clone();
-        manifests.retain(|manifest| manifest.name != failed);
-    }
-}
-
-/// How much of the memory a model may take without being asked for: a core reads a gigabyte and a
-/// half of weights often enough in a second to write as fast as people read.
-fn memory_answering_quickly(available: u64, cores: usize) -> u64 {
-    const BYTES_PER_CORE: u64 = 1_500_000_000;
-    let cores = u64::try_from(cores).unwrap_or(u64::MAX);
-    available.min(BYTES_PER_CORE.saturating_mul(cores))
-}
-
-/// Why this one, in a few words.
-fn reason(choice: &Choice) -> String {
-    match choice.passed.len() {
-        0 => "chosen automatically: the best one known".to_owned(),
-        1 => "chosen automatically: the one better model does not fit or cannot be had".to_owned(),
-        count => {
-            format!("chosen automatically: {count} better models do not fit or cannot be had now")
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::path::Path;
+
+    use gaia_gguf::Writer;
+
     use super::*;
 
-    #[test]
-    fn names_paths_and_urls() {
-        let check = |wanted, path, url| {
-            assert_eq!((is_path(wanted), is_url(wanted)), (path, url), "{wanted}");
-        };
-        check("qwen3-1.7b", false, false);
-        check("model.gguf", true, false);
-        check("./model", true, false);
-        check("https://a/b.gguf", true, true);
+    struct Place {
+        folder: tempfile::TempDir,
+        home: Home,
+        environment: Environment,
     }
 
-    #[test]
-    fn a_small_machine_is_not_given_a_model_it_can_only_crawl_with() {
-        let check = |gigabytes: u64, cores, expected: u64| {
-            let memory = memory_answering_quickly(gigabytes * 1_000_000_000, cores);
-            assert_eq!(memory, expected * 100_000_000);
-        };
-        check(16, 2, 30);
-        check(2, 2, 20);
-        check(64, 8, 120);
+    impl Place {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let home = Home::new(folder.path()).unwrap();
+            home.make_folders().unwrap();
+            let environment = Environment {
+                cache: folder.path().to_owned(),
+                ..Environment::default()
+            };
+            Self {
+                folder,
+                home,
+                environment,
+            }
+        }
+
+        fn shelf(&self) -> Shelf {
+            Shelf::open(&self.home, &self.environment)
+        }
+
+        fn file(&self, name: &str) -> String {
+            let path = self.folder.path().join(name);
+            path.to_str().unwrap().to_owned()
+        }
+
+        /// A header without weights, of so many tokens.
+        fn model(&self, name: &str, architecture: &str, tokens: usize) -> String {
+            let mut writer = Writer::new();
+            writer.set("general.architecture", architecture).unwrap();
+            let tokens: Vec<String> = (0..tokens).map(|index| format!("t{index}")).collect();
+            writer.set("tokenizer.ggml.tokens", tokens).unwrap();
+            let path = self.file(name);
+            writer.write(&mut File::create(&path).unwrap()).unwrap();
+            path
+        }
+
+        fn ensure(&self, [chat, embedding, draft]: [&str; 3]) -> Result<Models, ChooseModelError> {
+            let config = config([chat, embedding, draft]);
+            ensure(&config, &self.home, &self.environment, &|_| {})
+        }
     }
 
-    fn check_url(url: &str, expected: Option<&str>) {
-        let got = manifest_of_url("chat_model", url, Kind::Chat).ok();
-        assert_eq!(
-            got.as_ref().map(|manifest| manifest.name.as_str()),
-            expected,
-            "{url}"
-        );
-        if let Some(manifest) = got {
-            assert!(manifest.file.starts_with(&manifest.name) && manifest.file.ends_with(".gguf"));
+    fn config([chat, embedding, draft]: [&str; 3]) -> Config {
+        Config {
+            chat_model: chat.to_owned(),
+            embedding_model: embedding.to_owned(),
+            draft_model: draft.to_owned(),
+            ..Config::default()
         }
     }
 
     #[test]
-    fn a_url_names_its_file() {
-        check_url("https://h/a/m-Q4_K.gguf", Some("m-Q4_K"));
-        check_url("https://h/a/m.gguf?download=true", Some("m"));
-        check_url("https://h/a/", None);
-        check_url("https://h/..gguf", None);
-        check_url("https://h/a%2f..%2fb.gguf", None);
-        check_url("https://h/m.bin", None);
-    }
-
-    fn shelf(folder: &Path) -> (Shelf, Home) {
-        let home = Home::new(folder).unwrap();
-        home.make_folders().unwrap();
-        let environment = Environment {
-            cache: folder.to_owned(),
-            ..Environment::default()
-        };
-        (Shelf::open(&home, &environment), home)
-    }
-
-    #[test]
     fn wrong_names_are_explained() {
-        let folder = tempfile::tempdir().unwrap();
-        let (shelf, _) = shelf(folder.path());
+        let place = Place::new();
         let check = |wanted, expected: &str| {
-            let error = named(&shelf, "chat_model", wanted, Kind::Chat, &|_| {}).unwrap_err();
+            let shelf = place.shelf();
+            let error = fetch(&shelf, "chat_model", wanted, Kind::Chat, &|_| {}).unwrap_err();
             assert_eq!(error.to_string(), expected);
+            assert!(error.mend().unwrap().contains("`auto`"));
         };
         check(
             "quen3-1.7b",
@@ -444,20 +375,57 @@ mod tests {
     }
 
     #[test]
-    fn a_remembered_choice_asks_nobody() {
-        let folder = tempfile::tempdir().unwrap();
-        let (shelf, home) = shelf(folder.path());
-        let manifest = shelf.catalogue.find("smollm2-135m-instruct").unwrap();
-        let path = shelf.library.path(manifest);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::File::create(&path)
-            .unwrap()
-            .set_len(manifest.size_bytes)
-            .unwrap();
-        write_private(&choice_file(&home), b"smollm2-135m-instruct\n").unwrap();
-        let said = std::cell::Cell::new(false);
-        let chosen = automatic(&shelf, &home, &|_| said.set(true)).unwrap();
-        assert_eq!(chosen.file, path);
-        assert!(!said.get());
+    fn a_file_of_the_wrong_kind_is_refused_for_every_key() {
+        let place = Place::new();
+        let chat = &place.model("chat.gguf", "llama", 300);
+        let small = &place.model("small.gguf", "llama", 300);
+        let other = &place.model("other.gguf", "llama", 600);
+        let embedding = &place.model("embedding.gguf", "bert", 300);
+        let text = &place.file("text.gguf");
+        std::fs::write(text, "no model").unwrap();
+        let check = |keys: [&str; 3], expected: &str| {
+            let error = place.ensure(keys).unwrap_err();
+            assert!(error.to_string().ends_with(expected), "{error}");
+            let mend = error.mend().unwrap();
+            let key = error.to_string().split(' ').next().unwrap().to_owned();
+            assert!(mend.contains(&key), "{mend}");
+        };
+        let models = place.ensure([chat, embedding, small]).unwrap();
+        assert_eq!(models.draft.as_deref(), Some(Path::new(small)));
+        check([embedding, "", ""], "which is a model for embedding");
+        check([text, "", ""], "which cannot be read as a model");
+        check([chat, small, ""], "which is a model for chat");
+        check([chat, "", embedding], "which is a model for embedding");
+        check([chat, "", text], "which cannot be read as a model");
+        let sizes = "which has 600 tokens, and the model has 300: they must be the same";
+        check([chat, "", other], sizes);
+    }
+
+    #[test]
+    fn a_look_fetches_nothing_and_sees_what_is_here() {
+        let place = Place::new();
+        let chat = &place.model("chat.gguf", "llama", 300);
+        let other = &place.model("other.gguf", "llama", 600);
+        let embedding = &place.model("embedding.gguf", "bert", 300);
+        let check = |keys: &[&str], models: [&str; 3], expected: &[(&str, bool)]| {
+            let found = look(&config(models), &place.home, &place.environment, keys);
+            assert_eq!(found.len(), expected.len(), "{found:?}");
+            for (error, (part, wrong_kind)) in found.iter().zip(expected) {
+                assert!(error.to_string().contains(part), "{error}");
+                assert_eq!(error.is_wrong_kind(), *wrong_kind, "{error}");
+            }
+        };
+        let all = ["chat_model", "embedding_model", "draft_model"];
+        check(&all, [chat, embedding, chat], &[]);
+        check(&all, [AUTO, "", ""], &[]);
+        check(&all, ["qwen3-1.7b", "", ""], &[]);
+        check(&all, ["https://h/a/m.gguf", "", ""], &[]);
+        let wrong = [("chat_model is", true), ("embedding_model is", true)];
+        check(&all, [embedding, chat, ""], &wrong);
+        check(&all[1..2], [embedding, chat, ""], &wrong[1..]);
+        check(&all, ["quen3-1.7b", "", ""], &[("did you mean", false)]);
+        check(&all, ["/no/m.gguf", "", ""], &[("no such file", false)]);
+        check(&all[..1], [chat, "", other], &[("has 600 tokens", false)]);
+        check(&all[1..2], [chat, "", other], &[]);
     }
 }

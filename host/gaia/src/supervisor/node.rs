@@ -12,6 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::keeper::{Ended, Keeper};
+pub use self::plan::check;
 use self::plan::worker_child;
 use super::backoff::Backoff;
 use super::child::ChildLog;

@@ -106,6 +106,11 @@ pub struct State {
 }
 
 impl State {
+    /// The port where clients reach it.
+    pub fn port(&self) -> Option<u16> {
+        self.url.rsplit(':').next()?.parse().ok()
+    }
+
     /// Writes the state for the other verbs.
     pub fn write(&self, home: &Home) -> Result<(), WriteHomeError> {
         let text = serde_json::to_vec_pretty(self).unwrap_or_default();

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use super::{NodeError, NodePlan};
-use crate::home::write_private;
+use crate::config::Config;
+use crate::home::{Home, write_private};
 use crate::password::random_hex;
 use crate::supervisor::child::ChildPlan;
 use crate::supervisor::state::Service;
@@ -24,16 +25,10 @@ pub struct WorkerChild {
 pub fn worker_child(plan: &NodePlan, store: &Service) -> Result<WorkerChild, NodeError> {
     const TEMPLATE_FILE: &str = "chat-template.jinja";
     let (config, prepared) = (plan.config, plan.prepared);
-    let folder = plan.home.worker();
-    if folder.as_os_str().as_encoded_bytes().contains(&b':') {
-        return Err(NodeError::Colon(plan.home.root().to_owned()));
-    }
+    let folder = worker_folder(plan.home)?;
     let key = random_hex::<32>().map_err(NodeError::Random)?;
-    if !config.chat_template.is_empty() {
+    if let Some(text) = chat_template(config)? {
         // The worker sees only its own folder.
-        let path = PathBuf::from(&config.chat_template);
-        let text =
-            std::fs::read(&path).map_err(|source| NodeError::ChatTemplate { path, source })?;
         write_private(&folder.join(TEMPLATE_FILE), &text)?;
     }
     let around = Surroundings {
@@ -74,6 +69,31 @@ pub fn worker_child(plan: &NodePlan, store: &Service) -> Result<WorkerChild, Nod
         plan: plan.child(),
         key,
     })
+}
+
+/// Fails if [`worker_child`] would, by what is configured.
+pub fn check(home: &Home, config: &Config) -> Result<(), NodeError> {
+    worker_folder(home)?;
+    chat_template(config).map(|_| ())
+}
+
+fn worker_folder(home: &Home) -> Result<PathBuf, NodeError> {
+    let folder = home.worker();
+    match folder.as_os_str().as_encoded_bytes().contains(&b':') {
+        true => Err(NodeError::Colon(home.root().to_owned())),
+        false => Ok(folder),
+    }
+}
+
+fn chat_template(config: &Config) -> Result<Option<Vec<u8>>, NodeError> {
+    if config.chat_template.is_empty() {
+        return Ok(None);
+    }
+    let path = PathBuf::from(&config.chat_template);
+    match std::fs::read(&path) {
+        Ok(text) => Ok(Some(text)),
+        Err(source) => Err(NodeError::ChatTemplate { path, source }),
+    }
 }
 
 fn preloads(plan: &NodePlan) -> Vec<Preload> {

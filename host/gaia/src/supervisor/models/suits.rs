@@ -1,0 +1,54 @@
+//! Whether a model file is of the kind that a key needs, by its header.
+//!
+//! The engine would find out too, but only once it loads the file, and then the node is down.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use gaia_gguf::Header;
+use gaia_manifest::Kind;
+
+use super::ChooseModelError;
+
+/// The header of the file at `path`, which `key` names, if it is a model of `kind`.
+pub fn check(key: &'static str, kind: Kind, path: &Path) -> Result<Header, ChooseModelError> {
+    let header = read(key, path)?;
+    let found = match header.facts().is_embedding() {
+        true => Kind::Embedding,
+        false => Kind::Chat,
+    };
+    match found == kind {
+        true => Ok(header),
+        false => Err(ChooseModelError::OtherKind {
+            key,
+            name: path.display().to_string(),
+            kind: found.name(),
+        }),
+    }
+}
+
+/// Whether the model at `path` can guess for the one of the header `chat`.
+pub fn check_draft(path: &Path, chat: &Header) -> Result<(), ChooseModelError> {
+    let header = check("draft_model", Kind::Chat, path)?;
+    match header.draft_misfit(chat) {
+        None => Ok(()),
+        Some(misfit) => Err(ChooseModelError::Draft {
+            path: path.to_owned(),
+            misfit,
+        }),
+    }
+}
+
+fn read(key: &'static str, path: &Path) -> Result<Header, ChooseModelError> {
+    let path = path.to_owned();
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(source) => return Err(ChooseModelError::Open { key, path, source }),
+    };
+    Header::read(&mut BufReader::new(file)).map_err(|source| ChooseModelError::NotAModel {
+        key,
+        path,
+        source,
+    })
+}
