@@ -13,6 +13,9 @@ use crate::{
     TENSOR_NAME_BYTES_MAX, TensorType, VERSION, Value,
 };
 
+/// The most that all tensors together may take: half of what a file can, so that a header fits too.
+const DATA_BYTES_MAX: u64 = 1 << 62;
+
 /// Why a file could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
@@ -28,6 +31,12 @@ pub enum WriteError {
     /// A tensor's shape cannot be stored.
     #[error("tensor `{name}` has a shape or name that cannot be stored")]
     Shape {
+        /// The tensor's name.
+        name: String,
+    },
+    /// The tensors up to this one are longer than a file can be.
+    #[error("the tensors up to `{name}` are longer than a file can be")]
+    Length {
         /// The tensor's name.
         name: String,
     },
@@ -179,9 +188,10 @@ impl<'a> Writer<'a> {
     /// Writes the whole file.
     ///
     /// # Errors
-    /// The destination fails, or a tensor's data has the wrong length.
+    /// The destination fails, a tensor's data has the wrong length, or all of it is too long for a
+    /// file; then nothing was written.
     pub fn write(self, to: &mut impl Write) -> Result<(), WriteError> {
-        let (header, alignment) = (self.header(), self.alignment);
+        let (header, alignment) = (self.header()?, self.alignment);
         to.write_all(&header)?;
         pad(to, header.len() as u64, alignment)?;
         for tensor in self.tensors {
@@ -200,7 +210,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    fn header(&self) -> Vec<u8> {
+    fn header(&self) -> Result<Vec<u8>, WriteError> {
         let mut out = MAGIC.to_vec();
         out.extend(VERSION.to_le_bytes());
         out.extend((self.tensors.len() as u64).to_le_bytes());
@@ -219,9 +229,21 @@ impl<'a> Writer<'a> {
                 .for_each(|n| out.extend(n.to_le_bytes()));
             out.extend(tensor.kind.id().to_le_bytes());
             out.extend(offset.to_le_bytes());
-            offset += tensor.bytes.next_multiple_of(self.alignment);
+            offset = self
+                .end(offset, tensor.bytes)
+                .ok_or_else(|| WriteError::Length {
+                    name: tensor.name.clone(),
+                })?;
         }
-        out
+        Ok(out)
+    }
+
+    /// Where the next tensor starts after one of `bytes` at `offset`. The end of a file, header and
+    /// all, is a signed number to every system.
+    fn end(&self, offset: u64, bytes: u64) -> Option<u64> {
+        let padded = bytes.checked_next_multiple_of(self.alignment)?;
+        let end = offset.checked_add(padded)?;
+        (end <= DATA_BYTES_MAX).then_some(end)
     }
 }
 

@@ -593,3 +593,30 @@ fn the_writer_refuses_what_the_reader_would() {
     let error = writer.write(&mut Vec::new()).unwrap_err();
     assert_eq!(error.to_string(), "tensor `t` needs 8 bytes and got 7");
 }
+
+#[test]
+fn tensors_that_are_longer_than_a_file_are_an_error() {
+    let check = |shapes: &[u64], expected: Option<&str>| {
+        let mut writer = Writer::new();
+        for (index, len) in shapes.iter().enumerate() {
+            let name = format!("t{index}");
+            let kind = TensorType::from_id(24).unwrap();
+            writer.add_tensor(&name, &[*len], kind, Vec::new).unwrap();
+        }
+        let mut written = Vec::new();
+        let error = writer.write(&mut written).unwrap_err();
+        match expected {
+            Some(expected) => assert!(error.to_string().starts_with(expected), "{error}"),
+            None => assert!(matches!(error, WriteError::Data { .. }), "{error}"),
+        }
+        assert_eq!(written.is_empty(), expected.is_some());
+    };
+    check(&[u64::MAX], Some("the tensors up to `t0` are longer"));
+    check(&[u64::MAX - 31], Some("the tensors up to `t0` are longer"));
+    check(
+        &[1 << 61, 1 << 61, 1],
+        Some("the tensors up to `t2` are longer"),
+    );
+    // The most there may be; the data itself is missing.
+    check(&[1 << 61, 1 << 61], None);
+}
