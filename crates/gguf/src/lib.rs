@@ -10,6 +10,7 @@
 //! Invariant: reading never panics, and holds at most a small multiple of
 //! [`Limits::header_bytes_max`] in memory, whatever the bytes say.
 
+mod available;
 mod cursor;
 mod draft;
 mod error;
@@ -22,6 +23,7 @@ mod tensor;
 mod value;
 mod write;
 
+pub use available::Available;
 pub use draft::{DRAFT_PADDING_MAX, DraftMisfit};
 pub use error::{MetadataError, ReadHeaderError};
 pub use facts::{Facts, Pooling};

@@ -2,14 +2,11 @@
 
 use std::fs;
 
-use gaia_gguf::Gpu;
+use gaia_gguf::{Available, Gpu};
 use llama_cpp_2::{LlamaBackendDevice, LlamaBackendDeviceType};
 
 use crate::backend;
 use crate::load::{LoadOptions, Split};
-
-/// Where a control group sees itself.
-const GROUP: &str = "/sys/fs/cgroup";
 
 /// The GPU that a model may use: all there are together, unless `options` name one. `None` in a build
 /// without such code, and on a machine without a GPU.
@@ -43,49 +40,9 @@ fn gpu_of(devices: &[LlamaBackendDevice], options: &LoadOptions) -> Option<Gpu> 
     })
 }
 
-/// The bytes that can be had without swapping: what the system reports, or what is left of the
-/// control group's limit if that is less. `None` where neither can be read.
+/// The bytes that can be had without swapping; `None` where the system does not say.
 pub(crate) fn available_bytes() -> Option<u64> {
-    let system = fs::read_to_string("/proc/meminfo")
-        .ok()
-        .and_then(|text| meminfo_available(&text));
-    let group = group_available(|file| fs::read_to_string(format!("{GROUP}/{file}")).ok());
-    match (system, group) {
-        (Some(system), Some(group)) => Some(system.min(group)),
-        (system, group) => system.or(group),
-    }
-}
-
-/// What is left under the limit of a control group (version 2), by the texts of its files. Pages of files
-/// count as used there, but the kernel gives up those that nobody maps before it lets the group go without:
-/// among them are those of a model that has just left memory. Mapped ones stay counted, for they may be the
-/// weights of a model that is computing. `None` where there is no limit.
-fn group_available(read: impl Fn(&str) -> Option<String>) -> Option<u64> {
-    let number = |file| read(file)?.trim().parse::<u64>().ok();
-    let limit = number("memory.max")?;
-    let used = number("memory.current")?;
-    let given_up = read("memory.stat").map_or(0, |stat| unmapped_files(&stat));
-    Some(limit.saturating_sub(used.saturating_sub(given_up)))
-}
-
-fn unmapped_files(stat: &str) -> u64 {
-    let of = |key: &str| {
-        let mut lines = stat.lines().filter_map(|line| line.split_once(' '));
-        let value = lines.find(|(name, _)| *name == key);
-        value
-            .and_then(|(_, value)| value.trim().parse::<u64>().ok())
-            .unwrap_or(0)
-    };
-    let cached = of("inactive_file").saturating_add(of("active_file"));
-    cached.saturating_sub(of("file_mapped"))
-}
-
-fn meminfo_available(text: &str) -> Option<u64> {
-    let line = text
-        .lines()
-        .find(|line| line.starts_with("MemAvailable:"))?;
-    let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kibibytes * 1024)
+    Available::of(|path| fs::read_to_string(path).ok()).map(|available| available.bytes)
 }
 
 #[cfg(test)]
@@ -129,54 +86,5 @@ mod tests {
             ..any
         };
         assert_eq!(free(&all, &second), Some(8));
-    }
-
-    #[test]
-    fn reads_meminfo() {
-        let text = "MemTotal:       24000 kB\nMemAvailable:   21 kB\n";
-        assert_eq!(meminfo_available(text), Some(21 * 1024));
-        assert_eq!(meminfo_available("MemTotal: 1 kB"), None);
-    }
-    #[test]
-    fn the_file_of_a_model_that_left_does_not_count_as_used() {
-        let check = |max: &str, current: &str, stat: Option<&str>, expected| {
-            let read = |file: &str| match file {
-                "memory.max" => Some(max.to_owned()),
-                "memory.current" => Some(current.to_owned()),
-                "memory.stat" => stat.map(str::to_owned),
-                other => panic!("{other} is read"),
-            };
-            assert_eq!(
-                group_available(read),
-                expected,
-                "{max:?} {current:?} {stat:?}"
-            );
-        };
-        let stat = "anon 100\nfile 650\nfile_mapped 50\nshmem 10\ninactive_anon 7\n\
-            inactive_file 400\nactive_file 200\nworkingset_refault_file 9\n";
-        check(
-            "1000\n",
-            "900\n",
-            Some(stat),
-            Some(1000 - 900 + 400 + 200 - 50),
-        );
-        check("1000\n", "900\n", None, Some(100));
-        check(
-            "1000\n",
-            "900\n",
-            Some("inactive_file x\nactive_file\n"),
-            Some(100),
-        );
-        check(
-            "1000\n",
-            "900\n",
-            Some("file_mapped 9999\ninactive_file 1\n"),
-            Some(100),
-        );
-        // More given up than used, or more used than allowed: never below nothing, never above the limit.
-        check("1000\n", "300\n", Some(stat), Some(1000));
-        check("1000\n", "1100\n", None, Some(0));
-        check("max\n", "900\n", Some(stat), None);
-        check("", "", None, None);
     }
 }

@@ -7,6 +7,8 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
 
+use gaia_gguf::Available;
+use gaia_models::available_memory;
 use serde::Serialize;
 
 use crate::config::{Config, ConfigFile};
@@ -89,9 +91,10 @@ pub fn examine(home: &Home, environment: &Environment) -> Vec<Finding> {
     findings.extend(models::examine(&config, home, environment));
     findings.push(port(&config, running.as_ref()));
     findings.push(store(home, &config, running.as_ref()));
-    findings.push(memory(running.is_some()));
+    let available = available_memory();
+    findings.push(memory(available, running.is_some()));
     // A running node has its models in memory already.
-    let available = available_memory().filter(|_| running.is_none());
+    let available = available.filter(|_| running.is_none());
     findings.extend(memory_plans(home, environment, &config, available));
     findings.push(disk("disk (home)", home.root()));
     findings.push(disk("disk (cache)", &environment.cache));
@@ -108,11 +111,11 @@ fn memory_plans(
     home: &Home,
     environment: &Environment,
     config: &Config,
-    available: Option<u64>,
+    available: Option<Available>,
 ) -> Vec<Finding> {
     let files = models::files(config, home, environment);
     let files = files.each_ref().map(|file| file.as_deref());
-    memory::examine(config, files, available)
+    memory::examine(config, files, available.map(|available| available.bytes))
 }
 
 fn configuration(home: &Home) -> (Finding, Config) {
@@ -256,39 +259,37 @@ fn store(home: &Home, config: &Config, running: Option<&State>) -> Finding {
 /// How long a question to a service waits.
 const ASK_LIMIT: std::time::Duration = std::time::Duration::from_secs(5);
 
-fn memory(is_running: bool) -> Finding {
-    let Some(available) = available_memory() else {
+fn memory(available: Option<Available>, is_running: bool) -> Finding {
+    let Some(Available {
+        bytes: free,
+        is_limit,
+    }) = available
+    else {
         return Finding::warn(
             "memory",
             "the system does not say how much there is",
             "none",
         );
     };
-    let found = format!("{} available", bytes(available));
+    let (place, mend) = match is_limit {
+        true => (
+            " under the limit of this container or service",
+            "raise that limit",
+        ),
+        false => ("", "end other programs"),
+    };
+    let found = format!("{} available{place}", bytes(free));
     // A running node has what it needs already.
-    match available {
+    match free {
         _ if is_running => Finding::ok("memory", found),
-        0..MEMORY_BYTES_MIN => Finding::fail("memory", found, "end other programs"),
+        0..MEMORY_BYTES_MIN => Finding::fail("memory", found, mend),
         MEMORY_BYTES_MIN..MEMORY_BYTES_WARN => Finding::warn(
             "memory",
             found,
-            "only the smallest models fit; end other programs",
+            format!("only the smallest models fit; {mend}"),
         ),
         _ => Finding::ok("memory", found),
     }
-}
-
-/// Bytes that programs can still have, from `/proc/meminfo`.
-fn available_memory() -> Option<u64> {
-    parse_available(&fs::read_to_string("/proc/meminfo").ok()?)
-}
-
-fn parse_available(meminfo: &str) -> Option<u64> {
-    let line = meminfo
-        .lines()
-        .find(|line| line.starts_with("MemAvailable:"))?;
-    let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    kibibytes.checked_mul(1024)
 }
 
 fn disk(check: &'static str, path: &Path) -> Finding {
@@ -345,15 +346,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_from_meminfo() {
-        let check = |text, expected| assert_eq!(parse_available(text), expected);
+    fn little_memory_says_what_makes_it_little() {
+        let check = |bytes, is_limit, verdict, part: &str, mend: Option<&str>| {
+            let finding = memory(Some(Available { bytes, is_limit }), false);
+            assert_eq!(finding.verdict, verdict, "{}", finding.found);
+            assert!(finding.found.contains(part), "{}", finding.found);
+            assert_eq!(finding.mend.as_deref(), mend);
+        };
+        let limit = "under the limit of this container";
+        let (small, enough) = (MEMORY_BYTES_MIN - 1, MEMORY_BYTES_WARN);
         check(
-            "MemTotal: 9 kB\nMemAvailable:    1000 kB\n",
-            Some(1_024_000),
+            small,
+            false,
+            Verdict::Fail,
+            "available",
+            Some("end other programs"),
         );
-        check("MemTotal: 9 kB\n", None);
-        check("MemAvailable: x kB", None);
-        check("", None);
+        check(small, true, Verdict::Fail, limit, Some("raise that limit"));
+        let mend = "only the smallest models fit; raise that limit";
+        check(MEMORY_BYTES_MIN, true, Verdict::Warn, limit, Some(mend));
+        check(enough, true, Verdict::Ok, limit, None);
+        assert_eq!(memory(None, false).verdict, Verdict::Warn);
+        let few = Available {
+            bytes: 1,
+            is_limit: true,
+        };
+        assert_eq!(memory(Some(few), true).verdict, Verdict::Ok);
     }
 
     #[test]

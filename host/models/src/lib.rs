@@ -28,7 +28,7 @@ pub use event::{Event, report};
 pub use fetch::{FetchError, free_bytes};
 pub use finish::FinishError;
 pub use library::{Library, LibraryError, Listed, Settings};
-pub use memory::{MEMORY_SHARE_PERCENT, usable_memory_bytes};
+pub use memory::{MEMORY_SHARE_PERCENT, available_memory, usable_memory_bytes};
 pub use package::PackageError;
 pub use pull::{PullError, Pulled, SourceError};
 pub use wheel::ReadWheelError;
