@@ -56,8 +56,8 @@ pub use load::{LoadError, LoadOptions, QUEUE_LEN_MAX, SEQUENCES_MAX, Speculation
 pub use model::{MEMORY_LOG, Model, check};
 pub use outbox::{Finish, FinishReason, Generation, Piece, Progress, TokenEvent, TopToken, Usage};
 pub use request::{
-    GenerateError, LOGIT_BIAS_MAX, LOGPROBS_MAX, Prompt, Request, STOP_BYTES_MAX, STOP_COUNT_MAX,
-    Sampling,
+    GenerateError, LOGIT_BIAS_MAX, LOGPROBS_MAX, Prompt, Request, SHOWN_TOKEN_BYTES_MAX,
+    SHOWN_TOKENS_MAX, STOP_BYTES_MAX, STOP_COUNT_MAX, Sampling,
 };
 pub use trial::Trial;
 pub use vocabulary::{TEXT_BYTES_MAX, TokenizeError, Vocabulary};

@@ -238,6 +238,7 @@ impl Model {
                 .map_or(usize::MAX, |max| max.max(1) as usize),
             logprobs: request.logprobs,
             cache_prompt: request.cache_prompt,
+            shown: self.vocabulary().control_tokens(&request.shown_tokens),
             outbox: outbox(prompt.len()),
             prompt,
         })

@@ -14,6 +14,12 @@ pub const STOP_BYTES_MAX: usize = 1024;
 /// How many tokens a request may favour or ban.
 pub const LOGIT_BIAS_MAX: usize = 1024;
 
+/// How many control tokens a request may see as text.
+pub const SHOWN_TOKENS_MAX: usize = 32;
+
+/// The longest name of a control token, in bytes.
+pub const SHOWN_TOKEN_BYTES_MAX: usize = 128;
+
 /// How many alternatives a token's log-probabilities may list.
 pub const LOGPROBS_MAX: u8 = 20;
 
@@ -97,6 +103,10 @@ pub struct Request {
     /// Whether the beginning of the prompt may come from what other requests have read. The numbers
     /// are the same up to rounding, which depends on what else is in a batch in any case.
     pub cache_prompt: bool,
+    /// The names of control tokens that are part of the answer's text, as the marks of tool calls are;
+    /// control tokens add nothing to it otherwise. A name that is no control token of the model is
+    /// skipped, and a token that ends the answer stays unseen.
+    pub shown_tokens: Vec<String>,
 }
 
 impl Request {
@@ -111,6 +121,7 @@ impl Request {
             ignore_eos: false,
             logprobs: None,
             cache_prompt: true,
+            shown_tokens: Vec::new(),
         }
     }
 }
@@ -189,8 +200,24 @@ pub(crate) fn check(request: &Request, vocabulary: u32) -> Result<(), GenerateEr
             "1 to 1024 bytes",
         ));
     }
+    check_shown(&request.shown_tokens)?;
     match request.logprobs {
         Some(count) if count > LOGPROBS_MAX => Err(setting("logprobs", count, "at most 20")),
+        _ => Ok(()),
+    }
+}
+
+fn check_shown(names: &[String]) -> Result<(), GenerateError> {
+    if names.len() > SHOWN_TOKENS_MAX {
+        let found = names.len();
+        return Err(setting("the number of shown tokens", found, "at most 32"));
+    }
+    match names.iter().map(String::len).max() {
+        Some(len) if len > SHOWN_TOKEN_BYTES_MAX => Err(setting(
+            "the length of a shown token",
+            len,
+            "at most 128 bytes",
+        )),
         _ => Ok(()),
     }
 }
@@ -303,6 +330,14 @@ mod tests {
         check(&|request| request.stop = vec![String::new()], "stop string");
         check(&|request| request.stop = vec!["x".repeat(1025)], "1025");
         check(&|request| request.logprobs = Some(21), "logprobs");
+        check(
+            &|request| request.shown_tokens = vec![String::new(); 33],
+            "33",
+        );
+        check(
+            &|request| request.shown_tokens = vec!["x".repeat(129)],
+            "129",
+        );
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub(crate) struct Job {
     pub tokens_max: usize,
     pub logprobs: Option<u8>,
     pub cache_prompt: bool,
+    /// The control tokens that are text.
+    pub shown: Vec<LlamaToken>,
     pub outbox: Arc<Outbox>,
 }
 
@@ -319,7 +321,7 @@ impl Sequence {
         logits: &[f32],
         model: &LlamaModel,
     ) -> Option<FinishReason> {
-        let bytes = token_bytes(model, token);
+        let bytes = self.token_bytes(model, token);
         let event = self.event(token, &bytes, logits, model);
         let assembled = self.job.text.push(&bytes, Some(event));
         self.tokens.push(token);
@@ -356,23 +358,27 @@ impl Sequence {
         if let Some(count) = self.job.logprobs {
             let (logprob, top) = log_probabilities(logits, token.0, usize::from(count));
             event.logprob = Some(logprob);
-            event.top = top.into_iter().map(|pair| top_token(model, pair)).collect();
+            event.top = top
+                .into_iter()
+                .map(|pair| self.top_token(model, pair))
+                .collect();
         }
         event
     }
-}
 
-fn top_token(model: &LlamaModel, (id, logprob): (TokenId, f32)) -> TopToken {
-    TopToken {
-        id,
-        bytes: token_bytes(model, LlamaToken::new(id)),
-        logprob,
+    fn top_token(&self, model: &LlamaModel, (id, logprob): (TokenId, f32)) -> TopToken {
+        TopToken {
+            id,
+            bytes: self.token_bytes(model, LlamaToken::new(id)),
+            logprob,
+        }
     }
-}
 
-/// What a token adds to the text. Control tokens add nothing.
-fn token_bytes(model: &LlamaModel, token: LlamaToken) -> Vec<u8> {
-    model.vocab().token_to_piece(token, false, None)
+    /// What a token adds to the text. Control tokens add nothing, but for those the request wants.
+    fn token_bytes(&self, model: &LlamaModel, token: LlamaToken) -> Vec<u8> {
+        let shown = self.job.shown.contains(&token);
+        model.vocab().token_to_piece(token, shown, None)
+    }
 }
 
 fn failed(error: &SampleError) -> FinishReason {

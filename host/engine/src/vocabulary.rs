@@ -119,6 +119,20 @@ impl Vocabulary {
         }
     }
 
+    /// The control tokens of these names. What is none of the model's, what is text in any case and
+    /// what ends an answer is left out.
+    pub(crate) fn control_tokens(&self, names: &[String]) -> Vec<LlamaToken> {
+        let vocab = self.source.vocab();
+        let token = |name: &String| {
+            let tokens = vocab.tokenize(name.as_bytes(), false, true);
+            let [token] = tokens[..] else { return None };
+            let hidden = vocab.token_to_piece(token, false, None).is_empty();
+            let named = vocab.token_to_piece(token, true, None) == name.as_bytes();
+            (hidden && named && !vocab.is_eog(token)).then_some(token)
+        };
+        names.iter().filter_map(token).collect()
+    }
+
     pub(crate) fn check_token(&self, token: TokenId) -> Result<(), TokenizeError> {
         request::check_token(token, self.facts.n_vocab).map_err(|_| TokenizeError::Token { token })
     }

@@ -32,6 +32,7 @@ pub(crate) struct RequestOptions {
     pub logprobs: Option<u8>,
     /// Whether nothing of the prompt may come from what other requests have read.
     pub read_afresh: bool,
+    pub shown_tokens: Vec<String>,
     pub non_blocking: bool,
     pub stream_stdout: bool,
 }
@@ -94,6 +95,7 @@ impl Config {
                     .small("a number from 0 to 255")?
                     .filter(|count| *count > 0);
             }
+            "show-tokens" => request.shown_tokens = entry.texts()?,
             "cache-prompt" => request.read_afresh = !entry.flag()?,
             "non-blocking" => request.non_blocking = entry.flag()?,
             "stream-stdout" => request.stream_stdout = entry.flag()?,
@@ -437,6 +439,7 @@ mod tests {
             "non-blocking": true, "stop": ["a", "b"], "logit-bias": {"5": -100, "6": 1.5},
             "logprobs": 3, "ignore-eos": true, "json-schema": {"type": "object"},
             "n-predict": -1, "seed": -1, "idle-unload-seconds": 300,
+            "show-tokens": ["[TOOL_CALLS]"],
         }));
         let config = config.unwrap();
         assert_eq!(config.idle_unload, Some(Duration::from_secs(300)));
@@ -445,6 +448,7 @@ mod tests {
         let request = config.request;
         assert!(request.non_blocking && request.ignore_eos);
         assert_eq!(request.stop, ["a", "b"]);
+        assert_eq!(request.shown_tokens, ["[TOOL_CALLS]"]);
         assert_eq!(request.sampling.logit_bias, [(5, -100.0), (6, 1.5)]);
         assert_eq!(request.logprobs, Some(3));
         assert_eq!(request.tokens_max, None);
@@ -467,6 +471,7 @@ mod tests {
         check(json!({"logit-bias": {"x": 1}}), "logit-bias");
         check(json!({"mmproj": "eye.gguf"}), "mmproj");
         check(json!({"logprobs": 300}), "logprobs");
+        check(json!({"show-tokens": {}}), "show-tokens");
     }
 
     #[test]

@@ -287,6 +287,7 @@ impl Execution {
             ignore_eos: options.ignore_eos,
             logprobs: options.logprobs,
             cache_prompt: !options.read_afresh,
+            shown_tokens: options.shown_tokens,
         })
     }
 

@@ -15,5 +15,6 @@ mod prefix;
 mod reference;
 mod same_tokens;
 mod sampling;
+mod shown_tokens;
 mod speculation;
 mod streams;
