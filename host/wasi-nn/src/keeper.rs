@@ -126,9 +126,9 @@ fn unload(shared: &Shared, _turn: &Turn, idle: impl Fn(Instant) -> bool) -> bool
 
 /// What stays of the model, from its file; `None` if that is another one by now.
 fn apart(shared: &Shared, vocabulary: &Vocabulary) -> Option<Vocabulary> {
-    shared.check_stamps().ok()?;
+    shared.check_stamp().ok()?;
     match vocabulary.apart(&shared.file.path) {
-        Ok(kept) => shared.check_stamps().ok().map(|()| kept),
+        Ok(kept) => shared.check_stamp().ok().map(|()| kept),
         Err(error) => {
             tracing::warn!("a model that nobody uses stays: {}", chain(&error));
             None

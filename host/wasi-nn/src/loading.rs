@@ -5,7 +5,7 @@
 //! inside a call of the guest, because a guest that closes a socket meanwhile would be told of it later, and
 //! WasmEdge does not survive that; so what comes back into memory must be the file that was tried.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
@@ -283,16 +283,21 @@ impl Shared {
         }
     }
 
-    /// Loads the file, which has been tried.
+    /// Loads the file, which has been tried. Without the one that guesses for it if that is not there any
+    /// more as it was tried: answers stay the same.
     pub fn load(&self, options: &LoadOptions) -> Result<Model, Errno> {
+        let path = &self.file.path;
+        let turn = take_turn();
+        self.check_stamp()?;
         let options = LoadOptions {
             checked: true,
             draft_checked: true,
+            draft_model: options
+                .draft_model
+                .clone()
+                .filter(|draft| self.can_guess(draft)),
             ..options.clone()
         };
-        let path = &self.file.path;
-        let turn = take_turn();
-        self.check_stamps()?;
         let model = with_room(&turn, || Model::load(path, &options));
         let model = model.map_err(|error| refuse(&error))?;
         footprint::shrink();
@@ -324,22 +329,38 @@ impl Shared {
         self.tried.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the files are still those that were tried.
-    pub fn check_stamps(&self) -> Result<(), Errno> {
-        for (path, tried) in &*self.tried() {
-            let now = Stamp::of(path).map_err(|error| {
-                tracing::error!("failed to look at `{}`: {error}", path.display());
-                Errno::ModelNotFound
-            })?;
-            if now != *tried {
-                let path = path.display();
-                tracing::error!(
-                    "`{path}` is not the file that was tried; restart the node to use it"
-                );
-                return Err(Errno::InvalidEncoding);
-            }
+    /// Whether the model's file is still the one that was tried.
+    pub fn check_stamp(&self) -> Result<(), Errno> {
+        self.is_as_tried(&self.file.path).map_err(|(errno, why)| {
+            tracing::error!("{why}; put the file back, or restart the node");
+            errno
+        })
+    }
+
+    fn can_guess(&self, draft: &Path) -> bool {
+        let as_tried = self.is_as_tried(draft);
+        if let Err((_, why)) = &as_tried {
+            let path = self.file.path.display();
+            tracing::warn!(
+                "`{path}` goes without its draft model: {why}; put the file back, or restart the node"
+            );
         }
-        Ok(())
+        as_tried.is_ok()
+    }
+
+    fn is_as_tried(&self, path: &Path) -> Result<(), (Errno, String)> {
+        let shown = path.display();
+        let now = Stamp::of(path).map_err(|error| {
+            let why = format!("failed to look at `{shown}`: {error}");
+            (Errno::ModelNotFound, why)
+        })?;
+        match self.tried().iter().find(|(tried, _)| tried == path) {
+            Some((_, tried)) if *tried != now => {
+                let why = format!("`{shown}` is not the file that was tried");
+                Err((Errno::InvalidEncoding, why))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Connects to the guest's bell, if it told one. A guest that is not reached looks by itself.

@@ -119,3 +119,36 @@ fn a_model_that_cannot_come_back_is_tried_again_for_the_next() {
         std::fs::remove_file(&link).unwrap();
     });
 }
+
+#[test]
+fn a_model_comes_back_without_the_one_that_guesses_when_that_is_gone() {
+    let folder = tempdir().unwrap();
+    let draft = folder.path().join("draft.gguf");
+    with_each(|wasmedge| {
+        symlink(chat_model(), &draft).unwrap();
+        let orders =
+            json!({"idle-unload-seconds": 1, "draft-model": draft, "speculation": "always"});
+        let mut guest = Start::chat()
+            .orders("GAIA_NN_DEFAULT", orders)
+            .run(wasmedge);
+        guest.load("default").unwrap();
+        let context = question(&mut guest);
+        let first = answer(&mut guest, context).unwrap();
+        for other in [None, Some(embedding_model())] {
+            wait_until_unloaded(&mut guest, context);
+            std::fs::remove_file(&draft).unwrap();
+            if let Some(other) = other {
+                symlink(other, &draft).unwrap();
+            }
+            assert_eq!(answer(&mut guest, context), Ok(first.clone()));
+            assert!(is_loaded(&mut guest, context));
+            // It leaves again, too, whatever has become of that file.
+            wait_until_unloaded(&mut guest, context);
+            let _none = std::fs::remove_file(&draft);
+            symlink(chat_model(), &draft).unwrap();
+            assert_eq!(answer(&mut guest, context), Ok(first.clone()));
+        }
+        guest.end();
+        std::fs::remove_file(&draft).unwrap();
+    });
+}
