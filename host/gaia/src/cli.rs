@@ -78,7 +78,7 @@ enum Verb {
     Eval(commands::eval::Arguments),
     /// The models this machine has or could have
     Model(commands::model::Arguments),
-    /// The node's key
+    /// The node's key, and the keys of its API
     Key(commands::key::Arguments),
     /// Check everything a node needs, and say how to mend what is wrong
     Doctor(commands::doctor::Arguments),

@@ -58,12 +58,14 @@ pub struct Client {
 }
 
 impl Client {
-    /// To the node with `state`. A node with a certificate is asked past it, at its worker: this
-    /// machine's owner needs no proof of who it is.
-    pub fn new(state: &State, config: &Config) -> Self {
+    /// To the node with `state`. A node with a certificate, or with named keys (of which nobody has the text), is
+    /// asked past them, at its worker: this machine's owner needs no proof of who it is.
+    pub fn new(state: &State, config: &Config, has_named_keys: bool) -> Self {
         let own_key = config.api_keys.first().map(|key| key.reveal().to_owned());
         let (url, key) = match &state.worker {
-            Some(worker) if state.url.starts_with("https:") => {
+            Some(worker)
+                if state.url.starts_with("https:") || (own_key.is_none() && has_named_keys) =>
+            {
                 (worker.service.url.clone(), worker.service.key.clone())
             }
             _ => (state.url.clone(), own_key.unwrap_or_default()),

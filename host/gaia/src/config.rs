@@ -19,7 +19,7 @@ pub use value::{Value, one_line};
 
 impl Config {
     /// Whether a request may put itself before others: where keys say who asks, not where anybody could.
-    pub fn priority_allowed(&self) -> bool {
-        !self.api_keys.is_empty()
+    pub fn priority_allowed(&self, has_named_keys: bool) -> bool {
+        has_named_keys || !self.api_keys.is_empty()
     }
 }

@@ -1,5 +1,6 @@
 //! The checks behind `gaia doctor`. Each looks and never changes anything.
 
+mod keys;
 mod memory;
 mod models;
 
@@ -86,7 +87,7 @@ impl Finding {
 pub fn examine(home: &Home, environment: &Environment) -> Vec<Finding> {
     let running = state::running(home);
     let (config_finding, config) = configuration(home);
-    let mut findings = vec![config_finding, key(home)];
+    let mut findings = vec![config_finding, key(home), keys::examine(home, &config)];
     findings.extend(parts(environment));
     findings.extend(models::examine(&config, home, environment));
     findings.push(port(&config, running.as_ref()));

@@ -7,6 +7,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+/// The file with the keys of the API, beside the configuration.
+pub const API_KEYS_FILE: &str = "api-keys.toml";
+
 /// The folder of one node; several may live on one machine.
 #[derive(Debug, Clone)]
 pub struct Home {
@@ -66,6 +69,16 @@ impl Home {
     /// `keystore.json`.
     pub fn keystore(&self) -> PathBuf {
         self.root.join("keystore.json")
+    }
+
+    /// The keys of the API: hashes, scopes, limits.
+    pub fn api_keys(&self) -> PathBuf {
+        self.root.join(API_KEYS_FILE)
+    }
+
+    /// What the keys of the API took.
+    pub fn api_usage(&self) -> PathBuf {
+        self.root.join("api-usage.json")
     }
 
     /// The vector store's folder.

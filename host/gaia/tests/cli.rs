@@ -151,7 +151,7 @@ fn wrong_input_gets_one_clear_line() {
     check(
         &["config", "set", "host", "0.0.0.0"],
         2,
-        "host: 0.0.0.0 can be reached by others, so api_keys must hold at least one key",
+        "host: 0.0.0.0 can be reached by others, so there must be a key first: gaia key api create NAME",
     );
     check(&["status"], 3, "no node is running in this home");
     check(&["stop"], 3, "no node is running in this home");

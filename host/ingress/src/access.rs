@@ -8,6 +8,8 @@ use std::time::Instant;
 use hyper::header::HeaderValue;
 use hyper::{Method, Request};
 
+use crate::keys::KeyId;
+
 /// Longest id a caller may choose, in bytes.
 const ID_BYTES_MAX: usize = 128;
 
@@ -19,6 +21,7 @@ pub(crate) const REQUEST_ID: &str = "x-request-id";
 pub(crate) struct Access {
     id: HeaderValue,
     peer: IpAddr,
+    key: Option<KeyId>,
     method: Method,
     path: String,
     started: Instant,
@@ -33,6 +36,7 @@ impl Access {
         Self {
             id: request_id(request.headers().get(REQUEST_ID)),
             peer,
+            key: None,
             method: request.method().clone(),
             path: request.uri().path().to_owned(),
             started: Instant::now(),
@@ -54,6 +58,11 @@ impl Access {
         &self.path
     }
 
+    /// Who asks, by the id of his key, which is no secret.
+    pub(crate) fn asked_by(&mut self, key: Option<KeyId>) {
+        self.key = key;
+    }
+
     pub(crate) fn answered(&mut self, status: u16) {
         self.status = status;
     }
@@ -73,6 +82,7 @@ impl Drop for Access {
             target: "gaia::access",
             request_id = self.id.to_str().unwrap_or_default(),
             peer = %self.peer,
+            key = self.key.as_ref().map(KeyId::as_str),
             method = %self.method,
             path = self.path,
             status = self.status,

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
 
 use crate::access::Access;
+use crate::charge::Charge;
 use crate::event::EventTail;
 use crate::forward::Lease;
 use crate::places::Place;
@@ -38,6 +39,14 @@ pub(crate) fn closing(mut signal: watch::Receiver<bool>) -> Closing {
     })
 }
 
+/// What a request has up to its end.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    #[expect(dead_code, reason = "it is free again when dropped")]
+    pub(crate) place: Option<Place>,
+    pub(crate) charge: Option<Charge>,
+}
+
 /// The worker's answer on its way to the client.
 pub(crate) struct WorkerBody {
     inner: Incoming,
@@ -49,8 +58,8 @@ pub(crate) struct WorkerBody {
     silence_max: Duration,
     closing: Closing,
     ended: bool,
-    /// The place among running requests, taken up to the end of the answer.
-    _place: Option<Place>,
+    /// The place among running requests, taken up to the end of the answer; and what the key is charged for it.
+    _held: Held,
 }
 
 impl WorkerBody {
@@ -60,7 +69,7 @@ impl WorkerBody {
         is_events: bool,
         silence_max: Duration,
         closing: Closing,
-        place: Option<Place>,
+        held: Held,
     ) -> Self {
         let mut body = Self {
             inner,
@@ -70,7 +79,7 @@ impl WorkerBody {
             silence_max,
             closing,
             ended: false,
-            _place: place,
+            _held: held,
         };
         body.give_back_if_done();
         body

@@ -1,7 +1,7 @@
 //! What the ingress is told.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::ApiKey;
@@ -16,8 +16,12 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Certificate and key for TLS; `None` = plain HTTP.
     pub tls: Option<TlsFiles>,
-    /// Keys that open the API. Empty = no key needed, which is allowed on loopback only.
+    /// Keys that open the whole API. With none, and no `key_file`, no key is needed, which is allowed on loopback
+    /// only.
     pub api_keys: Vec<ApiKey>,
+    /// Keys with names, scopes and limits: a file that is read again when it changes. As soon as it is there,
+    /// everybody needs a key.
+    pub key_file: Option<PathBuf>,
     /// Host names this node answers to, besides `localhost`, loopback addresses and the address it
     /// listens on. With keys configured and this empty, any host passes.
     pub hosts: Vec<String>,
@@ -33,6 +37,7 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             tls: None,
             api_keys: Vec::new(),
+            key_file: None,
             hosts: Vec::new(),
             origins: Vec::new(),
             limits: Limits::default(),
@@ -60,6 +65,8 @@ pub struct Limits {
     pub connections_max: usize,
     /// Requests at a time; past it 429.
     pub requests_running_max: usize,
+    /// Tokens of one answer at most: what is set aside of a key's day for a request that names no maximum.
+    pub answer_tokens_max: u64,
     /// How long a request's head, or a TLS handshake, may take, and how long a connection may stay
     /// open between requests.
     pub header_timeout: Duration,
@@ -80,6 +87,7 @@ impl Default for Limits {
             head_bytes_max: gaia_openai::HEAD_BYTES_MAX,
             connections_max: 1024,
             requests_running_max: 64,
+            answer_tokens_max: 4096,
             header_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(30),
             worker_idle_timeout: Duration::from_secs(600),
@@ -121,7 +129,9 @@ impl Config {
         if self.api_keys.iter().any(short) {
             return Err(ConfigError::ShortKey);
         }
-        match self.api_keys.is_empty() && !self.listen.ip().is_loopback() {
+        let has_file = self.key_file.as_deref().is_some_and(Path::exists);
+        let open = self.api_keys.is_empty() && !has_file;
+        match open && !self.listen.ip().is_loopback() {
             true => Err(ConfigError::NoKey(self.listen)),
             false => Ok(()),
         }

@@ -1,53 +1,44 @@
 //! Who may come in: size of the head, host, origin, key.
 //!
-//! Pure. Every route passes here; without a key come only the page's files and whether the node is
-//! alive.
+//! Every route passes here; what each asks of a key is in [`crate::routes`].
 
 use std::net::IpAddr;
 
 use gaia_openai::{ApiError, check_head};
 use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, ORIGIN};
 use hyper::http::request::Parts;
-use hyper::{Method, Version};
+use hyper::{Method, Request, Version};
 
 use crate::Config;
-
-/// Routes that tell whether the node is alive, and nothing about who uses it.
-const PUBLIC: [&str; 5] = ["/", "/health", "/ready", "/version", "/index.html"];
-
-/// Files of the page.
-const PUBLIC_ENDINGS: [&str; 10] = [
-    ".js",
-    ".mjs",
-    ".css",
-    ".svg",
-    ".png",
-    ".ico",
-    ".woff2",
-    ".webmanifest",
-    ".html",
-    ".map",
-];
+use crate::keys::{KeyId, Keys};
+use crate::routes::{self, Cost, METRICS, Need};
 
 /// What the gate found out about a request it lets in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Admitted {
     /// Takes one of the places of those that run.
     pub(crate) takes_place: bool,
+    /// The named key that it came with.
+    pub(crate) key: Option<KeyId>,
+    /// What it may take of that key's tokens.
+    pub(crate) cost: Cost,
 }
 
-/// What the operator looks at when all places are taken.
-const METRICS: &str = "/metrics";
-
 /// Lets a request in or says why not.
-pub(crate) fn admit(config: &Config, local: IpAddr, parts: &Parts) -> Result<Admitted, ApiError> {
+pub(crate) fn admit(
+    config: &Config,
+    keys: &Keys,
+    local: IpAddr,
+    parts: &Parts,
+) -> Result<Admitted, ApiError> {
     let path = parts.uri.path_and_query();
     let path = path.map_or("", |path| path.as_str());
     let headers = parts.headers.iter();
     let headers = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
     check_head(path, headers, config.limits.head_bytes_max)?;
     let host = host(parts)?;
-    if !host_allowed(config, local, host) {
+    let any_host = config.hosts.is_empty() && keys.is_locked();
+    if !any_host && !host_allowed(config, local, host) {
         let message =
             "This node does not answer to that Host. Its owner can add it to the allowed hosts.";
         return Err(ApiError::forbidden(message));
@@ -59,12 +50,41 @@ pub(crate) fn admit(config: &Config, local: IpAddr, parts: &Parts) -> Result<Adm
         let message = "Pages of that Origin may not call this node. Its owner can add it to the allowed origins.";
         return Err(ApiError::forbidden(message));
     }
-    let public = is_public(&parts.method, parts.uri.path());
-    if !public && !is_preflight(parts) && !key_matches(config, &parts.headers) {
-        return Err(ApiError::invalid_api_key());
+    if routes::is_private(parts.uri.path()) {
+        return Err(ApiError::not_found(parts.method.as_str(), parts.uri.path()));
     }
-    let free = public || is_preflight(parts) || parts.uri.path() == METRICS;
-    Ok(Admitted { takes_place: !free })
+    if is_preflight(parts) {
+        return Ok(Admitted {
+            takes_place: false,
+            key: None,
+            cost: Cost::Nothing,
+        });
+    }
+    let rule = routes::rule_of(&parts.method, parts.uri.path());
+    let key = keys.enter(shown(&parts.headers), rule.need)?;
+    Ok(Admitted {
+        takes_place: rule.need != Need::Nothing && parts.uri.path() != METRICS,
+        key,
+        cost: rule.cost,
+    })
+}
+
+/// Whether a request names this machine by a name that only this machine has.
+pub(crate) fn is_loopback_request<B>(request: &Request<B>) -> bool {
+    let host = match request.uri().authority() {
+        Some(authority) => Some(authority.as_str()),
+        None => request
+            .headers()
+            .get(HOST)
+            .and_then(|host| host.to_str().ok()),
+    };
+    host.is_some_and(is_loopback_name)
+}
+
+fn is_loopback_name(host: &str) -> bool {
+    let name = without_port(host);
+    let address: Option<IpAddr> = name.trim_matches(['[', ']']).parse().ok();
+    name.eq_ignore_ascii_case("localhost") || address.is_some_and(|address| address.is_loopback())
 }
 
 /// A browser asking whether it may ask.
@@ -107,13 +127,10 @@ fn host_allowed(config: &Config, local: IpAddr, host: Option<&str>) -> bool {
     let Some(host) = host else {
         return true;
     };
-    if !config.api_keys.is_empty() && config.hosts.is_empty() {
-        return true;
-    }
     let name = without_port(host);
     let address: Option<IpAddr> = name.trim_matches(['[', ']']).parse().ok();
-    name.eq_ignore_ascii_case("localhost")
-        || address.is_some_and(|address| address.is_loopback() || address == local)
+    is_loopback_name(host)
+        || address == Some(local)
         || config
             .hosts
             .iter()
@@ -140,26 +157,11 @@ fn origin_allowed(config: &Config, headers: &HeaderMap, host: Option<&str>) -> b
     same || listed_origin(config, headers).is_some()
 }
 
-fn is_public(method: &Method, path: &str) -> bool {
-    let reads = method == Method::GET || method == Method::HEAD;
-    let file = PUBLIC_ENDINGS.iter().any(|ending| path.ends_with(ending));
-    reads && (PUBLIC.contains(&path) || (file && !path.starts_with("/v1/")))
-}
-
-fn key_matches(config: &Config, headers: &HeaderMap) -> bool {
-    if config.api_keys.is_empty() {
-        return true;
-    }
-    let shown = headers
-        .get(AUTHORIZATION)
-        .map(HeaderValue::as_bytes)
-        .and_then(bearer);
-    // Every key is compared, whichever matches.
-    let matches = |shown: &[u8]| {
-        let found = config.api_keys.iter().map(|key| key.matches(shown));
-        found.fold(false, |any, this| any | this)
-    };
-    shown.is_some_and(matches)
+/// The key that a request shows.
+fn shown(headers: &HeaderMap) -> Option<&[u8]> {
+    let value = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
+    // What is no bearer's key is a wrong key, not a missing one.
+    value.map(|value| bearer(value).unwrap_or(b"?"))
 }
 
 fn bearer(value: &[u8]) -> Option<&[u8]> {
@@ -205,7 +207,13 @@ mod tests {
                 request = request.header(*name, *value);
             }
             let (parts, ()) = request.body(()).unwrap().into_parts();
-            let admitted = admit(&self.config, Ipv4Addr::new(10, 0, 0, 7).into(), &parts);
+            let keys = Keys::open(self.config.api_keys.clone(), None).unwrap();
+            let admitted = admit(
+                &self.config,
+                &keys,
+                Ipv4Addr::new(10, 0, 0, 7).into(),
+                &parts,
+            );
             let status = admitted.map_or_else(|error| error.status, |_| 200);
             assert_eq!(status, expected, "{line} {headers:?}");
         }
@@ -320,5 +328,35 @@ mod tests {
             403,
         );
         case.check("OPTIONS /v1/x", &[host], 401);
+    }
+
+    #[test]
+    fn what_the_worker_tells_the_ingress_it_tells_nobody_else() {
+        let host = ("host", "localhost");
+        open().check("GET /gaia/usage/x", &[host], 404);
+        let key = ("authorization", "Bearer first key");
+        keyed().check("GET /gaia/usage/x", &[host, key], 404);
+    }
+
+    #[test]
+    fn loopback_has_few_names() {
+        for name in [
+            "localhost",
+            "LOCALHOST:1",
+            "127.0.0.1:9",
+            "127.9.9.9",
+            "[::1]:80",
+        ] {
+            assert!(is_loopback_name(name), "{name}");
+        }
+        for name in [
+            "evil.example",
+            "localhost.evil.example",
+            "10.0.0.1",
+            "0.0.0.0:1",
+            "",
+        ] {
+            assert!(!is_loopback_name(name), "{name}");
+        }
     }
 }

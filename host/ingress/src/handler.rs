@@ -14,15 +14,19 @@ use hyper::header::{
     RETRY_AFTER, TRANSFER_ENCODING, VARY,
 };
 use hyper::http::request::Parts;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::access::{Access, REQUEST_ID};
-use crate::body::{LoggedBody, ReplyBody, WorkerBody, closing, full};
-use crate::forward::{Pool, SendError};
+use crate::body::{Held, LoggedBody, ReplyBody, WorkerBody, closing, full};
+use crate::charge::{Accounts, METER};
+use crate::forward::{Lease, Pool, SendError};
 use crate::gate::{self, Admitted};
+use crate::keys::KeyId;
 use crate::places::{Place, Places};
+use crate::refused::Refused;
+use crate::routes::METRICS;
 use crate::{Config, Worker};
 
 /// Seconds after which a caller may come back.
@@ -33,6 +37,9 @@ const DISCARD_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// How often a worker that should be there is tried.
 const CONNECT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Header by which the worker learns whose request it is: the id of a named key.
+const KEY_ID: &str = "x-gaia-key-id";
 
 /// Headers that belong to one connection.
 const HOP_BY_HOP: [HeaderName; 5] = [
@@ -49,6 +56,8 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) local: SocketAddr,
     pub(crate) worker: watch::Receiver<Option<Worker>>,
+    pub(crate) accounts: Arc<Accounts>,
+    pub(crate) refused: Refused,
     pub(crate) pool: Arc<Pool>,
     pub(crate) places: Arc<Places>,
     pub(crate) closing: watch::Receiver<bool>,
@@ -63,9 +72,12 @@ impl Shared {
     ) -> Response<LoggedBody> {
         let mut access = Access::new(&request, peer);
         let origin = gate::listed_origin(&self.config, request.headers());
-        let mut response = match self.answer(&access, request).await {
+        let mut response = match self.answer(&mut access, request).await {
             Ok(response) => response,
-            Err(error) => error_response(&error),
+            Err(error) => {
+                self.refused.count(&error);
+                error_response(&error)
+            }
         };
         let headers = response.headers_mut();
         headers.insert(REQUEST_ID, access.id().clone());
@@ -83,12 +95,12 @@ impl Shared {
 
     async fn answer(
         &self,
-        access: &Access,
+        access: &mut Access,
         request: Request<Incoming>,
     ) -> Result<Response<ReplyBody>, ApiError> {
         let (parts, body) = request.into_parts();
-        let place = match self.admit(&parts) {
-            Ok(place) => place,
+        let (admitted, place) = match self.admit(access, &parts) {
+            Ok(admitted) => admitted,
             Err(error) => {
                 self.refuse(&parts, body).await;
                 return Err(error);
@@ -97,29 +109,51 @@ impl Shared {
         if gate::is_preflight(&parts) {
             return Ok(preflight());
         }
+        if parts.uri.path() == METRICS && reads(&parts.method) {
+            return Ok(self.metrics().await);
+        }
         let body = self.read(body).await?;
         let wait_max = match place {
             None => Duration::ZERO,
             Some(_) => self.config.limits.worker_wait_max,
         };
-        let (head, incoming, lease) = self.forward(access, &parts, body, wait_max).await?;
+        let charge = match &admitted.key {
+            Some(key) => self.accounts.charge(key, admitted.cost, &body)?,
+            None => None,
+        };
+        let mut held = Held { place, charge };
+        let asked = Asked {
+            access,
+            parts: &parts,
+            key: admitted.key.as_ref(),
+            body,
+        };
+        let forwarded = self.forward(&asked, &mut held, wait_max).await?;
+        let (head, incoming, lease) = forwarded;
         let is_events = head
             .headers
             .get(CONTENT_TYPE)
             .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
         let silence_max = self.config.limits.worker_idle_timeout;
         let closing = closing(self.closing.clone());
-        let body = WorkerBody::new(incoming, lease, is_events, silence_max, closing, place);
+        let body = WorkerBody::new(incoming, lease, is_events, silence_max, closing, held);
         Ok(Response::from_parts(head, body.boxed()))
     }
 
     /// Lets a request in; with a place among those that run, where it needs one.
-    fn admit(&self, parts: &Parts) -> Result<Option<Place>, ApiError> {
-        let Admitted { takes_place } = gate::admit(&self.config, self.local.ip(), parts)?;
-        match takes_place {
-            true => self.places.take().map(Some),
-            false => Ok(None),
-        }
+    fn admit(
+        &self,
+        access: &mut Access,
+        parts: &Parts,
+    ) -> Result<(Admitted, Option<Place>), ApiError> {
+        let keys = &self.accounts.keys;
+        let admitted = gate::admit(&self.config, keys, self.local.ip(), parts)?;
+        access.asked_by(admitted.key.clone());
+        let place = match admitted.takes_place {
+            true => Some(self.places.take()?),
+            false => None,
+        };
+        Ok((admitted, place))
     }
 
     /// Reads the body of a request that was refused, because closing the connection with it unread would
@@ -159,23 +193,16 @@ impl Shared {
     /// Sends to the worker, waiting up to `wait_max` for one that is being restarted.
     async fn forward(
         &self,
-        access: &Access,
-        parts: &Parts,
-        body: Bytes,
+        asked: &Asked<'_>,
+        held: &mut Held,
         wait_max: Duration,
-    ) -> Result<
-        (
-            hyper::http::response::Parts,
-            Incoming,
-            crate::forward::Lease,
-        ),
-        ApiError,
-    > {
+    ) -> Result<(hyper::http::response::Parts, Incoming, Lease), ApiError> {
         let deadline = Instant::now() + wait_max;
         let silence_max = self.config.limits.worker_idle_timeout;
         loop {
             let worker = self.worker(deadline).await?;
-            let request = for_worker(&worker, access, parts, body.clone());
+            let meter = held.charge.as_mut().map(|charge| charge.sent_to(&worker));
+            let request = asked.for_worker(&worker, meter);
             let sent = self.pool.send(worker.address, request);
             let sent = tokio::time::timeout(silence_max, sent).await;
             match sent {
@@ -184,10 +211,15 @@ impl Shared {
                     strip(&mut head.headers);
                     return Ok((head, incoming, lease));
                 }
-                Ok(Err(SendError::Connect(_))) if Instant::now() < deadline => {
+                Ok(Err(SendError::Connect(_))) => {
+                    if let Some(charge) = &mut held.charge {
+                        charge.not_sent();
+                    }
+                    if Instant::now() >= deadline {
+                        return Err(restarting());
+                    }
                     tokio::time::sleep(CONNECT_PAUSE).await;
                 }
-                Ok(Err(SendError::Connect(_))) => return Err(restarting()),
                 Ok(Err(error @ SendError::Send(_))) => {
                     tracing::warn!(error = ?error, "the worker gave no answer");
                     let message = "The worker stopped while it worked on this request.";
@@ -222,30 +254,47 @@ async fn discard(mut body: Incoming) {
     let _ = tokio::time::timeout(DISCARD_TIME_MAX, rest).await;
 }
 
-/// The request as the worker gets it: its own key and host, nothing that belongs to the caller's
-/// connection, and not the caller's key.
-fn for_worker(
-    worker: &Worker,
-    access: &Access,
-    parts: &Parts,
+/// A request that was let in.
+struct Asked<'a> {
+    access: &'a Access,
+    parts: &'a Parts,
+    key: Option<&'a KeyId>,
     body: Bytes,
-) -> Request<Full<Bytes>> {
-    let mut request = Request::new(Full::new(body));
-    *request.method_mut() = access.method().clone();
-    let path = parts
-        .uri
-        .path_and_query()
-        .map_or(access.path(), |path| path.as_str());
-    *request.uri_mut() = path.parse().unwrap_or_default();
-    let headers = request.headers_mut();
-    headers.clone_from(&parts.headers);
-    strip(headers);
-    for name in [CONTENT_LENGTH, EXPECT, ORIGIN] {
-        headers.remove(name);
+}
+
+impl Asked<'_> {
+    /// The request as the worker gets it: its own key and host, nothing that belongs to the caller's
+    /// connection, not the caller's key, and no word of ours that we did not say.
+    fn for_worker(&self, worker: &Worker, meter: Option<HeaderValue>) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(self.body.clone()));
+        *request.method_mut() = self.access.method().clone();
+        let path = self.parts.uri.path_and_query();
+        let path = path.map_or(self.access.path(), |path| path.as_str());
+        *request.uri_mut() = path.parse().unwrap_or_default();
+        let headers = request.headers_mut();
+        headers.clone_from(&self.parts.headers);
+        strip(headers);
+        strip_ours(headers);
+        for name in [CONTENT_LENGTH, EXPECT, ORIGIN] {
+            headers.remove(name);
+        }
+        headers.insert(REQUEST_ID, self.access.id().clone());
+        if let Some(meter) = meter {
+            headers.insert(METER, meter);
+        }
+        if let Some(key) = self.key {
+            let id = HeaderValue::from_str(key.as_str());
+            headers.insert(KEY_ID, id.expect("hexadecimal digits are fine in a header"));
+        }
+        address_to(worker, headers);
+        request
     }
+}
+
+/// Names the worker and shows its key.
+pub(crate) fn address_to(worker: &Worker, headers: &mut HeaderMap) {
     let host = HeaderValue::try_from(worker.address.to_string());
     headers.insert(HOST, host.expect("an address is fine in a header"));
-    headers.insert(REQUEST_ID, access.id().clone());
     match HeaderValue::try_from(format!("Bearer {}", worker.key.reveal())) {
         Ok(mut key) => {
             key.set_sensitive(true);
@@ -256,7 +305,19 @@ fn for_worker(
             headers.remove(AUTHORIZATION);
         }
     }
-    request
+}
+
+/// Removes what only the ingress may say to the worker.
+fn strip_ours(headers: &mut HeaderMap) {
+    let ours = |name: &&HeaderName| name.as_str().starts_with("x-gaia-");
+    let ours: Vec<HeaderName> = headers.keys().filter(ours).cloned().collect();
+    for name in ours {
+        headers.remove(name);
+    }
+}
+
+fn reads(method: &Method) -> bool {
+    method == Method::GET || method == Method::HEAD
 }
 
 /// Removes what belongs to one connection, also by the words of `Connection` itself.
@@ -290,7 +351,7 @@ fn preflight() -> Response<ReplyBody> {
     response
 }
 
-fn error_response(error: &ApiError) -> Response<ReplyBody> {
+pub(crate) fn error_response(error: &ApiError) -> Response<ReplyBody> {
     let mut response = Response::new(full(error.to_json()));
     *response.status_mut() =
         StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

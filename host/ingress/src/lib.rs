@@ -22,7 +22,9 @@
 //! ```
 
 mod access;
+mod admin;
 mod body;
+mod charge;
 mod config;
 mod connection;
 mod event;
@@ -30,10 +32,15 @@ mod forward;
 mod gate;
 mod handler;
 mod key;
+pub mod keys;
+mod metrics;
 mod places;
+mod refused;
+mod routes;
 mod server;
 mod tls;
 
+pub use admin::Admin;
 pub use config::{Config, ConfigError, KEY_BYTES_MIN, Limits, TlsFiles, Worker};
 pub use key::ApiKey;
 pub use server::{Ingress, StartError};

@@ -10,8 +10,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+use crate::charge::Accounts;
+use crate::forward::Pool;
 use crate::handler::Shared;
+use crate::keys::{Keys, ReadKeysError, read_keys};
 use crate::places::Places;
+use crate::refused::Refused;
 use crate::{Config, ConfigError, TlsError, Worker, connection, tls};
 
 /// How long to wait when the system has no file descriptor left for a connection.
@@ -29,6 +33,9 @@ pub enum StartError {
     /// Certificate or key cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The named keys cannot be had.
+    #[error(transparent)]
+    Keys(#[from] ReadKeysError),
     /// The address cannot be listened on.
     #[error("failed to listen on {address}")]
     Bind {
@@ -64,6 +71,7 @@ impl Ingress {
     pub fn check(config: &Config) -> Result<(), StartError> {
         config.check()?;
         config.tls.as_ref().map(tls::acceptor).transpose()?;
+        config.key_file.as_deref().map(read_keys).transpose()?;
         Ok(())
     }
 
@@ -79,17 +87,22 @@ impl Ingress {
     ) -> Result<Self, StartError> {
         config.check()?;
         let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
+        let keys = Keys::open(config.api_keys.clone(), config.key_file.clone())?;
         let address = config.listen;
         let failed = |source| StartError::Bind { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let local = listener.local_addr().map_err(failed)?;
         let (closing, watched) = watch::channel(false);
         let places = Places::new(config.limits.requests_running_max);
+        let pool = Arc::<Pool>::default();
+        let accounts = Accounts::new(keys, Arc::clone(&pool), config.limits.answer_tokens_max);
         let shared = Arc::new(Shared {
             config,
             local,
             worker,
-            pool: Arc::default(),
+            accounts: Arc::new(accounts),
+            refused: Refused::default(),
+            pool,
             places: Arc::new(places),
             closing: watched,
         });
@@ -99,6 +112,15 @@ impl Ingress {
             shared,
             closing,
         })
+    }
+
+    /// The keys that it asks for.
+    pub fn keys(&self) -> Arc<Keys> {
+        Arc::clone(&self.shared.accounts.keys)
+    }
+
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
     }
 
     /// The address it listens on.
@@ -133,13 +155,18 @@ impl Ingress {
         }
         drop(self.listener);
         drain.send_replace(true);
-        if ended(&mut connections, limits.drain_timeout).await {
-            return;
+        if !ended(&mut connections, limits.drain_timeout).await {
+            self.closing.send_replace(true);
+            cut_off(&mut connections).await;
         }
-        self.closing.send_replace(true);
-        if !ended(&mut connections, CLOSE_TIMEOUT).await {
-            tracing::warn!(connections = connections.len(), "cutting off connections");
-        }
+        self.shared.accounts.settled().await;
+    }
+}
+
+/// Ends what is still running.
+async fn cut_off(connections: &mut JoinSet<()>) {
+    if !ended(connections, CLOSE_TIMEOUT).await {
+        tracing::warn!(connections = connections.len(), "cutting off connections");
     }
 }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use gaia_ingress::{ApiKey, Config, Ingress, Limits, StartError, TlsFiles, Worker};
 use gaia_openai::{RETRY_SECONDS_MAX, RETRY_SECONDS_MIN};
-use support::{Upstream, header};
+use support::{Reply, Upstream, header, rest};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
@@ -98,25 +98,6 @@ fn worker_at(address: SocketAddr) -> Worker {
     Worker {
         address,
         key: ApiKey::new(WORKER_KEY),
-    }
-}
-
-struct Reply {
-    status: u16,
-    head: String,
-    body: String,
-}
-
-async fn rest(mut stream: impl AsyncRead + Unpin) -> Reply {
-    let mut text = String::new();
-    let read = stream.read_to_string(&mut text);
-    let read = tokio::time::timeout(Duration::from_secs(10), read).await;
-    read.expect("an answer in time").unwrap();
-    let (head, body) = text.split_once("\r\n\r\n").expect("a whole head");
-    Reply {
-        status: head.split(' ').nth(1).unwrap().parse().unwrap(),
-        head: head.to_owned(),
-        body: body.to_owned(),
     }
 }
 

@@ -55,7 +55,8 @@ pub fn client(context: &Context) -> anyhow::Result<Client> {
             "no node is running in this home; `gaia start` starts it",
         ));
     };
-    Ok(Client::new(&state, &context.config()?))
+    let has_named_keys = context.home.api_keys().exists();
+    Ok(Client::new(&state, &context.config()?, has_named_keys))
 }
 
 fn question(words: &[String]) -> anyhow::Result<String> {

@@ -1,4 +1,7 @@
 //! `gaia key`: shows the node's address, or takes over the key of another node. The key itself is never shown.
+//! And the keys of its API, to hand out.
+
+mod api;
 
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -16,7 +19,8 @@ use crate::password::{PasswordSources, generated_file, known_password};
 #[command(after_help = "\
 Examples:
   gaia key show
-  gaia key import ~/gaianet/nodeid.json --password-file old-password")]
+  gaia key import ~/gaianet/nodeid.json --password-file old-password
+  gaia key api create alice --expires 30d")]
 pub struct Arguments {
     #[command(subcommand)]
     action: Action,
@@ -24,6 +28,8 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Action {
+    /// The keys of the API, to hand out: make, list, take back
+    Api(api::Arguments),
     /// Show the node's address (its id)
     Show,
     /// Take over the key in a keystore file (Keystore V3, also GaiaNet's), with its password
@@ -39,6 +45,7 @@ enum Action {
 /// Runs `gaia key`.
 pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
     match &arguments.action {
+        Action::Api(arguments) => api::run(context, arguments),
         Action::Show => show(context),
         Action::Import {
             keystore,

@@ -66,7 +66,7 @@ pub fn look(context: &Context, config: &Config, own_port: Option<u16>) -> anyhow
     if own_port.is_none_or(|port| port != config.port) {
         check_free(config).map_err(listen_failure)?;
     }
-    front::check(config).map_err(listen_failure)?;
+    front::check(config, &context.home).map_err(listen_failure)?;
     node::check(&context.home, config).map_err(node_failure)?;
     prepare_parts(context, config)
 }

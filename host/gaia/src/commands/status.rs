@@ -61,6 +61,7 @@ fn to_json(state: &State, up_seconds: u64) -> serde_json::Value {
     json!({
         "phase": state.phase,
         "url": state.url,
+        "admin_url": state.admin_url,
         "pid": state.pid,
         "version": state.version,
         "node_id": state.node_id,
@@ -103,6 +104,7 @@ fn to_text(terminal: &Terminal, state: &State, up_seconds: u64) -> String {
         "worker     {worker}, started again {} times",
         state.restarts
     ));
+    lines.push(format!("metrics    {}/metrics", state.admin_url));
     lines.push(format!(
         "up         {} (process {})",
         span(up_seconds),

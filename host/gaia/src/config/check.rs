@@ -54,8 +54,9 @@ fn join(problems: &[Problem]) -> String {
     lines.join("\n")
 }
 
-/// Reads `document`; keys that are not there keep their defaults.
-pub fn check_config(document: &DocumentMut) -> Result<Config, ConfigError> {
+/// Reads `document`; keys that are not there keep their defaults. `has_named_keys`: callers need a key even if
+/// `api_keys` is empty.
+pub fn check_config(document: &DocumentMut, has_named_keys: bool) -> Result<Config, ConfigError> {
     let mut config = Config::default();
     let mut problems = Vec::new();
     for (name, item) in document.iter() {
@@ -67,7 +68,7 @@ pub fn check_config(document: &DocumentMut) -> Result<Config, ConfigError> {
             Some(_) => {}
         }
     }
-    check_address(&config, &mut problems);
+    check_address(&config, has_named_keys, &mut problems);
     check_knowledge(&config, &mut problems);
     check_limits(&config, &mut problems);
     if problems.is_empty() {
@@ -97,10 +98,10 @@ fn problem(key: &str, message: impl Into<String>) -> Problem {
     }
 }
 
-fn check_address(config: &Config, problems: &mut Vec<Problem>) {
-    if !config.host.is_loopback() && config.api_keys.is_empty() {
+fn check_address(config: &Config, has_named_keys: bool, problems: &mut Vec<Problem>) {
+    if !config.host.is_loopback() && config.api_keys.is_empty() && !has_named_keys {
         let message = format!(
-            "{} can be reached by others, so api_keys must hold at least one key",
+            "{} can be reached by others, so there must be a key first: gaia key api create NAME",
             config.host
         );
         problems.push(problem("host", message));
@@ -111,6 +112,9 @@ fn check_address(config: &Config, problems: &mut Vec<Problem>) {
     if config.api_keys.iter().any(is_weak) {
         let message = format!("a key must have at least {KEY_BYTES_MIN} characters and no spaces");
         problems.push(problem("api_keys", message));
+    }
+    if config.admin_port != 0 && config.admin_port == config.port {
+        problems.push(problem("admin_port", "must be another than port"));
     }
     match (config.tls_cert.is_empty(), config.tls_key.is_empty()) {
         (false, true) => problems.push(problem("tls_key", "missing; tls_cert alone is not enough")),
@@ -244,7 +248,7 @@ mod tests {
 
     fn check(text: &str, expected: &[&str]) {
         let document: DocumentMut = text.parse().unwrap();
-        let got = match check_config(&document) {
+        let got = match check_config(&document, false) {
             Ok(_) => Vec::new(),
             Err(error) => error.problems.iter().map(Problem::to_string).collect(),
         };
@@ -266,10 +270,16 @@ mod tests {
             &[
                 "prot: no such key; did you mean `port`?",
                 "port: must be a whole number",
-                "host: 0.0.0.0 can be reached by others, so api_keys must hold at least one key",
+                "host: 0.0.0.0 can be reached by others, so there must be a key first: gaia key api create NAME",
                 "retrieval_threshold: must be between 0 and 1",
             ],
         );
+    }
+
+    #[test]
+    fn named_keys_are_keys() {
+        let everywhere: DocumentMut = "host = '0.0.0.0'".parse().unwrap();
+        assert!(check_config(&everywhere, true).is_ok());
     }
 
     #[test]
@@ -291,6 +301,10 @@ mod tests {
         check(
             "api_keys = ['a bcdefgh']",
             &["api_keys: a key must have at least 8 characters and no spaces"],
+        );
+        check(
+            "port = 80\nadmin_port = 80",
+            &["admin_port: must be another than port"],
         );
         check(
             "api_keys = ['1234567']",

@@ -8,7 +8,7 @@ use toml_edit::{DocumentMut, Item, TomlError};
 
 use super::check::{ConfigError, check_config, unknown_key};
 use super::keys::{Config, KEYS, Key};
-use crate::home::{WriteHomeError, write_private};
+use crate::home::{API_KEYS_FILE, WriteHomeError, write_private};
 
 /// The longest configuration file, in bytes.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -106,9 +106,11 @@ impl ConfigFile {
 
     /// The checked configuration.
     pub fn config(&self) -> Result<Config, ReadConfigError> {
-        check_config(&self.document).map_err(|source| ReadConfigError::Check {
-            path: self.path.clone(),
-            source,
+        check_config(&self.document, self.has_named_keys()).map_err(|source| {
+            ReadConfigError::Check {
+                path: self.path.clone(),
+                source,
+            }
         })
     }
 
@@ -124,9 +126,13 @@ impl ConfigFile {
             })?;
             put(&mut document, key, value);
         }
-        check_config(&document)?;
+        check_config(&document, self.has_named_keys())?;
         self.document = document;
         Ok(())
+    }
+
+    fn has_named_keys(&self) -> bool {
+        self.path.with_file_name(API_KEYS_FILE).exists()
     }
 
     /// Writes the file, private and atomically.
@@ -251,7 +257,7 @@ mod tests {
         check_refused(
             "host",
             "0.0.0.0",
-            "host: 0.0.0.0 can be reached by others, so api_keys must hold at least one key",
+            "host: 0.0.0.0 can be reached by others, so there must be a key first: gaia key api create NAME",
         );
     }
 

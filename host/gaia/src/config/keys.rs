@@ -64,9 +64,10 @@ keys! {
     "The address" {
         /// The port the node answers on. 0: any free one.
         port: u16 = 8080,
-        /// The address it listens on. Another one than loopback needs api_keys.
+        /// The address it listens on. Another one than loopback needs a key: `gaia key api create NAME`.
         host: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST),
-        /// Keys that clients send as `Authorization: Bearer KEY`. None: no key is asked for.
+        /// Keys that clients send as `Authorization: Bearer KEY`, and that open everything. Keys with names,
+        /// scopes, limits and an end are better: `gaia key api`. None of either: no key is asked for.
         api_keys: Vec<Secret> = Vec::new(),
         /// PEM files of a certificate chain and its key. Both empty: plain HTTP.
         tls_cert: String = String::new(),
@@ -76,6 +77,9 @@ keys! {
         hosts_allowed: Vec<String> = Vec::new(),
         /// Web pages elsewhere that may call the node, such as "https://chat.example.org".
         cors_origins: Vec<String> = Vec::new(),
+        /// The port on loopback where the operator reads /metrics without a key. 0: any free one, see
+        /// `gaia status`.
+        admin_port: u16 = 0,
         /// What the node calls itself. Empty: "gaia".
         node_name: String = String::new(),
     }

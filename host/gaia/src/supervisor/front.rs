@@ -3,8 +3,10 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use gaia_ingress::keys::Keys;
 use gaia_ingress::{ApiKey, Ingress, Limits, StartError, TlsFiles, Worker};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -13,16 +15,19 @@ use tracing::warn;
 use super::port_owner;
 use super::state::Service;
 use crate::config::Config;
+use crate::home::{Home, write_private};
 
 /// Why the node cannot listen.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// Another program has the port.
     #[error(
-        "port {port} is taken{}; stop that, or `gaia config set port PORT`",
+        "port {port} is taken{}; stop that, or `gaia config set {key} PORT`",
         owner_hint(owner)
     )]
     Taken {
+        /// The configuration key that names it.
+        key: &'static str,
         /// The port.
         port: u16,
         /// Who has it, where the system says.
@@ -44,16 +49,20 @@ fn owner_hint(owner: &Option<port_owner::PortOwner>) -> String {
 #[derive(Debug)]
 pub struct Front {
     url: String,
+    admin_url: String,
     worker: watch::Sender<Option<Worker>>,
     shutdown: Option<oneshot::Sender<()>>,
     serving: JoinHandle<()>,
+    /// The operator's port, and the counts of the keys that are kept.
+    beside: [JoinHandle<()>; 2],
+    usage: Usage,
 }
 
 /// Fails if the address of `config` cannot be had; cheap, and so done before anything slow.
 pub fn check_free(config: &Config) -> Result<(), ListenError> {
     match std::net::TcpListener::bind((config.host, config.port)) {
         Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(taken(config.port)),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(taken("port", config.port)),
         Err(source) => {
             let address = SocketAddr::new(config.host, config.port);
             Err(ListenError::Refused(StartError::Bind { address, source }))
@@ -62,35 +71,46 @@ pub fn check_free(config: &Config) -> Result<(), ListenError> {
 }
 
 /// Fails if the ingress will refuse `config` or the files it names. Binds nothing.
-pub fn check(config: &Config) -> Result<(), ListenError> {
-    Ingress::check(&settings(config)).map_err(ListenError::Refused)
+pub fn check(config: &Config, home: &Home) -> Result<(), ListenError> {
+    Ingress::check(&settings(config, home)).map_err(ListenError::Refused)
 }
 
-fn taken(port: u16) -> ListenError {
+fn taken(key: &'static str, port: u16) -> ListenError {
     ListenError::Taken {
+        key,
         port,
         owner: port_owner::find(port),
     }
 }
 
+fn not_bound(error: StartError, key: &'static str, port: u16) -> ListenError {
+    match error {
+        StartError::Bind { ref source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
+            taken(key, port)
+        }
+        other => ListenError::Refused(other),
+    }
+}
+
 impl Front {
-    /// Binds the address that `config` names and starts to answer: with 503 until there is a
+    /// Binds the addresses that `config` names and starts to answer: with 503 until there is a
     /// worker to forward to.
-    pub async fn open(config: &Config) -> Result<Self, ListenError> {
+    pub async fn open(config: &Config, home: &Home) -> Result<Self, ListenError> {
         let (worker, watched) = watch::channel(None);
-        let settings = settings(config);
+        let settings = settings(config, home);
         let is_tls = settings.tls.is_some();
         let ingress = Ingress::bind(settings, watched)
             .await
-            .map_err(|error| match error {
-                StartError::Bind { ref source, .. }
-                    if source.kind() == io::ErrorKind::AddrInUse =>
-                {
-                    taken(config.port)
-                }
-                other => ListenError::Refused(other),
-            })?;
+            .map_err(|error| not_bound(error, "port", config.port))?;
         let url = local_url(ingress.local_addr(), is_tls);
+        let admin = ingress.admin(config.admin_port).await;
+        let admin = admin.map_err(|error| not_bound(error, "admin_port", config.admin_port))?;
+        let admin_url = local_url(admin.local_addr(), false);
+        let usage = Usage::restored(ingress.keys(), home);
+        let beside = [
+            tokio::spawn(admin.serve()),
+            tokio::spawn(usage.clone().keep()),
+        ];
         let (shutdown, stop) = oneshot::channel::<()>();
         let serving = tokio::spawn(ingress.serve(async {
             // A dropped sender means the same as a message.
@@ -98,6 +118,9 @@ impl Front {
         }));
         Ok(Self {
             url,
+            admin_url,
+            beside,
+            usage,
             worker,
             shutdown: Some(shutdown),
             serving,
@@ -107,6 +130,11 @@ impl Front {
     /// Where clients on this machine reach it.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Where the operator reads metrics.
+    pub fn admin_url(&self) -> &str {
+        &self.admin_url
     }
 
     /// Sends requests to `worker` from now on; none: they wait a while for one.
@@ -120,6 +148,55 @@ impl Front {
         self.shutdown.take();
         if let Err(error) = (&mut self.serving).await {
             warn!("the ingress ended badly: {error}");
+        }
+        for task in &self.beside {
+            task.abort();
+        }
+        self.usage.write();
+    }
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        for task in &self.beside {
+            task.abort();
+        }
+    }
+}
+
+/// How often the counts of the keys are kept: so much of them a crash may lose.
+const USAGE_KEPT_EVERY: Duration = Duration::from_secs(5);
+
+/// What the keys of the API took, kept over restarts.
+#[derive(Debug, Clone)]
+struct Usage {
+    keys: Arc<Keys>,
+    file: PathBuf,
+}
+
+impl Usage {
+    /// Goes on from what was kept; a file that cannot be read counts as none.
+    fn restored(keys: Arc<Keys>, home: &Home) -> Self {
+        let file = home.api_usage();
+        if let Ok(text) = std::fs::read_to_string(&file) {
+            keys.restore_usage(&text);
+        }
+        Self { keys, file }
+    }
+
+    async fn keep(self) {
+        loop {
+            tokio::time::sleep(USAGE_KEPT_EVERY).await;
+            self.write();
+        }
+    }
+
+    fn write(&self) {
+        let Some(text) = self.keys.unkept_usage() else {
+            return;
+        };
+        if let Err(error) = write_private(&self.file, text.as_bytes()) {
+            warn!(%error, "what the keys of the API took is not kept");
         }
     }
 }
@@ -146,7 +223,7 @@ fn local_url(address: SocketAddr, is_tls: bool) -> String {
 /// that waits must reach the worker's full queue to take its place. Any other is refused there instead of here.
 const PLACES_SPARE: u32 = 8;
 
-fn settings(config: &Config) -> gaia_ingress::Config {
+fn settings(config: &Config, home: &Home) -> gaia_ingress::Config {
     let tls = (!config.tls_cert.is_empty()).then(|| TlsFiles {
         certificate: PathBuf::from(&config.tls_cert),
         key: PathBuf::from(&config.tls_key),
@@ -156,7 +233,7 @@ fn settings(config: &Config) -> gaia_ingress::Config {
     let requests_running_max = config
         .requests_running_max
         .saturating_add(config.queue_len_max)
-        .saturating_add(if config.priority_allowed() {
+        .saturating_add(if config.priority_allowed(home.api_keys().exists()) {
             PLACES_SPARE
         } else {
             0
@@ -169,17 +246,26 @@ fn settings(config: &Config) -> gaia_ingress::Config {
             .iter()
             .map(|key| ApiKey::new(key.reveal()))
             .collect(),
+        key_file: Some(home.api_keys()),
         hosts: config.hosts_allowed.clone(),
         origins: config.cors_origins.clone(),
         limits: Limits {
             body_bytes_max: usize::try_from(config.body_bytes_max).unwrap_or(usize::MAX),
             requests_running_max: usize::try_from(requests_running_max).unwrap_or(usize::MAX),
+            answer_tokens_max: answer_tokens_max(config),
             header_timeout: seconds(config.header_timeout_seconds),
             idle_timeout: seconds(config.idle_timeout_seconds),
             drain_timeout: seconds(config.drain_timeout_seconds),
             ..Limits::default()
         },
     }
+}
+
+/// The most tokens that an answer can have, as far as the configuration says.
+fn answer_tokens_max(config: &Config) -> u64 {
+    let configured = [config.n_predict_max, config.ctx_size];
+    let least = configured.into_iter().filter(|tokens| *tokens > 0).min();
+    least.map_or(Limits::default().answer_tokens_max, u64::from)
 }
 
 #[cfg(test)]
@@ -205,9 +291,10 @@ mod tests {
             queue_len_max: 3,
             ..Config::default()
         };
-        assert_eq!(settings(&config).limits.requests_running_max, 5);
+        let home = Home::new("/nowhere".as_ref()).unwrap();
+        assert_eq!(settings(&config, &home).limits.requests_running_max, 5);
         config.api_keys = Secret::from_text("0123456789abcdef").into_iter().collect();
-        assert_eq!(settings(&config).limits.requests_running_max, 13);
+        assert_eq!(settings(&config, &home).limits.requests_running_max, 13);
     }
 
     #[tokio::test]
@@ -218,7 +305,8 @@ mod tests {
             port,
             ..Config::default()
         };
-        let error = Front::open(&config).await.unwrap_err().to_string();
+        let home = Home::new("/nowhere".as_ref()).unwrap();
+        let error = Front::open(&config, &home).await.unwrap_err().to_string();
         let own = format!("(process {})", std::process::id());
         assert!(
             error.contains(&format!("port {port} is taken by")),
@@ -233,7 +321,8 @@ mod tests {
             port: 0,
             ..Config::default()
         };
-        let mut front = Front::open(&config).await.unwrap();
+        let home = Home::new("/nowhere".as_ref()).unwrap();
+        let mut front = Front::open(&config, &home).await.unwrap();
         let address: SocketAddr = front
             .url()
             .strip_prefix("http://")

@@ -104,7 +104,7 @@ pub struct NodePlan<'a> {
 pub async fn run(plan: &NodePlan<'_>, on_ready: impl FnOnce(&State)) -> Result<(), NodeError> {
     lock::take_for_life(&plan.home.lock())?;
     let mut stop = StopSignal::new()?;
-    let mut front = Front::open(plan.config).await?;
+    let mut front = Front::open(plan.config, plan.home).await?;
     let mut store = tokio::select! {
         store = open_store(plan) => store?,
         () = stop.wait() => return Ok(()),
@@ -210,6 +210,7 @@ fn first_state(plan: &NodePlan, front: &Front, store: &Service) -> State {
         started_at: now.as_secs(),
         phase: Phase::Starting,
         url: front.url().to_owned(),
+        admin_url: front.admin_url().to_owned(),
         node_id: plan.node_id.to_owned(),
         chat: plan.prepared.models.chat.clone(),
         embedding: plan.prepared.models.embedding.clone(),

@@ -89,6 +89,9 @@ pub struct State {
     pub phase: Phase,
     /// Where clients reach it.
     pub url: String,
+    /// Where the operator reads metrics.
+    #[serde(default)]
+    pub admin_url: String,
     /// The node's address.
     pub node_id: String,
     /// The chat model.
@@ -145,6 +148,7 @@ mod tests {
             started_at: 0,
             phase: Phase::CrashLoop,
             url: "http://127.0.0.1:1".into(),
+            admin_url: "http://127.0.0.1:2".into(),
             node_id: "0x".into(),
             chat: model,
             embedding: None,

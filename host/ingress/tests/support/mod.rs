@@ -1,10 +1,11 @@
 //! A worker of a few lines on a real socket, which does what its paths say.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
@@ -20,6 +21,8 @@ pub struct Upstream {
     pub hung_up: Arc<Notify>,
     /// Connections accepted.
     pub connections: Arc<AtomicUsize>,
+    /// What it says that each request took; none: it keeps no notes.
+    pub tokens: Arc<Mutex<Option<u64>>>,
 }
 
 impl Upstream {
@@ -31,6 +34,7 @@ impl Upstream {
             arrived: Arc::default(),
             hung_up: Arc::default(),
             connections: Arc::default(),
+            tokens: Arc::default(),
         };
         let this = upstream.clone();
         tokio::spawn(async move {
@@ -45,10 +49,14 @@ impl Upstream {
 
     async fn serve(&self, mut stream: TcpStream) {
         while let Some((head, body)) = read_request(&mut stream).await {
-            self.arrived.notify_one();
             let path = head.split(' ').nth(1).unwrap().to_owned();
+            if path.starts_with("/gaia/usage/") {
+                self.tell(&mut stream).await;
+                continue;
+            }
+            self.arrived.notify_one();
             match path.as_str() {
-                "/v1/events" => {
+                "/v1/events" | "/v1/chat/completions?events" => {
                     if !self.events(&mut stream).await {
                         self.hung_up.notify_one();
                         return;
@@ -65,6 +73,17 @@ impl Upstream {
                     reply(&mut stream, "done").await;
                 }
                 _ => reply(&mut stream, &format!("{head}{body}")).await,
+            }
+        }
+    }
+
+    async fn tell(&self, stream: &mut TcpStream) {
+        let tokens = *self.tokens.lock().unwrap();
+        match tokens {
+            Some(tokens) => reply(stream, &format!("{{\"tokens\":{tokens}}}")).await,
+            None => {
+                let none = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
+                let _ = stream.write_all(none).await;
             }
         }
     }
@@ -127,4 +146,25 @@ async fn begin_events(stream: &mut TcpStream) {
 async fn chunk(stream: &mut TcpStream, text: &str) {
     let chunk = format!("{:x}\r\n{text}\r\n", text.len());
     stream.write_all(chunk.as_bytes()).await.unwrap();
+}
+
+/// An answer, read to its end.
+pub struct Reply {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
+}
+
+/// Reads an answer to its end.
+pub async fn rest(mut stream: impl AsyncRead + Unpin) -> Reply {
+    let mut text = String::new();
+    let read = stream.read_to_string(&mut text);
+    let read = tokio::time::timeout(Duration::from_secs(10), read).await;
+    read.expect("an answer in time").unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").expect("a whole head");
+    Reply {
+        status: head.split(' ').nth(1).unwrap().parse().unwrap(),
+        head: head.to_owned(),
+        body: body.to_owned(),
+    }
 }

@@ -42,6 +42,7 @@ pub fn worker_child(plan: &NodePlan, store: &Service) -> Result<WorkerChild, Nod
             .as_ref()
             .map(|model| model.name.as_str()),
         chat_template: (!config.chat_template.is_empty()).then_some(TEMPLATE_FILE),
+        has_named_keys: plan.home.api_keys().exists(),
     };
     write_private(
         &folder.join(SETTINGS_FILE),

@@ -120,6 +120,8 @@ pub struct Surroundings<'a> {
     pub embedding_name: Option<&'a str>,
     /// The chat template's file as the worker sees it.
     pub chat_template: Option<&'a str>,
+    /// Whether there are named keys of the API.
+    pub has_named_keys: bool,
 }
 
 /// The worker's settings file. Empty and zero values are left out: the worker's defaults hold.
@@ -157,7 +159,7 @@ pub fn worker_settings(config: &Config, around: &Surroundings) -> String {
     number("requests_running_max", config.requests_running_max.into());
     file["port"] = value(0);
     file["queue_len_max"] = value(i64::from(config.queue_len_max));
-    file["priority_allowed"] = value(config.priority_allowed());
+    file["priority_allowed"] = value(config.priority_allowed(around.has_named_keys));
     file["temperature"] = config.temperature.to_toml().into();
     file["score_threshold"] = config.retrieval_threshold.to_toml().into();
     file["store_required"] = value(config.store_required);
@@ -226,6 +228,7 @@ mod tests {
             chat_name: "m",
             embedding_name: None,
             chat_template: None,
+            has_named_keys: false,
         };
         let text = worker_settings(&Config::default(), &around);
         let file: DocumentMut = text.parse().unwrap();

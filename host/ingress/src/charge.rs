@@ -1,0 +1,274 @@
+//! Tokens of a key: set aside before a request goes to the worker, settled when it is over.
+//!
+//! The worker keeps a note of what each request took, and is asked for it afterwards. That holds for answers and
+//! streams alike, and when the client hung up: then the worker must be cut off to stop, so that nothing could come
+//! with the answer itself (a header would be too early, a trailer too late).
+//!
+//! Invariant: what was set aside is charged until the worker says otherwise. A note that never comes, because the
+//! worker died or does not know of notes, makes nothing free.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use gaia_openai::ApiError;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper::header::HeaderValue;
+use hyper::{Request, StatusCode};
+use serde::Deserialize;
+use tokio::sync::Semaphore;
+
+use crate::Worker;
+use crate::forward::Pool;
+use crate::handler::address_to;
+use crate::keys::{KeyId, Keys, Reservation};
+use crate::routes::Cost;
+
+/// Header by which the worker is told under which name to keep its note.
+pub(crate) const METER: &str = "x-gaia-meter";
+
+/// Requests whose notes are waited for at a time; of more, what was set aside stays charged.
+const ASKING_MAX: usize = 256;
+
+/// How long to wait before each time the worker is asked. It learns of a client that hung up when it looks at the
+/// connection, and it may be busy with a step of the model.
+const PAUSES: [Duration; 6] = [
+    Duration::ZERO,
+    Duration::from_millis(20),
+    Duration::from_millis(100),
+    Duration::from_millis(500),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+];
+
+/// How long the worker may take to tell.
+const TELL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Longest note, in bytes.
+const NOTE_BYTES_MAX: usize = 1024;
+
+/// How long the node waits for notes when it stops.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Bytes of a request for each token that is set aside for its text.
+const BYTES_PER_TOKEN: u64 = 4;
+
+/// The most answers to one request that are set aside for.
+const CHOICES_MAX: u64 = 128;
+
+/// Charges the requests of named keys.
+#[derive(Debug)]
+pub(crate) struct Accounts {
+    pub(crate) keys: Arc<Keys>,
+    pool: Arc<Pool>,
+    /// Tokens of an answer that says no maximum, and the most of any.
+    answer_tokens_max: u64,
+    asking: Arc<Semaphore>,
+}
+
+/// What one request may take. Dropped, it is settled.
+#[derive(Debug)]
+pub(crate) struct Charge {
+    accounts: Arc<Accounts>,
+    reservation: Reservation,
+    meter: String,
+    /// Who works on it; none: nobody got it.
+    worker: Option<Worker>,
+}
+
+impl Accounts {
+    pub(crate) fn new(keys: Keys, pool: Arc<Pool>, answer_tokens_max: u64) -> Self {
+        Self {
+            keys: Arc::new(keys),
+            pool,
+            answer_tokens_max,
+            asking: Arc::new(Semaphore::new(ASKING_MAX)),
+        }
+    }
+
+    /// Sets aside what a request with this body may take.
+    ///
+    /// # Errors
+    /// 429 if that is more than the key has left today.
+    pub(crate) fn charge(
+        self: &Arc<Self>,
+        key: &KeyId,
+        cost: Cost,
+        body: &[u8],
+    ) -> Result<Option<Charge>, ApiError> {
+        if cost == Cost::Nothing {
+            return Ok(None);
+        }
+        let tokens = match self.keys.counts_tokens(key) {
+            true => estimate(cost, body, self.answer_tokens_max),
+            false => 0,
+        };
+        let reservation = self.keys.reserve(key, tokens)?;
+        Ok(Some(Charge {
+            accounts: Arc::clone(self),
+            reservation,
+            meter: new_meter(),
+            worker: None,
+        }))
+    }
+
+    /// Waits a while until what is over has been settled.
+    pub(crate) async fn settled(&self) {
+        let all = u32::try_from(ASKING_MAX).unwrap_or(u32::MAX);
+        let all = self.asking.acquire_many(all);
+        if tokio::time::timeout(SETTLE_TIMEOUT, all).await.is_err() {
+            tracing::warn!("some requests stay charged with what was set aside for them");
+        }
+    }
+
+    async fn settle(&self, reservation: &Reservation, worker: &Worker, meter: &str) {
+        let told = tokio::time::timeout(TELL_TIMEOUT, self.ask(worker, meter)).await;
+        match told {
+            Ok(Some(tokens)) => self.keys.settle(reservation, tokens),
+            Ok(None) | Err(_) => {
+                tracing::warn!(key = %reservation.key, "the worker did not say what a request took");
+            }
+        }
+    }
+
+    /// The worker's note; none if it has none, or is gone.
+    async fn ask(&self, worker: &Worker, meter: &str) -> Option<u64> {
+        for pause in PAUSES {
+            tokio::time::sleep(pause).await;
+            let mut request = Request::new(Full::default());
+            *request.uri_mut() = format!("/gaia/usage/{meter}").parse().ok()?;
+            address_to(worker, request.headers_mut());
+            let (response, lease) = self.pool.send(worker.address, request).await.ok()?;
+            let status = response.status();
+            let body = Limited::new(response.into_body(), NOTE_BYTES_MAX)
+                .collect()
+                .await;
+            let body = body.ok()?.to_bytes();
+            lease.give_back();
+            if status == StatusCode::OK {
+                return read_note(&body);
+            }
+        }
+        None
+    }
+}
+
+impl Charge {
+    /// It goes to `worker`, which is to keep its note under this name.
+    pub(crate) fn sent_to(&mut self, worker: &Worker) -> HeaderValue {
+        self.worker = Some(worker.clone());
+        HeaderValue::try_from(&self.meter).expect("hexadecimal digits are fine in a header")
+    }
+
+    /// It did not get there.
+    pub(crate) fn not_sent(&mut self) {
+        self.worker = None;
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        let accounts = Arc::clone(&self.accounts);
+        let Some(worker) = self.worker.take() else {
+            return accounts.keys.settle(&self.reservation, 0);
+        };
+        // Without either, what was set aside stays charged.
+        let place = Arc::clone(&accounts.asking).try_acquire_owned();
+        let runtime = tokio::runtime::Handle::try_current();
+        if let (Ok(place), Ok(runtime)) = (place, runtime) {
+            let reservation = self.reservation.clone();
+            let meter = std::mem::take(&mut self.meter);
+            runtime.spawn(async move {
+                accounts.settle(&reservation, &worker, &meter).await;
+                drop(place);
+            });
+        }
+    }
+}
+
+fn read_note(body: &Bytes) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Note {
+        tokens: u64,
+    }
+    serde_json::from_slice(body)
+        .ok()
+        .map(|Note { tokens }| tokens)
+}
+
+/// Not to be guessed by who may send requests but not see this one.
+fn new_meter() -> String {
+    let half = || RandomState::new().hash_one(0_u8);
+    format!("{:016x}{:016x}", half(), half())
+}
+
+/// The fields that say how long an answer may be.
+#[derive(Debug, Default, Deserialize)]
+struct Asked {
+    max_tokens: Option<u64>,
+    max_completion_tokens: Option<u64>,
+    max_output_tokens: Option<u64>,
+    n: Option<u64>,
+}
+
+/// What a request may take, before anybody has read it as what it is. What is no JSON takes little: it is refused.
+fn estimate(cost: Cost, body: &[u8], answer_tokens_max: u64) -> u64 {
+    let prompt = body.len() as u64 / BYTES_PER_TOKEN + 1;
+    if cost != Cost::Answer {
+        return prompt;
+    }
+    let asked: Asked = serde_json::from_slice(body).unwrap_or_default();
+    let answer = [
+        asked.max_completion_tokens,
+        asked.max_tokens,
+        asked.max_output_tokens,
+    ];
+    let answer = answer
+        .into_iter()
+        .flatten()
+        .next()
+        .unwrap_or(answer_tokens_max);
+    let answers = asked.n.unwrap_or(1).clamp(1, CHOICES_MAX);
+    prompt.saturating_add(answer.min(answer_tokens_max).saturating_mul(answers))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_set_aside_covers_prompt_and_answer() {
+        let check = |body: &str, expected| {
+            let got = estimate(Cost::Answer, body.as_bytes(), 1000);
+            assert_eq!(got, body.len() as u64 / 4 + 1 + expected, "{body}");
+        };
+        check(r#"{"messages":[]}"#, 1000);
+        check(r#"{"max_tokens":10}"#, 10);
+        check(r#"{"max_tokens":10,"max_completion_tokens":20}"#, 20);
+        check(r#"{"max_output_tokens":10,"n":3}"#, 30);
+        check(r#"{"max_tokens":999999}"#, 1000);
+        check(r#"{"max_tokens":1,"n":0}"#, 1);
+        check(r#"{"max_tokens":1,"n":18446744073709551615}"#, CHOICES_MAX);
+        check(r#"{"max_tokens":"many"}"#, 1000);
+        check("no JSON", 1000);
+        check("", 1000);
+        assert_eq!(estimate(Cost::Prompt, &[b'x'; 40], 1000), 11);
+    }
+
+    #[test]
+    fn notes_are_read() {
+        let check = |body: &'static str, expected| {
+            assert_eq!(read_note(&Bytes::from_static(body.as_bytes())), expected);
+        };
+        check(r#"{"tokens":7}"#, Some(7));
+        check(r#"{"tokens":-7}"#, None);
+        check("", None);
+    }
+
+    #[test]
+    fn meters_differ() {
+        assert_ne!(new_meter(), new_meter());
+        assert_eq!(new_meter().len(), 32);
+    }
+}
