@@ -1,13 +1,14 @@
 //! What every turn of a node has in common.
 
 use gaia_openai::{ApiError, Message, Sampling};
+use gaia_prompt::prompt::Opening;
 use gaia_prompt::{ChatTemplate, RagPrompt, TemplateError};
 use gaia_rag::SelectLimits;
 
 use crate::Engine;
 
 /// The chat model and the owner's choices.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Node {
     /// Renders conversations for the model.
     pub template: ChatTemplate,
@@ -19,8 +20,8 @@ pub struct Node {
     pub vocabulary: Option<u32>,
     /// Most tokens an answer may have, whatever is asked for.
     pub completion_tokens_max: Option<u32>,
-    /// Goes first where a conversation brings no system message.
-    pub system_prompt: Option<String>,
+    /// Goes before a conversation.
+    pub opening: Opening,
     /// The temperature of requests that name none; `None`: the engine's.
     pub temperature: Option<f32>,
     /// How passages are put into the prompt.
@@ -38,10 +39,10 @@ impl Node {
         sampling
     }
 
-    /// A conversation as the template is given it: with the owner's system prompt where it brings none.
+    /// A conversation as the template is given it: with what the owner puts before it.
     pub fn messages(&self, messages: &[Message]) -> Vec<gaia_prompt::Message> {
         let messages = messages.iter().map(for_template).collect();
-        gaia_prompt::with_system_prompt(messages, self.system_prompt.as_deref())
+        self.opening.open(messages)
     }
 
     /// The prompt that the model reads.

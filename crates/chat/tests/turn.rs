@@ -22,7 +22,7 @@ fn node() -> Node {
         context_tokens: 1000,
         vocabulary: Some(100),
         completion_tokens_max: Some(300),
-        system_prompt: Some("Be kind.".to_owned()),
+        opening: Some("Be kind.".to_owned()).into(),
         temperature: Some(0.25),
         rag_prompt: RagPrompt {
             text: "Read:".to_owned(),

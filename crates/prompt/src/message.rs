@@ -32,37 +32,3 @@ impl Message {
         self.role == "user"
     }
 }
-
-/// Puts the node's own system prompt first, unless the conversation brings one of its own.
-pub fn with_system_prompt(mut messages: Vec<Message>, system_prompt: Option<&str>) -> Vec<Message> {
-    let prompt = system_prompt.filter(|prompt| !prompt.trim().is_empty());
-    if let Some(prompt) = prompt
-        && !messages.iter().any(Message::is_system)
-    {
-        messages.insert(0, Message::new("system", prompt));
-    }
-    messages
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(roles: &[&'static str], prompt: Option<&str>, expected: &[&str]) {
-        let messages = roles.iter().map(|role| Message::new(*role, "x")).collect();
-        let messages = with_system_prompt(messages, prompt);
-        let roles: Vec<&str> = messages
-            .iter()
-            .map(|message| message.role.as_ref())
-            .collect();
-        assert_eq!(roles, expected);
-    }
-
-    #[test]
-    fn the_callers_system_message_wins() {
-        check(&["user"], Some("p"), &["system", "user"]);
-        check(&["user"], Some(" "), &["user"]);
-        check(&["user"], None, &["user"]);
-        check(&["system", "user"], Some("p"), &["system", "user"]);
-    }
-}

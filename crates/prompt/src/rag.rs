@@ -18,7 +18,7 @@ pub const RAG_PROMPT_DEFAULT: &str =
 pub const RAG_PROMPT_NO_HIT: &str = "The knowledge base has nothing about this question. Answer from what you know, or say that you do not know.";
 
 /// Stands for the passages in a `rag_prompt`.
-const CONTEXT: &str = "{context}";
+pub(crate) const CONTEXT: &str = "{context}";
 
 /// Where passages go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

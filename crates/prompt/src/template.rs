@@ -74,6 +74,7 @@ pub enum TemplateError {
 struct Raised(String);
 
 /// A model's chat template, ready to render.
+#[derive(Clone)]
 pub struct ChatTemplate {
     environment: Environment<'static>,
     tokens: SpecialTokens,
@@ -159,11 +160,7 @@ impl ChatTemplate {
 
     fn run(&self, messages: Vec<Message>, now: i64) -> Result<String, TemplateError> {
         let bytes: usize = messages.iter().map(|message| message.content.len()).sum();
-        let mut output = Bounded {
-            bytes: Vec::new(),
-            bytes_max: OUTPUT_BASE_BYTES_MAX + OUTPUT_REPEAT_MAX * bytes,
-            full: false,
-        };
+        let mut output = Bounded::new(OUTPUT_BASE_BYTES_MAX + OUTPUT_REPEAT_MAX * bytes);
         let mut environment = self.environment.clone();
         environment.set_fuel(Some(
             STEPS_BASE_MAX + STEPS_PER_MESSAGE_MAX * messages.len() as u64,
@@ -173,9 +170,9 @@ impl ChatTemplate {
             .map_err(TemplateError::Failed)?;
         let rendered = template.render_captured_to(self.context(messages, now), &mut output);
         match rendered {
-            _ if output.full => Err(TemplateError::TooMuchOutput),
+            _ if output.is_full() => Err(TemplateError::TooMuchOutput),
             Err(error) => Err(explain(error)),
-            Ok(_) => Ok(String::from_utf8_lossy(&output.bytes).into_owned()),
+            Ok(_) => Ok(output.text()),
         }
     }
 
@@ -194,7 +191,7 @@ impl ChatTemplate {
     }
 }
 
-fn environment() -> Environment<'static> {
+pub(crate) fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Lenient);
     let mut syntax = SyntaxConfig::builder();
@@ -267,10 +264,30 @@ fn merge_system(messages: Vec<Message>) -> Vec<Message> {
 }
 
 /// Takes at most so many bytes.
-struct Bounded {
+pub(crate) struct Bounded {
     bytes: Vec<u8>,
     bytes_max: usize,
     full: bool,
+}
+
+impl Bounded {
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        Self {
+            bytes: Vec::new(),
+            bytes_max,
+            full: false,
+        }
+    }
+
+    /// Whether there was more than that.
+    pub(crate) fn is_full(&self) -> bool {
+        self.full
+    }
+
+    /// What was written.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
 }
 
 impl std::io::Write for Bounded {

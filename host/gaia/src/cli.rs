@@ -74,6 +74,8 @@ enum Verb {
     Config(commands::config::Arguments),
     /// The node's documents
     Knowledge(commands::knowledge::Arguments),
+    /// The node's named prompts: look at them, try them, compare them
+    Prompt(commands::prompt::Arguments),
     /// Measure how well the node finds the right passage
     Eval(commands::eval::Arguments),
     /// The models this machine has or could have
@@ -101,6 +103,7 @@ impl Cli {
             Verb::Ask(arguments) => commands::ask::run(&context, &arguments),
             Verb::Config(arguments) => commands::config::run(&context, &arguments),
             Verb::Knowledge(arguments) => commands::knowledge::run(&context, &arguments),
+            Verb::Prompt(arguments) => commands::prompt::run(&context, &arguments),
             Verb::Eval(arguments) => commands::eval::run(&context, &arguments),
             Verb::Model(arguments) => commands::model::run(&context, &arguments),
             Verb::Key(arguments) => commands::key::run(&context, &arguments),

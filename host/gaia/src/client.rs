@@ -82,35 +82,35 @@ impl Client {
 
     /// Asks for an answer to `messages`; gives it whole.
     pub fn answer(&self, messages: &[Value]) -> Result<Value, AskError> {
+        self.reply(json!({"messages": messages}))
+    }
+
+    /// The answer to a whole chat request.
+    pub fn reply(&self, request: Value) -> Result<Value, AskError> {
         let mut body = String::new();
-        self.post(messages, false)?
+        self.post(request, false)?
             .take(REPLY_BYTES_MAX)
             .read_to_string(&mut body)
             .map_err(|source| AskError::BrokeOff(ReadEventsError::Read(source)))?;
         serde_json::from_str(&body).map_err(AskError::NotJson)
     }
 
-    /// Asks for an answer to `messages`; `on_event` gets it piece by piece.
-    pub fn stream(
-        &self,
-        messages: &[Value],
-        on_event: &mut dyn FnMut(Event),
-    ) -> Result<(), AskError> {
-        let body = self.post(messages, true)?;
+    /// Asks for the answer to a whole chat request; `on_event` gets it piece by piece.
+    pub fn stream(&self, request: Value, on_event: &mut dyn FnMut(Event)) -> Result<(), AskError> {
+        let body = self.post(request, true)?;
         Ok(read_events(BufReader::new(body), on_event)?)
     }
 
-    fn post(&self, messages: &[Value], stream: bool) -> Result<impl Read + use<>, AskError> {
+    fn post(&self, mut chat: Value, stream: bool) -> Result<impl Read + use<>, AskError> {
+        chat["stream"] = json!(stream);
         let mut request = self.agent.post(format!("{}/v1/chat/completions", self.url));
         if !self.key.is_empty() {
             request = request.header("authorization", format!("Bearer {}", self.key));
         }
-        let reply = request
-            .send_json(json!({"messages": messages, "stream": stream}))
-            .map_err(|source| AskError::Reach {
-                url: self.url.clone(),
-                source: source.into(),
-            })?;
+        let reply = request.send_json(chat).map_err(|source| AskError::Reach {
+            url: self.url.clone(),
+            source: source.into(),
+        })?;
         let status = reply.status();
         let body = reply.into_body().into_reader();
         if status.is_success() {

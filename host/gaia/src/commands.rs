@@ -11,6 +11,7 @@ pub mod key;
 pub mod knowledge;
 pub mod logs;
 pub mod model;
+pub mod prompt;
 pub mod restart;
 pub mod start;
 pub mod status;

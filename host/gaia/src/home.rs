@@ -86,6 +86,11 @@ impl Home {
         self.root.join("store")
     }
 
+    /// The node's named prompts. The worker sees this folder, too.
+    pub fn prompts(&self) -> PathBuf {
+        self.root.join("prompts")
+    }
+
     /// What the supervisor and the ingress write.
     pub fn log(&self) -> PathBuf {
         self.root.join("log/gaia.log")
@@ -111,7 +116,7 @@ impl Home {
         self.root.join("run/lock")
     }
 
-    /// The only folder that the worker sees.
+    /// The worker's own folder.
     pub fn worker(&self) -> PathBuf {
         self.root.join("run/worker")
     }
@@ -121,6 +126,7 @@ impl Home {
         for folder in [
             self.root.clone(),
             self.root.join("log"),
+            self.prompts(),
             self.store(),
             self.worker(),
         ] {
@@ -184,8 +190,8 @@ mod tests {
         let names: Vec<_> = fs::read_dir(home.root()).unwrap().collect();
         assert_eq!(
             names.len(),
-            4,
-            "config.toml, log, run, store and nothing else"
+            5,
+            "config.toml, log, prompts, run, store and nothing else"
         );
     }
 

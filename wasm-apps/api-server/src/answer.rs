@@ -16,6 +16,7 @@ use crate::app::{App, Chat, unix_seconds};
 use crate::choices::Choices;
 use crate::failure::{Failure, from_inference};
 use crate::inference::{Engine, InferenceError, Model, Step, TokenEvent};
+use crate::prompts::{self, Wanted};
 use crate::timing::Timing;
 use crate::{random, retrieval};
 
@@ -29,6 +30,8 @@ pub(crate) struct Answer {
     timing: Timing,
     /// The text that was counted last and its tokens: it is most likely the prompt.
     counted: Option<(String, Vec<u32>)>,
+    /// The text that was embedded to choose a prompt: it is most likely the query.
+    embedded: Option<(String, Vec<f32>)>,
     /// What the turn wants sent and nobody has taken yet.
     outgoing: VecDeque<Effect>,
 }
@@ -49,13 +52,17 @@ impl Answer {
         let granted = request
             .service_tier
             .map(|tier| tier.granted(app.options.priority_allowed));
+        let tier = granted.unwrap_or_default();
+        let wanted = Wanted::of(&request, tier);
+        let prompted = prompts::choose(app, chat, wanted).await?;
         let mut answer = Self {
             app: Arc::clone(app),
-            turn: Turn::new(Arc::clone(&chat.node), request, now)?,
-            tier: granted.unwrap_or_default(),
+            turn: Turn::new(prompted.node, request, now)?,
+            tier,
             generating: None,
             timing,
             counted: None,
+            embedded: prompted.embedded,
             outgoing: VecDeque::new(),
         };
         let first = answer.turn.step(Event::Start);
@@ -67,6 +74,7 @@ impl Answer {
                     service_tier: granted,
                     citations,
                     warning,
+                    prompts: prompted.used,
                     ..head(chat)
                 };
                 Ok((answer, head))
@@ -133,12 +141,7 @@ impl Answer {
         let mut effects = VecDeque::from(first);
         while let Some(effect) = effects.pop_front() {
             let event = match effect {
-                Effect::Embed { query } => {
-                    match retrieval::embed(&self.app, &query, self.tier).await {
-                        Ok(vector) => Event::Embedded(vector),
-                        Err(error) => not_retrieved(error),
-                    }
-                }
+                Effect::Embed { query } => self.embed(query).await,
                 Effect::Search {
                     vector,
                     limit,
@@ -159,6 +162,16 @@ impl Answer {
                 }
             };
             effects.extend(self.turn.step(event));
+        }
+    }
+
+    async fn embed(&mut self, query: String) -> Event {
+        if let Some((_, vector)) = self.embedded.take_if(|(text, _)| *text == query) {
+            return Event::Embedded(vector);
+        }
+        match retrieval::embed(&self.app, &query, self.tier).await {
+            Ok(vector) => Event::Embedded(vector),
+            Err(error) => not_retrieved(error),
         }
     }
 

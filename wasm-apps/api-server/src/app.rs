@@ -12,6 +12,7 @@ use crate::inference::{Engine, LoadSettings, Model, OpenModelError, Opening};
 use crate::meter::Ledger;
 use crate::metrics::{Gauges, Metrics};
 use crate::options::Options;
+use crate::prompts::Prompts;
 use crate::store::Store;
 
 /// Seconds a client should wait while the models load.
@@ -24,6 +25,7 @@ pub(crate) struct App {
     pub(crate) metrics: Metrics,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) store: Option<Store>,
+    pub(crate) prompts: Prompts,
     models: OnceLock<Result<Models, String>>,
     started: Instant,
     created: u64,
@@ -70,6 +72,7 @@ impl App {
             metrics: Metrics::default(),
             ledger: Arc::default(),
             store,
+            prompts: Prompts::new(options.prompts.clone()),
             models: OnceLock::new(),
             started: Instant::now(),
             created: unix_seconds(),
@@ -247,7 +250,7 @@ fn node(options: &Options, model: &Model) -> Result<Node, LoadModelsError> {
         context_tokens: model.facts.n_ctx,
         vocabulary: model.vocabulary(),
         completion_tokens_max: options.n_predict_max,
-        system_prompt: options.system_prompt.clone(),
+        opening: options.system_prompt.clone().into(),
         temperature: options.temperature,
         rag_prompt,
         retrieval,

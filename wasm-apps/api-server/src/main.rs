@@ -24,6 +24,7 @@ mod metrics;
 mod options;
 mod origin;
 mod page;
+mod prompts;
 mod random;
 mod retrieval;
 mod routes;

@@ -7,6 +7,8 @@ use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use gaia_prompt::prompt::ChosenBy;
+
 /// A number that only grows.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
@@ -76,6 +78,7 @@ pub(crate) struct Metrics {
     /// Responses by the first digit of their status, 1 to 5.
     responses: [Counter; 5],
     retrievals: [Counter; 3],
+    prompted: [Counter; 3],
     pub(crate) refused_queue_full: Counter,
     pub(crate) aborted: Counter,
     pub(crate) prompt_tokens: Counter,
@@ -109,6 +112,10 @@ impl Metrics {
 
     pub(crate) fn retrieved(&self, outcome: Retrieval) {
         self.retrievals[outcome as usize].add(1);
+    }
+
+    pub(crate) fn prompted(&self, by: ChosenBy) {
+        self.prompted[by as usize].add(1);
     }
 
     /// The text that `/metrics` answers, in Prometheus' format 0.0.4.
@@ -166,6 +173,16 @@ impl Metrics {
         );
         for (outcome, counter) in ["hits", "nothing", "failed"].iter().zip(&self.retrievals) {
             let name = format!("gaia_retrievals_total{{outcome=\"{outcome}\"}}");
+            line(out, &name, counter.get());
+        }
+        head(
+            out,
+            "gaia_prompts_total",
+            "counter",
+            "Answers by a named prompt, by what chose it.",
+        );
+        for (by, counter) in ["request", "rule", "config"].iter().zip(&self.prompted) {
+            let name = format!("gaia_prompts_total{{by=\"{by}\"}}");
             line(out, &name, counter.get());
         }
         let mut counter = |name: &str, help: &str, counter: &Counter| {

@@ -28,14 +28,26 @@ pub(crate) async fn embed(app: &App, query: &str, tier: ServiceTier) -> Result<V
 }
 
 async fn embed_one(app: &App, query: &str, tier: ServiceTier) -> Result<Vec<f32>, ApiError> {
+    let vectors = embed_all(app, vec![query.to_owned()], tier).await?;
+    let vector = vectors.into_iter().next();
+    vector.ok_or_else(|| unavailable("the query has no embedding"))
+}
+
+/// Texts as vectors.
+///
+/// # Errors
+/// 503 without an embedding model, 429 when its queue is full.
+pub(crate) async fn embed_all(
+    app: &App,
+    texts: Vec<String>,
+    tier: ServiceTier,
+) -> Result<Vec<Vec<f32>>, ApiError> {
     let model = app.embedding(None)?;
     let _pass = enter(app, model, 1, tier).await?;
-    let input = EmbeddingInput::Texts(vec![query.to_owned()]);
-    let embedded = model.embed(&input).await;
+    let embedded = model.embed(&EmbeddingInput::Texts(texts)).await;
     let embedded = embedded.map_err(|error| from_inference(error, "messages", None))?;
     app.metrics.embedding_tokens.add(embedded.tokens.into());
-    let vector = embedded.vectors.into_iter().next();
-    vector.ok_or_else(|| unavailable("the query has no embedding"))
+    Ok(embedded.vectors)
 }
 
 /// What the store has near `vector`; `None` where it has no such collection, which is no failure: the node was

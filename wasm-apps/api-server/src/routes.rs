@@ -6,6 +6,7 @@ mod embeddings;
 mod models;
 mod node;
 mod page;
+mod prompts;
 mod retrieve;
 mod tokenize;
 
@@ -33,6 +34,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*id}", get(models::retrieve))
         .route("/v1/info", get(node::info))
+        .route("/v1/prompts", get(prompts::list))
         .route("/v1/retrieve", post(retrieve::create))
         .route("/tokenize", post(tokenize::create))
         .route("/detokenize", post(tokenize::reverse))

@@ -39,6 +39,9 @@ pub struct ChatChunk {
     /// An addition, on the first chunk: why the answer comes without retrieval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
+    /// An addition, on the first chunk: the versions of the named prompts it answers by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prompts: Vec<String>,
 }
 
 /// Keeps `null` apart from absent.
@@ -93,6 +96,8 @@ pub struct ChunkHead {
     pub citations: Option<Vec<Citation>>,
     /// Why there was no retrieval.
     pub warning: Option<String>,
+    /// The versions of the named prompts it answers by.
+    pub prompts: Vec<String>,
 }
 
 impl ChunkHead {
@@ -105,6 +110,7 @@ impl ChunkHead {
         };
         let mut chunk = self.choice(index, delta, None, None);
         chunk.warning = self.warning.clone();
+        chunk.prompts = self.prompts.clone();
         chunk
     }
 
@@ -154,6 +160,7 @@ impl ChunkHead {
             choices,
             usage,
             warning: None,
+            prompts: Vec::new(),
         }
     }
 }

@@ -31,6 +31,9 @@ pub struct ChatReply {
     /// An addition: why the answer came without retrieval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
+    /// An addition: the versions of the named prompts it was answered by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prompts: Vec<String>,
 }
 
 /// One answer.
@@ -99,6 +102,7 @@ impl ChatReply {
             system_fingerprint: head.system_fingerprint.clone(),
             service_tier: head.service_tier,
             warning: head.warning.clone(),
+            prompts: head.prompts.clone(),
         }
     }
 }

@@ -90,9 +90,18 @@ pub fn show_answer(
     client: &Client,
     messages: &[Value],
 ) -> Result<String, AskError> {
+    show_reply(terminal, client, json!({"messages": messages}))
+}
+
+/// The same for a whole chat request.
+pub fn show_reply(
+    terminal: &Terminal,
+    client: &Client,
+    request: Value,
+) -> Result<String, AskError> {
     let mut answer = String::new();
     let mut citations = Vec::new();
-    let outcome = client.stream(messages, &mut |event| match event {
+    let outcome = client.stream(request, &mut |event| match event {
         Event::Text(text) => {
             print!("{text}");
             let _shown_later = io::stdout().flush();

@@ -123,6 +123,9 @@ keys! {
         n_predict_max: u32 = 1024,
         /// What the model is told first, unless the client tells it something.
         system_prompt: String = "You are a helpful assistant.".to_owned(),
+        /// The named prompt (a file in the folder "prompts", see `gaia prompt`) of requests that name none
+        /// and fit no prompt's rule. It goes before system_prompt and rag_prompt. Empty: only those.
+        prompt: String = String::new(),
         /// How freely the model chooses its words where the client does not say: 0 to 2, low keeps
         /// to the passages.
         temperature: f32 = 0.3,

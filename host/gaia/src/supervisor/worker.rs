@@ -1,7 +1,7 @@
 //! How a worker is started: `wasmedge` with the plugin and the application.
 //!
-//! It sees one read-only folder, with its keys in a 0600 file there, and finds a free loopback
-//! port by itself.
+//! It sees two folders and may write in none: its own, with its keys in a 0600 file, and the node's
+//! prompts. It finds a free loopback port by itself.
 
 mod settings;
 
@@ -14,6 +14,9 @@ use super::child::ChildPlan;
 
 /// The name of the settings file in the worker's folder.
 pub const SETTINGS_FILE: &str = "worker.toml";
+
+/// What the folder of prompts is called in the worker's eyes.
+pub const PROMPTS_VIEW: &str = "prompts";
 
 /// A model to load under a name.
 #[derive(Debug, Clone)]
@@ -37,8 +40,10 @@ pub struct WorkerPlan {
     pub module: PathBuf,
     /// The WASI-NN plugin.
     pub plugin: PathBuf,
-    /// The folder that the worker sees; its settings lie there.
+    /// The worker's own folder; its settings lie there.
     pub folder: PathBuf,
+    /// The node's prompts.
+    pub prompts: PathBuf,
     /// The models.
     pub preloads: Vec<Preload>,
     /// The environment it gets beside the plugin's variables.
@@ -62,10 +67,12 @@ impl WorkerPlan {
             arguments.push(name.into());
             arguments.push(value);
         };
-        let mut view = OsString::from(".:");
-        view.push(&self.folder);
-        view.push(":readonly");
-        push("--dir", view);
+        for (name, folder) in [(".", &self.folder), (PROMPTS_VIEW, &self.prompts)] {
+            let mut view = OsString::from(format!("{name}:"));
+            view.push(folder);
+            view.push(":readonly");
+            push("--dir", view);
+        }
         for preload in &self.preloads {
             let mut value = OsString::from(format!("{}:GGML:AUTO:", preload.graph));
             value.push(&preload.file);
@@ -110,6 +117,7 @@ mod tests {
             module: "/m.wasm".into(),
             plugin: "/p.so".into(),
             folder: "/home/run/worker".into(),
+            prompts: "/home/prompts".into(),
             preloads: vec![
                 preload("default", "/c.gguf", 2),
                 preload("embedding", "/e.gguf", 0),
@@ -119,7 +127,7 @@ mod tests {
         let child = plan.child();
         assert_eq!(
             child.arguments.join(" ".as_ref()),
-            "--run-mode=aot --dir .:/home/run/worker:readonly \
+            "--run-mode=aot --dir .:/home/run/worker:readonly --dir prompts:/home/prompts:readonly \
              --nn-preload default:GGML:AUTO:/c.gguf --nn-preload embedding:GGML:AUTO:/e.gguf \
              /m.wasm --config worker.toml"
         );

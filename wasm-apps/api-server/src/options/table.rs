@@ -36,6 +36,8 @@ const TABLE: &[Spec] = options! {
     "ctx-size" "TOKENS" "Context of a request [default: the engine's; 4096 with the stock plugin]" |o, v| some_within(&mut o.ctx_size, v, 64, 1 << 24);
     "n-predict-max" "TOKENS" "Most tokens an answer may have [default: what fits the context]" |o, v| some_within(&mut o.n_predict_max, v, 1, 1 << 24);
     "system-prompt" "TEXT" "System message for conversations that bring none" |o, v| some_text(&mut o.system_prompt, v);
+    "prompts" "FOLDER" "Folder of named prompts, files called NAME.md; read again when they change [default: none]" |o, v| { o.prompts = (!v.is_empty()).then(|| v.into()); Ok(()) };
+    "prompt" "NAME" "Named prompt of requests that name none and fit no prompt's rule; it goes before --system-prompt and --rag-prompt" |o, v| some_text(&mut o.prompt, v);
     "temperature" "NUMBER" "Temperature of requests that name none, 0 to 2 [default: the engine's]" temperature;
     "rag-prompt" "TEXT" "Text before the retrieved passages" |o, v| some_text(&mut o.rag_prompt, v);
     "rag-policy" "WHERE" "system-message or last-user-message: where passages go [default: system-message]" rag_policy;

@@ -3,8 +3,8 @@
 use axum::extract::State;
 use axum::response::Response;
 use gaia_openai::{
-    ApiError, ChatRequest, DetokenizeReply, DetokenizeRequest, TemplateReply, TokenizeReply,
-    TokenizeRequest,
+    ApiError, ChatRequest, DetokenizeReply, DetokenizeRequest, ServiceTier, TemplateReply,
+    TokenizeReply, TokenizeRequest,
 };
 use gaia_wasi_rt::yield_now;
 
@@ -12,6 +12,7 @@ use super::{Sent, Shared, json};
 use crate::app::{App, unix_seconds};
 use crate::failure::{Failure, from_inference};
 use crate::inference::Model;
+use crate::prompts::{self, Wanted};
 
 pub(super) async fn create(State(app): Shared, Sent(body): Sent) -> Result<Response, Failure> {
     let request = TokenizeRequest::parse(&body, &app.limits)?;
@@ -50,7 +51,9 @@ pub(super) async fn apply_template(
     Sent(body): Sent,
 ) -> Result<Response, Failure> {
     let request = ChatRequest::parse(&body, &app.limits)?;
-    let node = &app.chat(request.model.as_deref())?.node;
+    let chat = app.chat(request.model.as_deref())?;
+    let wanted = Wanted::of(&request, ServiceTier::default());
+    let node = prompts::choose(&app, chat, wanted).await?.node;
     let now = i64::try_from(unix_seconds()).unwrap_or(i64::MAX);
     let prompt = node.render(&node.messages(&request.messages), now)?;
     Ok(json(&TemplateReply { prompt }))

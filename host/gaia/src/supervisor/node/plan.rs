@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{NodeError, NodePlan};
 use crate::config::Config;
-use crate::home::{Home, write_private};
+use crate::home::{Home, make_private_folder, write_private};
 use crate::password::random_hex;
 use crate::supervisor::child::ChildPlan;
 use crate::supervisor::state::Service;
@@ -26,6 +26,8 @@ pub fn worker_child(plan: &NodePlan, store: &Service) -> Result<WorkerChild, Nod
     const TEMPLATE_FILE: &str = "chat-template.jinja";
     let (config, prepared) = (plan.config, plan.prepared);
     let folder = worker_folder(plan.home)?;
+    let prompts = plan.home.prompts();
+    make_private_folder(&prompts)?;
     let key = random_hex::<32>().map_err(NodeError::Random)?;
     if let Some(text) = chat_template(config)? {
         // The worker sees only its own folder.
@@ -63,6 +65,7 @@ pub fn worker_child(plan: &NodePlan, store: &Service) -> Result<WorkerChild, Nod
         module: prepared.module.clone(),
         plugin: prepared.plugin.clone(),
         folder,
+        prompts,
         preloads: preloads(plan),
         environment,
     };

@@ -8,6 +8,7 @@ use toml_edit::{DocumentMut, value};
 
 use crate::config::{Config, Value as _};
 use crate::supervisor::state::Service;
+use crate::supervisor::worker::PROMPTS_VIEW;
 
 /// `gpu_layers` from here on means "as many as fit", which is the engine's own choice where it has a GPU.
 const GPU_LAYERS_ALL: u32 = 999;
@@ -138,6 +139,8 @@ pub fn worker_settings(config: &Config, around: &Surroundings) -> String {
     text("chat_template", around.chat_template.unwrap_or_default());
     text("system_prompt", &config.system_prompt);
     text("rag_prompt", &config.rag_prompt);
+    text("prompt", &config.prompt);
+    text("prompts", PROMPTS_VIEW);
     text("rag_policy", config.rag_policy.as_str());
     text("store_url", &around.store.url);
     text("store_key", &around.store.key);
@@ -236,9 +239,10 @@ mod tests {
         assert_eq!(file["worker_key"].as_str(), Some("wk"));
         assert_eq!(file["store_key"].as_str(), Some("sk"));
         assert_eq!(file["score_threshold"].as_float(), Some(0.25));
+        assert_eq!(file["prompts"].as_str(), Some("prompts"));
         assert_eq!(file["n_predict_max"].as_integer(), Some(1024));
         assert_eq!(file["priority_allowed"].as_bool(), Some(false));
-        for absent in ["ctx_size", "embedding_name"] {
+        for absent in ["ctx_size", "embedding_name", "prompt"] {
             assert!(!file.contains_key(absent), "{absent}");
         }
     }
