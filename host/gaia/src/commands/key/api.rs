@@ -1,25 +1,25 @@
 //! `gaia key api`: keys of the API to hand out. Each is shown once; the node keeps its hash.
 
+mod book;
+mod display;
 mod terms;
 
-use std::fs::{self, File};
-use std::path::PathBuf;
+use std::collections::HashMap;
+use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use gaia_ingress::ApiKey;
 use gaia_ingress::keys::{
-    Instant, KEYS_MAX, MintedKey, NamedKey, RANDOM_BYTES, Scope, Used, keys_to_text, parse_usage,
-    read_keys,
+    Instant, KEYS_MAX, KeyId, MintedKey, NamedKey, Scope, Used, parse_usage, read_keys,
 };
 use serde_json::{Value, json};
 
+use self::book::{Book, random};
 use self::terms::{End, parse_rate};
 use crate::commands::Context;
 use crate::exit::{Exit, failure};
-use crate::home::{Home, write_private};
-use crate::terminal::{Terminal, Tint};
+use crate::home::Home;
 
 /// Arguments of `gaia key api`.
 #[derive(Debug, Args)]
@@ -161,7 +161,7 @@ fn hand_out(context: &Context, key: &NamedKey, text: &ApiKey) {
     let terminal = &context.terminal;
     terminal.answer(
         || {
-            let mut shown = to_json(key, None, now());
+            let mut shown = display::to_json(key, None, now());
             shown["key"] = json!(text.reveal());
             shown
         },
@@ -212,7 +212,7 @@ fn list(context: &Context) -> anyhow::Result<()> {
         || {
             let keys: Vec<Value> = keys
                 .iter()
-                .map(|key| to_json(key, usage.get(&key.id), now))
+                .map(|key| display::to_json(key, usage.get(&key.id), now))
                 .collect();
             json!({"keys": keys})
         },
@@ -221,7 +221,7 @@ fn list(context: &Context) -> anyhow::Result<()> {
             false => {
                 let lines = keys
                     .iter()
-                    .map(|key| line(terminal, key, usage.get(&key.id), now));
+                    .map(|key| display::line(terminal, key, usage.get(&key.id), now));
                 lines.collect::<Vec<_>>().join("\n")
             }
         },
@@ -235,168 +235,15 @@ fn show(context: &Context, wanted: &str) -> anyhow::Result<()> {
     let used = usage(&context.home).get(&key.id).copied();
     let now = now();
     context.terminal.answer(
-        || to_json(key, used.as_ref(), now),
-        |_| {
-            let used = used.unwrap_or_default();
-            let today = used.today(now);
-            [
-                format!("name        {}", key.name),
-                format!(
-                    "id          {} (the key begins with gaia_{}_)",
-                    key.id, key.id
-                ),
-                format!("opens       {}", scopes(key)),
-                format!("rate        {}", rate(key)),
-                format!("tokens      {}, {} today", tokens(key), today.tokens),
-                format!("requests    {} today", today.requests),
-                format!("last used   {}", last_used(used.last_used)),
-                format!("made        {}", key.created),
-                format!("ends        {}", end(key, now)),
-            ]
-            .join("\n")
-        },
+        || display::to_json(key, used.as_ref(), now),
+        |_| display::whole(key, used.as_ref(), now),
     );
     Ok(())
 }
 
-fn line(terminal: &Terminal, key: &NamedKey, used: Option<&Used>, now: Instant) -> String {
-    let used = used.copied().unwrap_or_default();
-    let today = used.today(now);
-    let name = terminal.out(Tint::Bold, &key.name);
-    format!(
-        "{}  {name}  {}; {}; {}\n          today {} requests, {} tokens; last used {}; ends {}",
-        key.id,
-        scopes(key),
-        rate(key),
-        tokens(key),
-        today.requests,
-        today.tokens,
-        last_used(used.last_used),
-        end(key, now),
-    )
-}
-
-fn scopes(key: &NamedKey) -> String {
-    let words: Vec<_> = key.scopes.iter().map(|scope| scope.as_str()).collect();
-    words.join(", ")
-}
-
-fn rate(key: &NamedKey) -> String {
-    let rate = key.rate_per_minute;
-    rate.map_or_else(|| "any rate".to_owned(), |rate| format!("{rate}/min"))
-}
-
-fn tokens(key: &NamedKey) -> String {
-    let tokens = key.tokens_per_day;
-    tokens.map_or_else(
-        || "any tokens".to_owned(),
-        |tokens| format!("{tokens} tokens/day"),
-    )
-}
-
-fn last_used(seconds: u64) -> String {
-    match seconds {
-        0 => "never".to_owned(),
-        seconds => Instant::from_unix_seconds(seconds).to_string(),
-    }
-}
-
-fn end(key: &NamedKey, now: Instant) -> String {
-    match key.expires {
-        None => "never".to_owned(),
-        Some(end) if key.is_expired(now) => format!("{end} (over)"),
-        Some(end) => end.to_string(),
-    }
-}
-
-/// Without the hash: nobody needs it.
-fn to_json(key: &NamedKey, used: Option<&Used>, now: Instant) -> Value {
-    let used = used.copied().unwrap_or_default();
-    let today = used.today(now);
-    let last_used = (used.last_used > 0).then(|| last_used(used.last_used));
-    json!({
-        "id": key.id.as_str(),
-        "name": key.name,
-        "scopes": key.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>(),
-        "rate_per_minute": key.rate_per_minute,
-        "tokens_per_day": key.tokens_per_day,
-        "created": key.created.to_string(),
-        "expires": key.expires.map(|end| end.to_string()),
-        "expired": key.is_expired(now),
-        "requests_today": today.requests,
-        "tokens_today": today.tokens,
-        "last_used": last_used,
-    })
-}
-
 /// What the keys took, as the node kept it last; nothing where it has not yet.
-fn usage(home: &Home) -> std::collections::HashMap<gaia_ingress::keys::KeyId, Used> {
+fn usage(home: &Home) -> HashMap<KeyId, Used> {
     parse_usage(&fs::read_to_string(home.api_usage()).unwrap_or_default())
-}
-
-/// The file of keys.
-struct Book {
-    path: PathBuf,
-    keys: Vec<NamedKey>,
-    /// Nobody else changes the file while it is held.
-    _lock: Option<File>,
-}
-
-impl Book {
-    fn open(home: &Home) -> anyhow::Result<Self> {
-        let path = home.api_keys();
-        let keys = read_keys(&path)?.unwrap_or_default();
-        Ok(Self {
-            path,
-            keys,
-            _lock: None,
-        })
-    }
-
-    fn open_to_change(home: &Home) -> anyhow::Result<Self> {
-        home.make_folders()?;
-        let path = home.root().join("run/api-keys.lock");
-        let locked = File::create(&path).and_then(|file| file.lock().map(|()| file));
-        let lock = locked.with_context(|| format!("failed to lock `{}`", path.display()))?;
-        Ok(Self {
-            _lock: Some(lock),
-            ..Self::open(home)?
-        })
-    }
-
-    fn write(&self) -> anyhow::Result<()> {
-        Ok(write_private(
-            &self.path,
-            keys_to_text(&self.keys).as_bytes(),
-        )?)
-    }
-
-    fn find(&self, wanted: &str) -> anyhow::Result<usize> {
-        let is_it = |key: &NamedKey| key.name == wanted || key.id.as_str() == wanted;
-        let found = self.keys.iter().position(is_it);
-        found.ok_or_else(|| {
-            failure(
-                Exit::Failure,
-                format!("no key `{wanted}`; `gaia key api list` shows them all"),
-            )
-        })
-    }
-
-    /// A new key with an id that no other has.
-    fn mint(&self) -> anyhow::Result<MintedKey> {
-        loop {
-            let minted = MintedKey::new(&random()?, None);
-            if self.keys.iter().all(|key| key.id != minted.id) {
-                return Ok(minted);
-            }
-        }
-    }
-}
-
-fn random() -> anyhow::Result<[u8; RANDOM_BYTES]> {
-    let mut bytes = [0; RANDOM_BYTES];
-    getrandom::fill(&mut bytes).context("no randomness from the system")?;
-    Ok(bytes)
 }
 
 fn now() -> Instant {
