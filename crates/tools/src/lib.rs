@@ -7,6 +7,8 @@
 //! format.
 
 mod format;
+mod kinds;
+mod marker;
 mod parser;
 mod tool;
 
