@@ -80,6 +80,8 @@ enum Verb {
     Eval(commands::eval::Arguments),
     /// The models this machine has or could have
     Model(commands::model::Arguments),
+    /// Endpoints that the model may call
+    Tools(commands::tools::Arguments),
     /// The node's key, and the keys of its API
     Key(commands::key::Arguments),
     /// Check everything a node needs, and say how to mend what is wrong
@@ -106,6 +108,7 @@ impl Cli {
             Verb::Prompt(arguments) => commands::prompt::run(&context, &arguments),
             Verb::Eval(arguments) => commands::eval::run(&context, &arguments),
             Verb::Model(arguments) => commands::model::run(&context, &arguments),
+            Verb::Tools(arguments) => commands::tools::run(&context, &arguments),
             Verb::Key(arguments) => commands::key::run(&context, &arguments),
             Verb::Doctor(arguments) => commands::doctor::run(&context, &arguments),
             Verb::Completions(arguments) => commands::completions::run(&arguments),

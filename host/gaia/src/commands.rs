@@ -16,6 +16,7 @@ pub mod restart;
 pub mod start;
 pub mod status;
 pub mod stop;
+pub mod tools;
 
 use anyhow::Context as _;
 

@@ -81,6 +81,16 @@ impl Home {
         self.root.join("api-usage.json")
     }
 
+    /// The table of tools.
+    pub fn tools(&self) -> PathBuf {
+        self.root.join("tools.toml")
+    }
+
+    /// The sealed credentials of tools.
+    pub fn secrets(&self) -> PathBuf {
+        self.root.join("secrets")
+    }
+
     /// The vector store's folder.
     pub fn store(&self) -> PathBuf {
         self.root.join("store")

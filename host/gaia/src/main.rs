@@ -15,6 +15,7 @@ mod import;
 mod password;
 mod supervisor;
 mod terminal;
+mod toolbox;
 
 use std::process::ExitCode;
 

@@ -124,6 +124,16 @@ pub fn known_password(sources: &PasswordSources) -> Result<Password, PasswordErr
     }
 }
 
+/// The password of this node's own key: the file, the variable, the generated one, or what a person types.
+pub fn own_password(sources: &PasswordSources) -> Result<Password, PasswordError> {
+    match given(sources)? {
+        Some((password, _)) => Ok(password),
+        None if sources.generated.exists() => read_file(&sources.generated),
+        None if sources.interactive => prompt("Password of this node's key: ").map(Password::new),
+        None => Err(PasswordError::Unknown),
+    }
+}
+
 /// The file or the variable, where one is given.
 fn given(sources: &PasswordSources) -> Result<Option<(Password, Origin)>, PasswordError> {
     if let Some(path) = sources.file {
@@ -197,6 +207,10 @@ mod tests {
         assert_eq!(
             fs::metadata(&path).unwrap().permissions().mode() & 0o777,
             0o600
+        );
+        assert_eq!(
+            own_password(&sources(path.clone())).unwrap().reveal(),
+            first.reveal()
         );
         let (second, _) = new_password(&sources(path)).unwrap();
         assert_eq!(first.reveal(), second.reveal());

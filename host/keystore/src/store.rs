@@ -5,7 +5,8 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use alloy_primitives::Address;
-use tempfile::Builder;
+use tempfile::{Builder, NamedTempFile};
+use zeroize::Zeroizing;
 
 use crate::v3::{self, Document, Entropy, OpenError};
 use crate::{InvalidKeyError, NodeKey, Password};
@@ -126,11 +127,8 @@ pub fn save_key(path: &Path, key: &NodeKey, password: &Password) -> Result<(), S
 /// Reads the key at `path`, also one whose plaintext is 64 hex characters (GaiaNet's old tool).
 pub fn load_key(path: &Path, password: &Password) -> Result<NodeKey, LoadKeyError> {
     let document = read_document(path)?;
+    let secret = open_document(path, &document, password)?;
     let path = || path.to_owned();
-    let secret = v3::open(&document, password).map_err(|source| LoadKeyError::Open {
-        path: path(),
-        source,
-    })?;
     let key = parse_secret(&secret).map_err(|source| LoadKeyError::Key {
         path: path(),
         source,
@@ -155,15 +153,33 @@ pub fn read_address(path: &Path) -> Result<Address, LoadKeyError> {
 
 fn write_new(path: &Path, document: &Document) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = Builder::new().prefix(".keystore-").tempfile_in(folder)?;
-    serde_json::to_writer_pretty(&mut file, document)?;
-    file.write_all(b"\n")?;
-    file.as_file().sync_all()?;
+    let file = write_document(folder, document)?;
     file.persist_noclobber(path).map_err(|error| error.error)?;
     File::open(folder)?.sync_all()
 }
 
-fn read_document(path: &Path) -> Result<Document, LoadKeyError> {
+/// `document` in a file of mode 0600 without a name yet, all on the disk.
+pub(crate) fn write_document(folder: &Path, document: &Document) -> io::Result<NamedTempFile> {
+    let mut file = Builder::new().prefix(".keystore-").tempfile_in(folder)?;
+    serde_json::to_writer_pretty(&mut file, document)?;
+    file.write_all(b"\n")?;
+    file.as_file().sync_all()?;
+    Ok(file)
+}
+
+/// What is sealed in the `document` that was read from `path`.
+pub(crate) fn open_document(
+    path: &Path,
+    document: &Document,
+    password: &Password,
+) -> Result<Zeroizing<Vec<u8>>, LoadKeyError> {
+    v3::open(document, password).map_err(|source| LoadKeyError::Open {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+pub(crate) fn read_document(path: &Path) -> Result<Document, LoadKeyError> {
     let read = |source| LoadKeyError::Read {
         path: path.to_owned(),
         source,
@@ -189,7 +205,7 @@ fn stated_address(document: &Document) -> Option<Address> {
 }
 
 fn parse_secret(secret: &[u8]) -> Result<NodeKey, InvalidKeyError> {
-    let mut bytes = zeroize::Zeroizing::new([0; 32]);
+    let mut bytes = Zeroizing::new([0; 32]);
     match secret.len() {
         32 => bytes.copy_from_slice(secret),
         64 => alloy_primitives::hex::decode_to_slice(secret, bytes.as_mut_slice())

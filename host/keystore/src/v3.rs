@@ -28,7 +28,7 @@ pub const SCRYPT_P_MAX: u32 = 16;
 /// The most rounds a document may ask of PBKDF2.
 pub const PBKDF2_ROUNDS_MAX: u32 = 10_000_000;
 /// The longest sealed secret, in bytes.
-pub const CIPHERTEXT_BYTES_MAX: usize = 1024;
+pub const CIPHERTEXT_BYTES_MAX: usize = 8 << 10;
 
 const DERIVED_KEY_LEN: usize = 32;
 const IV_LEN: usize = 16;

@@ -10,6 +10,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("gaia-rag", 0),
     ("gaia-manifest", 0),
     ("gaia-grammar", 0),
+    ("gaia-outbound", 0),
     ("gaia-convert", 1),
     ("gaia-tools", 1),
     ("gaia-chat", 2),

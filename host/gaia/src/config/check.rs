@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::SocketAddrV4;
 
+use gaia_outbound::Origin;
 use toml_edit::DocumentMut;
 
 use super::keys::{Config, KEYS};
@@ -70,6 +71,7 @@ pub fn check_config(document: &DocumentMut, has_named_keys: bool) -> Result<Conf
     }
     check_address(&config, has_named_keys, &mut problems);
     check_knowledge(&config, &mut problems);
+    check_egress(&config, &mut problems);
     check_limits(&config, &mut problems);
     if problems.is_empty() {
         Ok(config)
@@ -152,6 +154,14 @@ fn check_knowledge(config: &Config, problems: &mut Vec<Problem>) {
     }
     if !is_collection_name(&config.collection) {
         problems.push(problem("collection", COLLECTION_NAME_RULE));
+    }
+}
+
+fn check_egress(config: &Config, problems: &mut Vec<Problem>) {
+    for text in &config.egress_origins {
+        if let Err(error) = text.parse::<Origin>() {
+            problems.push(problem("egress_origins", format!("`{text}`: {error}")));
+        }
     }
 }
 
@@ -342,6 +352,13 @@ mod tests {
             &["collection: must be made of letters, digits, -, _ and ., and must not begin with ."],
         );
         check("collection = 'a.b'", &[]);
+        check("egress_origins = ['http://127.0.0.1:8000']", &[]);
+        check(
+            "egress_origins = ['http://127.1']",
+            &[
+                "egress_origins: `http://127.1`: `127.1` is a number in disguise; addresses are written as 203.0.113.7 or [2001:db8::7]",
+            ],
+        );
         check(
             "chat_model = ''",
             &["chat_model: must name a model, or be \"auto\""],

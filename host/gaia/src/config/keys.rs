@@ -155,6 +155,11 @@ keys! {
         /// true: no answer while the store is down. false: an answer without knowledge.
         store_required: bool = false,
     }
+    "Tools" {
+        /// Places that tools may reach although they are plain HTTP or in a private network, such as
+        /// "http://127.0.0.1:8000". All others are reached over HTTPS at public addresses only.
+        egress_origins: Vec<String> = Vec::new(),
+    }
     "Limits" {
         /// Bytes in one request.
         body_bytes_max: u64 = 10 * 1024 * 1024,

@@ -1,0 +1,192 @@
+//! `gaia tools`: HTTPS endpoints that the model may call, in `tools.toml`, tried for real from here.
+
+mod add;
+mod secret;
+mod test;
+
+use std::io::{self, IsTerminal};
+use std::path::Path;
+
+use clap::{Args, Subcommand};
+use gaia_keystore::Password;
+use gaia_outbound::{HttpsTool, Table, TableProblem};
+use serde_json::{Value, json};
+use toml_edit::{ArrayOfTables, DocumentMut, Item};
+
+use super::{Context, chain};
+use crate::exit::{Exit, failure};
+use crate::home::write_private;
+use crate::password::{PasswordSources, generated_file, own_password};
+use crate::terminal::{Terminal, Tint};
+use crate::toolbox::{ReadToolsError, parse, read_text, secrets_of};
+
+const EXAMPLES: &str = "\
+Examples:
+  gaia tools add weather --url 'https://api.example.org/v1/current?city={city}' \\
+    --description 'The weather in a city, now' --param 'city=Name of the city' \\
+    --header 'Authorization: Bearer {secret:weather}' --pointer /current/text
+  gaia tools secret set weather < key.txt
+  gaia tools test weather --args '{\"city\": \"Bonn\"}'
+  gaia tools list
+  gaia tools remove weather
+
+A tool is reached over HTTPS at public addresses only. What is plain HTTP, or in your own
+network, must be listed: gaia config set egress_origins http://127.0.0.1:8000";
+
+/// Arguments of `gaia tools`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Add a tool
+    Add(add::Arguments),
+    /// List the tools, and what is wrong with those that are left out
+    List,
+    /// Call a tool for real, and show what comes back
+    Test(test::Arguments),
+    /// Remove tools
+    Remove {
+        /// Names as `gaia tools list` shows them
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+    },
+    /// Credentials that tools send along, sealed on disk
+    Secret(secret::Arguments),
+}
+
+/// Runs `gaia tools`.
+pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
+    match &arguments.action {
+        Action::Add(arguments) => add::run(context, arguments),
+        Action::List => list(context),
+        Action::Test(arguments) => test::run(context, arguments),
+        Action::Remove { names } => remove(context, names),
+        Action::Secret(arguments) => secret::run(context, arguments),
+    }
+}
+
+fn list(context: &Context) -> anyhow::Result<()> {
+    let path = context.home.tools();
+    let table = parse(&path, &read_text(&path).map_err(unusable)?).map_err(unusable)?;
+    context.terminal.answer(
+        || to_json(&table),
+        |terminal| match table.tools.is_empty() && table.problems.is_empty() {
+            true => "no tools yet; `gaia tools add --help` shows how to add one".to_owned(),
+            false => to_text(terminal, &table),
+        },
+    );
+    Ok(())
+}
+
+fn to_json(table: &Table) -> Value {
+    let tool = |tool: &HttpsTool| {
+        json!({
+            "name": tool.name,
+            "description": tool.description,
+            "method": tool.method.as_str(),
+            "url": tool.url.as_str(),
+            "parameters": tool.parameters.schema(),
+            "headers": tool.headers.iter().map(|header| header.name()).collect::<Vec<_>>(),
+            "secrets": secrets_of(tool),
+            "time_ms": tool.time_ms,
+            "reply_bytes": tool.reply_bytes,
+            "pointer": tool.pointer,
+        })
+    };
+    let problem = |problem: &TableProblem| json!({"name": problem.name, "line": problem.line, "message": chain(&problem.error)});
+    json!({
+        "tools": table.tools.iter().map(tool).collect::<Vec<_>>(),
+        "left_out": table.problems.iter().map(problem).collect::<Vec<_>>(),
+    })
+}
+
+fn to_text(terminal: &Terminal, table: &Table) -> String {
+    let tools = table.tools.iter().map(|tool| {
+        let name = terminal.out(Tint::Bold, &format!("{:<20}", tool.name));
+        let mut line = format!("{name} {:<6} {}", tool.method, tool.url.as_str());
+        if !tool.description.is_empty() {
+            line.push_str(&format!("\n{:20} {}", "", tool.description));
+        }
+        let secrets = secrets_of(tool);
+        if !secrets.is_empty() {
+            line.push_str(&terminal.out(
+                Tint::Dim,
+                &format!("\n{:20} secrets: {}", "", secrets.join(", ")),
+            ));
+        }
+        line
+    });
+    let problems = table
+        .problems
+        .iter()
+        .map(|problem| terminal.out(Tint::Yellow, &format!("left out: {}", chain(problem))));
+    tools.chain(problems).collect::<Vec<_>>().join("\n")
+}
+
+fn remove(context: &Context, names: &[String]) -> anyhow::Result<()> {
+    let path = context.home.tools();
+    let mut document = read_document(&path)?;
+    let mut removed = Vec::new();
+    for name in names {
+        if let Some(tools) = tools_of(&mut document) {
+            let before = tools.len();
+            tools.retain(|tool| tool.get("name").and_then(Item::as_str) != Some(name));
+            if tools.len() < before {
+                removed.push(name);
+            }
+        }
+    }
+    if !removed.is_empty() {
+        write_private(&path, document.to_string().as_bytes())?;
+    }
+    say_removed(context, names, &removed);
+    Ok(())
+}
+
+/// Says of each of `names` whether it is among the `removed`.
+fn say_removed(context: &Context, names: &[String], removed: &[&String]) {
+    context.terminal.answer(
+        || json!({"removed": removed}),
+        |_| {
+            let lines = names.iter().map(|name| match removed.contains(&name) {
+                true => format!("{name}: removed"),
+                false => format!("{name}: was not here"),
+            });
+            lines.collect::<Vec<_>>().join("\n")
+        },
+    );
+}
+
+/// The file as it is, with its comments.
+fn read_document(path: &Path) -> anyhow::Result<DocumentMut> {
+    let text = read_text(path).map_err(unusable)?;
+    parse(path, &text).map_err(unusable)?;
+    Ok(text.parse()?)
+}
+
+fn tools_of(document: &mut DocumentMut) -> Option<&mut ArrayOfTables> {
+    document
+        .get_mut("tool")
+        .and_then(Item::as_array_of_tables_mut)
+}
+
+fn unusable(error: ReadToolsError) -> anyhow::Error {
+    failure(Exit::Config, chain(&error))
+}
+
+/// The password of this node's key, which its secrets have too.
+fn password(context: &Context, file: Option<&Path>) -> anyhow::Result<Password> {
+    let is_terminal = io::stdin().is_terminal() && io::stderr().is_terminal();
+    let password = own_password(&PasswordSources {
+        file,
+        environment: context.environment.password.as_ref(),
+        interactive: is_terminal && !context.terminal.json,
+        generated: generated_file(&context.environment.user_config, context.home.root()),
+    })?;
+    Ok(password)
+}
