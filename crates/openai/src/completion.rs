@@ -1,15 +1,21 @@
 //! `POST /v1/completions`: plain continuation of a prompt.
 
+mod native;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::chat::TokenLogProb;
 use crate::fields::{self, Fields};
-use crate::tokenize::text_list;
+use crate::input::{Input, Inputs};
 use crate::{ApiError, FinishReason, Limits, Sampling, ServiceTier, Usage};
+
+pub use native::{
+    NativeChunk, NativeProbability, NativeReply, NativeRequest, RESPONSE_FIELDS_MAX, Timings,
+};
 
 /// Tokens generated when a request names no maximum: what OpenAI's specification says.
 pub const TOKENS_MAX_DEFAULT: u32 = 16;
@@ -20,7 +26,7 @@ pub struct CompletionRequest {
     /// The model asked for; the node's chat model when absent.
     pub model: Option<String>,
     /// What to continue, never empty; each becomes a choice.
-    pub prompts: Vec<Prompt>,
+    pub prompts: Vec<Input>,
     /// How to choose tokens; `tokens_max` is always there.
     pub sampling: Sampling,
     /// Most likely tokens to report at each position; `None` = no log-probabilities at all.
@@ -39,7 +45,7 @@ pub struct CompletionRequest {
     pub service_tier: Option<ServiceTier>,
 }
 
-/// Text to continue.
+/// Text to continue, as the engine takes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Prompt {
     /// As text.
@@ -78,7 +84,7 @@ impl CompletionRequest {
         }
         Ok(Self {
             model: root.name("model", limits)?,
-            prompts: prompts(&root, limits)?,
+            prompts: Inputs::parse(&root, "prompt", limits)?.list,
             sampling,
             logprobs,
             echo,
@@ -89,66 +95,6 @@ impl CompletionRequest {
             service_tier: ServiceTier::parse(&root)?,
         })
     }
-}
-
-fn prompts(root: &Fields<'_>, limits: &Limits) -> Result<Vec<Prompt>, ApiError> {
-    let texts_or_tokens = Inputs::parse(root, "prompt", limits)?;
-    Ok(match texts_or_tokens {
-        Inputs::Texts(texts) => texts.into_iter().map(Prompt::Text).collect(),
-        Inputs::Tokens(lists) => lists.into_iter().map(Prompt::Tokens).collect(),
-    })
-}
-
-/// A field that is a string, a list of strings, a token list or a list of token lists.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Inputs {
-    Texts(Vec<String>),
-    Tokens(Vec<Vec<u32>>),
-}
-
-impl Inputs {
-    pub(crate) fn parse(root: &Fields<'_>, key: &str, limits: &Limits) -> Result<Self, ApiError> {
-        const EXPECTED: &str = "a string, a list of strings, a token list or a list of token lists";
-        let inputs = match root.require(key)? {
-            Value::String(text) => Self::Texts(vec![text.clone()]),
-            Value::Array(list) => match list.first() {
-                None => return Err(ApiError::invalid_value(key, format!("`{key}` is empty."))),
-                Some(Value::String(_)) => Self::Texts(text_list(list, key, limits)?),
-                Some(Value::Number(_)) => Self::Tokens(vec![tokens(list, key, limits)?]),
-                Some(Value::Array(_)) => Self::Tokens(token_lists(list, key, limits)?),
-                Some(_) => return Err(ApiError::invalid_type(key, EXPECTED)),
-            },
-            _ => return Err(ApiError::invalid_type(key, EXPECTED)),
-        };
-        let bytes = match &inputs {
-            Self::Texts(texts) => texts.iter().map(String::len).sum(),
-            Self::Tokens(_) => 0,
-        };
-        fields::too_large(key, bytes, limits.text_bytes_max)?;
-        Ok(inputs)
-    }
-}
-
-fn tokens(list: &[Value], param: &str, limits: &Limits) -> Result<Vec<u32>, ApiError> {
-    if list.is_empty() {
-        return Err(ApiError::invalid_value(
-            param,
-            format!("`{param}` is empty."),
-        ));
-    }
-    fields::token_ids(list, param, limits.input_tokens_max)
-}
-
-fn token_lists(list: &[Value], param: &str, limits: &Limits) -> Result<Vec<Vec<u32>>, ApiError> {
-    fields::too_long(param, list.len(), limits.inputs_max)?;
-    let lists = list.iter().enumerate().map(|(index, value)| {
-        let param = format!("{param}[{index}]");
-        match value {
-            Value::Array(ids) => tokens(ids, &param, limits),
-            _ => Err(ApiError::invalid_type(param, "a list of token ids")),
-        }
-    });
-    lists.collect()
 }
 
 /// A completion, and each chunk of a streamed one.

@@ -6,9 +6,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use crate::completion::Inputs;
 use crate::fields::{self, Fields};
+use crate::input::{Input, Inputs};
 use crate::{ApiError, Limits, Usage};
+
+/// The longest vectors that may be asked for, before the model bounds them further.
+pub const DIMENSIONS_MAX: u32 = 65_536;
 
 /// An embeddings request, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,29 +35,41 @@ pub enum EmbeddingInput {
     Texts(Vec<String>),
     /// Token lists, none of them empty.
     Tokens(Vec<Vec<u32>>),
+    /// Both, or both in one.
+    Several(Vec<Input>),
 }
 
 impl EmbeddingInput {
+    fn of(inputs: Vec<Input>) -> Self {
+        let texts = inputs.iter().map(|input| match input {
+            Input::Text(text) => Some(text.clone()),
+            _ => None,
+        });
+        if let Some(texts) = texts.collect() {
+            return Self::Texts(texts);
+        }
+        let tokens = inputs.iter().map(|input| match input {
+            Input::Tokens(tokens) => Some(tokens.clone()),
+            _ => None,
+        });
+        match tokens.collect() {
+            Some(tokens) => Self::Tokens(tokens),
+            None => Self::Several(inputs),
+        }
+    }
+
     /// How many vectors to give.
     pub fn len(&self) -> usize {
         match self {
             Self::Texts(texts) => texts.len(),
             Self::Tokens(lists) => lists.len(),
+            Self::Several(inputs) => inputs.len(),
         }
     }
 
     /// Never, after `parse`.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// The engine's form: a JSON array of strings or of arrays of ids.
-    pub fn to_json(&self) -> String {
-        let json = match self {
-            Self::Texts(texts) => serde_json::to_string(texts),
-            Self::Tokens(lists) => serde_json::to_string(lists),
-        };
-        json.expect("strings and numbers always serialise")
     }
 }
 
@@ -76,21 +91,17 @@ impl EmbeddingRequest {
     pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, ApiError> {
         let map = fields::body(bytes)?;
         let root = Fields::root(&map);
-        let input = match Inputs::parse(&root, "input", limits)? {
-            Inputs::Texts(texts) => EmbeddingInput::Texts(texts),
-            Inputs::Tokens(lists) => EmbeddingInput::Tokens(lists),
-        };
-        if let EmbeddingInput::Texts(texts) = &input
-            && let Some(index) = texts.iter().position(String::is_empty)
-        {
+        let inputs = Inputs::parse(&root, "input", limits)?.list;
+        let empty = |input: &Input| matches!(input, Input::Text(text) if text.is_empty());
+        if let Some(index) = inputs.iter().position(empty) {
             let message = format!("`input[{index}]` is empty.");
             return Err(ApiError::invalid_value("input", message));
         }
         Ok(Self {
             model: root.name("model", limits)?,
-            input,
+            input: EmbeddingInput::of(inputs),
             encoding: encoding(&root)?,
-            dimensions: root.count("dimensions", 1..=65_536)?,
+            dimensions: root.count("dimensions", 1..=DIMENSIONS_MAX)?,
             user: root.name("user", limits)?,
         })
     }

@@ -16,6 +16,7 @@ mod fields;
 pub mod grammar;
 mod head;
 pub mod info;
+pub mod input;
 mod limits;
 pub mod line;
 pub mod model;

@@ -18,6 +18,8 @@ pub struct TokenizeRequest {
     pub model: Option<String>,
     /// Whether to add the tokens a model expects at the start and end of a text.
     pub add_special: bool,
+    /// Whether each token comes with its text.
+    pub with_pieces: bool,
 }
 
 impl TokenizeRequest {
@@ -45,6 +47,7 @@ impl TokenizeRequest {
             single,
             model: root.name("model", limits)?,
             add_special: root.boolean("add_special")?.unwrap_or(false),
+            with_pieces: root.boolean("with_pieces")?.unwrap_or(false),
         })
     }
 }
@@ -68,26 +71,68 @@ pub(crate) fn text_list(
         .collect()
 }
 
-/// Token ids: one list, or one list a text.
+/// Tokens: one list, or one list a text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenizeReply {
-    /// The ids.
+    /// The tokens.
     pub tokens: TokenLists,
 }
 
-/// Token ids in the shape the request asked for.
+/// Tokens in the shape the request asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum TokenLists {
     /// For `content` as a string.
-    One(Vec<u32>),
+    One(Vec<Token>),
     /// For `content` as a list, in its order.
-    Many(Vec<Vec<u32>>),
+    Many(Vec<Vec<Token>>),
+}
+
+/// A token as the request asked for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Token {
+    /// Its id.
+    Id(u32),
+    /// Its id and what it says.
+    Shown {
+        /// Its id.
+        id: u32,
+        /// What it says.
+        piece: Piece,
+    },
+}
+
+/// What a token says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Piece {
+    /// Its text.
+    Text(String),
+    /// Its bytes, where they are no text by themselves: characters may span tokens.
+    Bytes(Vec<u8>),
+}
+
+impl From<u32> for Token {
+    fn from(id: u32) -> Self {
+        Self::Id(id)
+    }
+}
+
+impl Token {
+    /// A token with its bytes.
+    pub fn shown(id: u32, bytes: Vec<u8>) -> Self {
+        let piece = match String::from_utf8(bytes) {
+            Ok(text) => Piece::Text(text),
+            Err(error) => Piece::Bytes(error.into_bytes()),
+        };
+        Self::Shown { id, piece }
+    }
 }
 
 impl TokenizeReply {
-    /// The reply to `request`; `lists` holds the ids of each of its texts.
-    pub fn new(request: &TokenizeRequest, mut lists: Vec<Vec<u32>>) -> Self {
+    /// The reply to `request`; `lists` holds the tokens of each of its texts.
+    pub fn new(request: &TokenizeRequest, mut lists: Vec<Vec<Token>>) -> Self {
         let tokens = match request.single {
             true => TokenLists::One(lists.pop().unwrap_or_default()),
             false => TokenLists::Many(lists),
@@ -163,6 +208,7 @@ mod tests {
         check_param(r#"{"content":["a","b","c"]}"#, "content");
         check_param(r#"{"content":"123456789"}"#, "content");
         check_param(r#"{"content":"a","add_special":1}"#, "add_special");
+        check_param(r#"{"content":"a","with_pieces":1}"#, "with_pieces");
     }
 
     #[test]
@@ -192,9 +238,19 @@ mod tests {
         let one = parse(r#"{"content":"a"}"#).unwrap();
         let many = parse(r#"{"content":["a"]}"#).unwrap();
         let json = |request| {
-            serde_json::to_string(&TokenizeReply::new(request, vec![vec![1, 2]])).unwrap()
+            let tokens = vec![Token::Id(1), Token::Id(2)];
+            serde_json::to_string(&TokenizeReply::new(request, vec![tokens])).unwrap()
         };
         assert_eq!(json(&one), r#"{"tokens":[1,2]}"#);
         assert_eq!(json(&many), r#"{"tokens":[[1,2]]}"#);
+    }
+
+    #[test]
+    fn a_piece_is_text_where_it_can_be() {
+        let json = |token| serde_json::to_string(&token).unwrap();
+        let whole = Token::shown(7, "é".as_bytes().to_vec());
+        assert_eq!(json(whole), r#"{"id":7,"piece":"é"}"#);
+        let half = Token::shown(8, vec![0xC3]);
+        assert_eq!(json(half), r#"{"id":8,"piece":[195]}"#);
     }
 }

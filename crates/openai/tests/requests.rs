@@ -5,8 +5,9 @@
     reason = "a helper that cannot go on is a failed test"
 )]
 
-use gaia_openai::completion::{CompletionChoice, CompletionLogProbs, Prompt};
+use gaia_openai::completion::{CompletionChoice, CompletionLogProbs};
 use gaia_openai::embedding::{EmbeddingInput, Encoding, Vector};
+use gaia_openai::input::Input;
 use gaia_openai::{
     ApiError, ChatRequest, CompletionRequest, Constraint, EmbeddingReply, EmbeddingRequest, Limits,
     Role, ServiceTier,
@@ -375,13 +376,13 @@ fn completion(fields: Value) -> Result<CompletionRequest, ApiError> {
 fn completions() {
     let prompts =
         |prompt: Value| completion(json!({"prompt": prompt})).map(|request| request.prompts);
-    let text = |text: &str| Prompt::Text(text.to_owned());
+    let text = |text: &str| Input::Text(text.to_owned());
     assert_eq!(prompts(json!("a")), Ok(vec![text("a")]));
     assert_eq!(prompts(json!(["a", "b"])), Ok(vec![text("a"), text("b")]));
-    assert_eq!(prompts(json!([1, 2])), Ok(vec![Prompt::Tokens(vec![1, 2])]));
+    assert_eq!(prompts(json!([1, 2])), Ok(vec![Input::Tokens(vec![1, 2])]));
     assert_eq!(
         prompts(json!([[1], [2]])),
-        Ok(vec![Prompt::Tokens(vec![1]), Prompt::Tokens(vec![2])])
+        Ok(vec![Input::Tokens(vec![1]), Input::Tokens(vec![2])])
     );
     assert_eq!(
         completion(json!({"prompt": "a"}))
@@ -396,12 +397,11 @@ fn completions() {
     };
     refused("prompt", json!({}));
     refused("prompt", json!({"prompt": []}));
-    refused("prompt", json!({"prompt": {}}));
-    refused("prompt", json!({"prompt": [true]}));
+    refused("prompt.content", json!({"prompt": {}}));
+    refused("prompt[0]", json!({"prompt": [true]}));
     refused("prompt", json!({"prompt": [-1]}));
     refused("prompt", json!({"prompt": [4_294_967_295_u32]}));
-    refused("prompt", json!({"prompt": [1, "a"]}));
-    refused("prompt[1]", json!({"prompt": ["a", 1]}));
+    refused("prompt", json!({"prompt": [1, true]}));
     refused("prompt[1]", json!({"prompt": [[1], []]}));
     refused("prompt", json!({"prompt": ["a", "b", "c", "d"]}));
     refused("prompt", json!({"prompt": [1, 2, 3, 4, 5]}));
@@ -448,9 +448,11 @@ fn embeddings() {
         Ok(EmbeddingInput::Texts(vec!["a".to_owned()]))
     );
     assert_eq!(
-        input(json!([[1, 2], [3]])).unwrap().to_json(),
-        "[[1,2],[3]]"
+        input(json!([[1, 2], [3]])),
+        Ok(EmbeddingInput::Tokens(vec![vec![1, 2], vec![3]]))
     );
+    let several = input(json!(["a", [1, 2]])).unwrap();
+    assert!(matches!(&several, EmbeddingInput::Several(_)) && several.len() == 2);
     assert_eq!(input(json!([1, 2])).unwrap().len(), 1);
     assert_eq!(
         input(json!("")).unwrap_err().param.as_deref(),

@@ -10,9 +10,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from node import Node  # noqa: E402
 
-# Requests that are made up for each operation, and for how long in all.
+# Requests that are made up for each operation.
 EXAMPLES_MAX = 50
-SECONDS_MAX = 280
 
 
 def main(results):
@@ -24,7 +23,8 @@ def main(results):
             sys.executable, "-m", "schemathesis.cli", "run", f"{node.url}/openapi.json",
             "--phases", "examples,coverage,fuzzing",
             "--max-examples", str(EXAMPLES_MAX),
-            "--max-time", str(SECONDS_MAX),
+            # What a schema cannot say is 400 too: the model's vocabulary, its context, whether a text is a grammar.
+            "--exclude-checks", "positive_data_acceptance",
             "--seed", "42",
             "--request-timeout", "60",
             "--workers", "1",

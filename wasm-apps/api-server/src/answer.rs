@@ -114,7 +114,7 @@ impl Answer {
                         logprobs: tokens.map(|token| token_logprob(token, top)).collect(),
                     }
                 }
-                Ok(Step::End { reason, usage }) => Event::Ended {
+                Ok(Step::End { reason, usage, .. }) => Event::Ended {
                     choice,
                     reason,
                     usage,

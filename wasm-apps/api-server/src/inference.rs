@@ -50,6 +50,8 @@ pub(crate) struct Piece {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub(crate) struct TokenEvent {
     #[serde(default)]
+    pub(crate) id: u32,
+    #[serde(default)]
     pub(crate) text: String,
     #[serde(default)]
     pub(crate) bytes: Vec<u8>,

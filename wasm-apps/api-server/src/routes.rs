@@ -5,8 +5,10 @@ mod completions;
 mod embeddings;
 mod models;
 mod node;
+mod openapi;
 mod page;
 mod prompts;
+mod public_config;
 mod retrieve;
 mod tokenize;
 
@@ -17,7 +19,7 @@ use axum::extract::{FromRequest, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use gaia_openai::ApiError;
 use serde::Serialize;
 
@@ -25,9 +27,24 @@ use crate::app::App;
 use crate::edge;
 use crate::failure::Failure;
 
-/// All routes, behind the guard.
-pub(crate) fn router(app: Arc<App>) -> Router {
-    Router::new()
+/// Routes while they are put together: their paths are known, so that the description can be held to them.
+#[derive(Default)]
+struct Table {
+    router: Router<Arc<App>>,
+    paths: Vec<&'static str>,
+}
+
+impl Table {
+    fn route(mut self, path: &'static str, methods: MethodRouter<Arc<App>>) -> Self {
+        self.paths.push(path);
+        self.router = self.router.route(path, methods);
+        self
+    }
+}
+
+/// All routes. `docs/openapi.yaml` describes each of them, but for what only the ingress may ask: `/gaia/…`.
+fn table() -> Table {
+    Table::default()
         .route("/v1/chat/completions", post(chat::create))
         .route("/v1/completions", post(completions::create))
         .route("/v1/embeddings", post(embeddings::create))
@@ -36,6 +53,13 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/v1/info", get(node::info))
         .route("/v1/prompts", get(prompts::list))
         .route("/v1/retrieve", post(retrieve::create))
+        .route("/chat/completions", post(chat::create))
+        .route("/embeddings", post(embeddings::create))
+        .route("/models", get(models::list))
+        .route("/completion", post(completions::native::create))
+        .route("/completions", post(completions::native::create))
+        .route("/props", get(models::props))
+        .route("/config_pub.json", get(public_config::get))
         .route("/tokenize", post(tokenize::create))
         .route("/detokenize", post(tokenize::reverse))
         .route("/apply-template", post(tokenize::apply_template))
@@ -43,7 +67,14 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/ready", get(node::ready))
         .route("/metrics", get(node::metrics))
         .route("/version", get(node::version))
+        .route("/openapi.json", get(openapi::description))
         .route("/gaia/usage/{id}", get(node::usage))
+}
+
+/// All routes, behind the guard.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    let Table { router, .. } = table();
+    router
         .fallback(page::file_or_nothing)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(Arc::clone(&app), edge::guard))

@@ -1,8 +1,9 @@
 //! Texts to vectors.
 
 use gaia_openai::embedding::EmbeddingInput;
+use gaia_openai::input::Input;
 use gaia_wasi_rt::yield_now;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::model::read_numbers;
 use super::nn::{
@@ -36,11 +37,28 @@ impl Model {
                     .map(|batch| json!(batch).to_string());
                 self.embed_batches(batches.collect()).await
             }
+            (Engine::Gaia, EmbeddingInput::Several(inputs)) => {
+                let values = inputs.iter().map(|input| self.embeddable(input));
+                let values = values.collect::<Result<Vec<_>, _>>()?;
+                let batches = values
+                    .chunks(BATCH_MAX)
+                    .map(|batch| json!(batch).to_string());
+                self.embed_batches(batches.collect()).await
+            }
             (Engine::Stock, EmbeddingInput::Texts(texts)) => self.embed_one_by_one(texts).await,
-            (Engine::Stock, EmbeddingInput::Tokens(_)) => {
+            (Engine::Stock, EmbeddingInput::Tokens(_) | EmbeddingInput::Several(_)) => {
                 Err(InferenceError::Unsupported { param: "input" })
             }
         }
+    }
+
+    // As the engine takes it: a text, or token ids.
+    fn embeddable(&self, input: &Input) -> Result<Value, InferenceError> {
+        Ok(match input {
+            Input::Text(text) => json!(text),
+            Input::Tokens(tokens) => json!(tokens),
+            Input::Mixed(_) => json!(self.tokens_of(input)?),
+        })
     }
 
     async fn embed_batches(&self, batches: Vec<String>) -> Result<Embedded, InferenceError> {

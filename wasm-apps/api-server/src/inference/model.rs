@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use gaia_chat::Generation;
 use gaia_openai::completion::Prompt;
+use gaia_openai::input::{Input, Part};
 use serde_json::Value;
 
 use super::bell::Bell;
@@ -143,6 +144,34 @@ impl Model {
             ids.remove(0);
         }
         Ok(ids)
+    }
+
+    /// The token ids of an input. What belongs at the start of a text goes before a mixed one that starts with text,
+    /// and nowhere else in it.
+    pub(crate) fn tokens_of(&self, input: &Input) -> Result<Vec<u32>, InferenceError> {
+        let parts = match input {
+            Input::Text(text) => return self.tokenize(text),
+            Input::Tokens(tokens) => return Ok(tokens.clone()),
+            Input::Mixed(parts) => parts,
+        };
+        let mut tokens = Vec::new();
+        for (index, part) in parts.iter().enumerate() {
+            match part {
+                Part::Tokens(ids) => tokens.extend(ids),
+                Part::Text(text) if index == 0 && !self.facts.embedding => {
+                    tokens.extend(self.tokenize(text)?);
+                }
+                Part::Text(text) => tokens.extend(self.tokenize_plain(text)?),
+            }
+        }
+        Ok(tokens)
+    }
+
+    /// The bytes of single tokens: not every one is text by itself.
+    pub(crate) fn piece(&self, token: u32) -> Result<Vec<u8>, InferenceError> {
+        let mut context = self.contexts.lease()?;
+        context.set_tokens(&[token])?;
+        context.output(OUTPUT_DETOKENIZED)
     }
 
     /// The text of token ids.

@@ -2,6 +2,7 @@
 
 use gaia_openai::{FinishReason, Usage};
 use gaia_wasi_rt::yield_now;
+use serde::Deserialize;
 
 use super::bell::Watcher;
 use super::nn::{Computed, Lease, OUTPUT_EVENTS, OUTPUT_METADATA, OUTPUT_TEXT};
@@ -14,7 +15,12 @@ pub(crate) enum Step {
     /// New text, never empty and no events at the same time.
     Piece(Piece),
     /// It is over.
-    End { reason: FinishReason, usage: Usage },
+    End {
+        reason: FinishReason,
+        usage: Usage,
+        /// The stop sequence that ended it, where the engine tells.
+        stop: Option<String>,
+    },
 }
 
 /// An answer on its way. Dropping it ends it.
@@ -155,20 +161,25 @@ impl Session {
     }
 
     fn end(&mut self, reason: FinishReason) -> Result<Step, InferenceError> {
-        let (usage, reason) = match self.mode {
+        let (usage, reason, stop) = match self.mode {
             Mode::Gaia { .. } => {
                 let metadata = self.context.output(OUTPUT_METADATA)?;
                 let (prompt, generated, cached) = read_usage(&metadata);
                 let usage = Usage::new(prompt, generated, cached);
-                (usage, engine_reason(&metadata).unwrap_or(reason))
+                let end = Ended::read(&metadata);
+                (usage, end.reason().unwrap_or(reason), end.stop_sequence)
             }
             Mode::Stock {
                 prompt_tokens,
                 tokens,
                 ..
-            } => (Usage::new(prompt_tokens, tokens, 0), reason),
+            } => (Usage::new(prompt_tokens, tokens, 0), reason, None),
         };
-        Ok(Step::End { reason, usage })
+        Ok(Step::End {
+            reason,
+            usage,
+            stop,
+        })
     }
 }
 
@@ -187,11 +198,23 @@ fn finish_reason(computed: Computed) -> Result<FinishReason, InferenceError> {
     }
 }
 
-fn engine_reason(metadata: &[u8]) -> Option<FinishReason> {
-    let metadata: serde_json::Value = serde_json::from_slice(metadata).ok()?;
-    match metadata.get("finish_reason")?.as_str()? {
-        "stop" => Some(FinishReason::Stop),
-        "length" => Some(FinishReason::Length),
-        _ => None,
+/// What the engine says of an end.
+#[derive(Debug, Default, Deserialize)]
+struct Ended {
+    finish_reason: Option<String>,
+    stop_sequence: Option<String>,
+}
+
+impl Ended {
+    fn read(metadata: &[u8]) -> Self {
+        serde_json::from_slice(metadata).unwrap_or_default()
+    }
+
+    fn reason(&self) -> Option<FinishReason> {
+        match self.finish_reason.as_deref()? {
+            "stop" => Some(FinishReason::Stop),
+            "length" => Some(FinishReason::Length),
+            _ => None,
+        }
     }
 }

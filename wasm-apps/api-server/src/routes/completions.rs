@@ -1,6 +1,8 @@
 //! `POST /v1/completions`. Several prompts of a request are continued one after the other, the choices of a prompt
 //! together.
 
+pub(super) mod native;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,6 +12,7 @@ use axum::extract::State;
 use axum::response::Response;
 use gaia_chat::Generation;
 use gaia_openai::completion::{CompletionChoice, CompletionLogProbs, CompletionReply, Prompt};
+use gaia_openai::input::Input;
 use gaia_openai::{ApiError, CompletionRequest, FinishReason, ServiceTier, Usage, sse};
 use gaia_prompt::budget;
 
@@ -130,16 +133,25 @@ impl Work {
     }
 
     fn echo(&self) -> String {
-        match self.request.prompts.get(self.index) {
-            Some(Prompt::Text(text)) if self.request.echo => text.clone(),
-            // What has been generated from them can be written, so they can.
-            Some(Prompt::Tokens(tokens)) if self.request.echo => {
-                let chat = self.app.chat(None).ok();
-                chat.and_then(|chat| chat.model.detokenize(tokens).ok())
-                    .unwrap_or_default()
-            }
-            _ => String::new(),
+        match self.request.echo {
+            true => self.prompt(),
+            false => String::new(),
         }
+    }
+
+    /// The current prompt as text. What has been generated from tokens can be written, so they can.
+    fn prompt(&self) -> String {
+        let input = match self.request.prompts.get(self.index) {
+            None => return String::new(),
+            Some(Input::Text(text)) => return text.clone(),
+            Some(input) => input,
+        };
+        let model = self.app.chat(None).ok().map(|chat| &chat.model);
+        let text = model.and_then(|model| {
+            let tokens = model.tokens_of(input).ok()?;
+            model.detokenize(&tokens).ok()
+        });
+        text.unwrap_or_default()
     }
 
     fn logprobs(&mut self, choice: u32, tokens: &[TokenEvent]) -> Option<CompletionLogProbs> {
@@ -208,7 +220,7 @@ async fn start(
     let chat = app.chat(request.model.as_deref())?;
     let model = &chat.model;
     let prompt = request.prompts.get(index).cloned();
-    let prompt = prompt.unwrap_or_else(|| Prompt::Text(String::new()));
+    let prompt = prompt.unwrap_or_else(|| Input::Text(String::new()));
     let (prompt, count) =
         counted(model, prompt).map_err(|error| refused(error, "prompt", &request.sampling))?;
     let tokens_max = tokens_max(app, model, request, count)?;
@@ -230,14 +242,16 @@ async fn start(
 }
 
 /// A prompt and its length; as tokens, where it had to be tokenised for that.
-fn counted(model: &Model, prompt: Prompt) -> Result<(Prompt, u32), InferenceError> {
+fn counted(model: &Model, prompt: Input) -> Result<(Prompt, u32), InferenceError> {
     let prompt = match prompt {
-        Prompt::Text(text) if model.engine == Engine::Stock => {
+        Input::Text(text) if model.engine == Engine::Stock => {
             let count = model.count_tokens(&text)?;
             return Ok((Prompt::Text(text), count));
         }
-        Prompt::Text(text) => model.tokenize(&text)?,
-        Prompt::Tokens(tokens) => tokens,
+        Input::Mixed(_) if model.engine == Engine::Stock => {
+            return Err(InferenceError::Unsupported { param: "prompt" });
+        }
+        input => model.tokens_of(&input)?,
     };
     let count = u32::try_from(prompt.len()).unwrap_or(u32::MAX);
     Ok((Prompt::Tokens(prompt), count))

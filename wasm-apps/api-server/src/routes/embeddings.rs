@@ -38,21 +38,33 @@ fn refused(model: &Model, input: &EmbeddingInput, error: InferenceError) -> ApiE
     if error != InferenceError::PromptTooLong {
         return from_inference(error, "input", None);
     }
-    let longest = match input {
+    let len_max = match input {
         EmbeddingInput::Texts(texts) => {
             let counts = texts
                 .iter()
                 .filter_map(|text| model.count_tokens(text).ok());
             counts.max()
         }
-        EmbeddingInput::Tokens(lists) => {
-            let longest = lists.iter().map(Vec::len).max();
-            longest.and_then(|len| u32::try_from(len).ok())
+        EmbeddingInput::Tokens(lists) => longest(lists.iter().map(Vec::len)),
+        EmbeddingInput::Several(inputs) => {
+            let tokens = inputs
+                .iter()
+                .filter_map(|input| model.tokens_of(input).ok());
+            longest(tokens.map(|tokens| tokens.len()))
         }
     };
     let context = model.facts.n_ctx;
-    match longest.filter(|longest| *longest > context) {
-        Some(longest) => ApiError::context_length_exceeded("input", context, longest, 0),
+    match len_max.filter(|len| *len > context) {
+        Some(len) => {
+            let error = ApiError::context_length_exceeded("input", context, len, 0);
+            // The words that clients of llama.cpp's server look for.
+            let message = format!("The input is too large. {}", error.message);
+            ApiError { message, ..error }
+        }
         None => from_inference(error, "input", None),
     }
+}
+
+fn longest(lens: impl Iterator<Item = usize>) -> Option<u32> {
+    lens.max().and_then(|len| u32::try_from(len).ok())
 }

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use gaia_openai::tokenize::Token;
 use gaia_openai::{
     ApiError, ChatRequest, DetokenizeReply, DetokenizeRequest, ServiceTier, TemplateReply,
     TokenizeReply, TokenizeRequest,
@@ -11,8 +12,11 @@ use gaia_wasi_rt::yield_now;
 use super::{Sent, Shared, json};
 use crate::app::{App, unix_seconds};
 use crate::failure::{Failure, from_inference};
-use crate::inference::Model;
+use crate::inference::{InferenceError, Model};
 use crate::prompts::{self, Wanted};
+
+/// Tokens that are looked up before others get their turn.
+const PIECES_AT_ONCE: usize = 64;
 
 pub(super) async fn create(State(app): Shared, Sent(body): Sent) -> Result<Response, Failure> {
     let request = TokenizeRequest::parse(&body, &app.limits)?;
@@ -23,10 +27,25 @@ pub(super) async fn create(State(app): Shared, Sent(body): Sent) -> Result<Respo
             true => model.tokenize(text),
             false => model.tokenize_plain(text),
         };
-        lists.push(tokens.map_err(|error| from_inference(error, "content", None))?);
+        let shown = match tokens {
+            Ok(ids) if request.with_pieces => with_pieces(model, ids).await,
+            ids => ids.map(|ids| ids.into_iter().map(Token::Id).collect()),
+        };
+        lists.push(shown.map_err(|error| from_inference(error, "content", None))?);
         yield_now().await;
     }
     Ok(json(&TokenizeReply::new(&request, lists)))
+}
+
+async fn with_pieces(model: &Model, ids: Vec<u32>) -> Result<Vec<Token>, InferenceError> {
+    let mut tokens = Vec::with_capacity(ids.len());
+    for (index, id) in ids.into_iter().enumerate() {
+        tokens.push(Token::shown(id, model.piece(id)?));
+        if index % PIECES_AT_ONCE == 0 {
+            yield_now().await;
+        }
+    }
+    Ok(tokens)
 }
 
 pub(super) async fn reverse(State(app): Shared, Sent(body): Sent) -> Result<Response, Failure> {
