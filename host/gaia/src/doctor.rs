@@ -3,6 +3,7 @@
 mod keys;
 mod memory;
 mod models;
+mod prompts;
 
 use std::fs;
 use std::net::TcpListener;
@@ -90,6 +91,7 @@ pub fn examine(home: &Home, environment: &Environment) -> Vec<Finding> {
     let mut findings = vec![config_finding, key(home), keys::examine(home, &config)];
     findings.extend(parts(environment));
     findings.extend(models::examine(&config, home, environment));
+    findings.extend(prompts::examine(home, &config));
     findings.push(port(&config, running.as_ref()));
     findings.push(store(home, &config, running.as_ref()));
     let available = available_memory();

@@ -13,6 +13,7 @@ mod exit;
 mod home;
 mod import;
 mod password;
+mod prompts;
 mod supervisor;
 mod terminal;
 mod toolbox;

@@ -5,7 +5,6 @@
 
 mod columns;
 mod compare;
-mod folder;
 mod list;
 mod show;
 mod test;
@@ -18,7 +17,6 @@ use clap::{Args, Subcommand};
 use gaia_gguf::Header;
 use gaia_prompt::prompt::{Kind, ModelFacts, Prompt, PromptSet};
 
-use self::folder::Folder;
 use super::Context;
 use crate::exit::{Exit, failure};
 use crate::supervisor::state;

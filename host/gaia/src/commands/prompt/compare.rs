@@ -9,10 +9,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::columns::{side_by_side, terminal_width};
-use super::{Context, Folder, OwnModel, find};
+use super::{Context, OwnModel, find};
 use crate::client::Client;
 use crate::commands::ask::{ask_failure, client};
 use crate::exit::{Exit, failure};
+use crate::prompts::Folder;
 use crate::terminal::{Terminal, Tint};
 
 /// The most questions in one file.

@@ -3,7 +3,8 @@
 use gaia_prompt::prompt::{Kind, Prompt};
 use serde_json::{Value, json};
 
-use super::{Context, Folder, OwnModel};
+use super::{Context, OwnModel};
+use crate::prompts::Folder;
 use crate::terminal::{Terminal, Tint};
 
 /// A row of the listing.

@@ -7,8 +7,9 @@ use gaia_prompt::Markers;
 use gaia_prompt::prompt::{ModelFacts, Prompt};
 use serde_json::{Value, json};
 
-use super::{Context, Folder, OwnModel, SOME_MODEL, find};
+use super::{Context, OwnModel, SOME_MODEL, find};
 use crate::exit::{Exit, failure};
+use crate::prompts::Folder;
 use crate::terminal::{Terminal, Tint};
 
 pub fn run(context: &Context, name: &str) -> anyhow::Result<()> {

@@ -3,8 +3,9 @@
 use clap::Args;
 use serde_json::json;
 
-use super::{Context, Folder, OwnModel, SOME_MODEL, find, show, variable, variables};
+use super::{Context, OwnModel, SOME_MODEL, find, show, variable, variables};
 use crate::commands::ask::{ask_failure, client, show_reply};
+use crate::prompts::Folder;
 use crate::supervisor::state;
 use crate::terminal::Tint;
 

@@ -1,4 +1,4 @@
-//! The folder of prompts as the command sees it.
+//! The folder of named prompts as the command sees it. The worker looks at it with eyes of its own.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};

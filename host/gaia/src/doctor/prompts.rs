@@ -1,0 +1,68 @@
+//! Whether the node's named prompts can be used.
+
+use super::Finding;
+use crate::config::Config;
+use crate::home::Home;
+use crate::prompts::Folder;
+
+const CHECK: &str = "prompts";
+
+/// None where there are no prompts and none is wanted.
+pub fn examine(home: &Home, config: &Config) -> Option<Finding> {
+    let folder = match Folder::read(home) {
+        Ok(folder) => folder,
+        Err(error) => {
+            let mend = "make the folder readable";
+            return Some(Finding::warn(CHECK, format!("{error:#}"), mend));
+        }
+    };
+    if let Some(problem) = folder.problems.first() {
+        let found = format!("prompts/{problem}");
+        let mend = "mend the file; until then its last good version counts (`gaia prompt list`)";
+        return Some(Finding::warn(CHECK, found, mend));
+    }
+    let count = folder.set.all().count();
+    let wanted = config.prompt.as_str();
+    let is_there = folder.set.all().any(|(_, prompt)| prompt.name() == wanted);
+    if !wanted.is_empty() && !is_there {
+        let found = format!("the configuration names `{wanted}`, which there is not");
+        let mend = format!("write prompts/{wanted}.md, or `gaia config set prompt NAME`");
+        return Some(Finding::warn(CHECK, found, mend));
+    }
+    (count > 0).then(|| Finding::ok(CHECK, format!("{count}, all of them usable")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::doctor::Verdict;
+
+    #[test]
+    fn prompts_are_judged_where_there_are_any() {
+        let root = tempfile::tempdir().unwrap();
+        let home = Home::new(root.path()).unwrap();
+        home.make_folders().unwrap();
+        let check = |wanted: &str, expected: Option<(Verdict, &str)>| {
+            let config = Config {
+                prompt: wanted.to_owned(),
+                ..Config::default()
+            };
+            let finding = examine(&home, &config);
+            let verdict = finding.as_ref().map(|finding| finding.verdict);
+            assert_eq!(verdict, expected.map(|(verdict, _)| verdict));
+            let found = finding.map(|finding| finding.found).unwrap_or_default();
+            assert!(
+                found.contains(expected.map_or("", |(_, part)| part)),
+                "{found}"
+            );
+        };
+        check("", None);
+        check("a", Some((Verdict::Warn, "names `a`")));
+        fs::write(home.prompts().join("a.md"), "Be brief.").unwrap();
+        check("a", Some((Verdict::Ok, "1, all")));
+        fs::write(home.prompts().join("b.md"), "{{ nobody }}").unwrap();
+        check("a", Some((Verdict::Warn, "prompts/b.md:1: `nobody`")));
+    }
+}
