@@ -209,6 +209,7 @@ struct Asked {
     max_tokens: Option<u64>,
     max_completion_tokens: Option<u64>,
     max_output_tokens: Option<u64>,
+    n_predict: Option<u64>,
     n: Option<u64>,
 }
 
@@ -223,6 +224,7 @@ fn estimate(cost: Cost, body: &[u8], answer_tokens_max: u64) -> u64 {
         asked.max_completion_tokens,
         asked.max_tokens,
         asked.max_output_tokens,
+        asked.n_predict,
     ];
     let answer = answer
         .into_iter()
@@ -236,6 +238,10 @@ fn estimate(cost: Cost, body: &[u8], answer_tokens_max: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ApiKey;
+    use crate::keys::{
+        Instant, MintedKey, NamedKey, RANDOM_BYTES, Scope, keys_to_text, parse_usage,
+    };
 
     #[test]
     fn what_is_set_aside_covers_prompt_and_answer() {
@@ -250,6 +256,8 @@ mod tests {
         check(r#"{"max_tokens":999999}"#, 1000);
         check(r#"{"max_tokens":1,"n":0}"#, 1);
         check(r#"{"max_tokens":1,"n":18446744073709551615}"#, CHOICES_MAX);
+        check(r#"{"n_predict":7}"#, 7);
+        check(r#"{"n_predict":-1}"#, 1000);
         check(r#"{"max_tokens":"many"}"#, 1000);
         check("no JSON", 1000);
         check("", 1000);
@@ -264,6 +272,44 @@ mod tests {
         check(r#"{"tokens":7}"#, Some(7));
         check(r#"{"tokens":-7}"#, None);
         check("", None);
+    }
+
+    #[tokio::test]
+    async fn of_more_than_are_waited_for_all_stays_charged() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("api-keys.toml");
+        let minted = MintedKey::new(&[1; RANDOM_BYTES], None);
+        let id = minted.id.clone();
+        let key = NamedKey {
+            id: minted.id,
+            name: "bot".to_owned(),
+            hash: minted.hash,
+            scopes: vec![Scope::Inference],
+            rate_per_minute: None,
+            tokens_per_day: Some(1000),
+            created: Instant::from_unix_seconds(0),
+            expires: None,
+        };
+        std::fs::write(&file, keys_to_text(&[key])).unwrap();
+        let keys = Keys::open(Vec::new(), Some(file)).unwrap();
+        let accounts = Arc::new(Accounts::new(keys, Arc::default(), 100));
+        let used = || parse_usage(&accounts.keys.unkept_usage().unwrap())[&id].tokens;
+        let charge = || accounts.charge(&id, Cost::Answer, b"").unwrap().unwrap();
+        let all = u32::try_from(ASKING_MAX).unwrap();
+        let taken = accounts.asking.try_acquire_many(all).unwrap();
+        let worker = Worker {
+            address: ([127, 0, 0, 1], 1).into(),
+            key: ApiKey::new("k"),
+        };
+        let mut sent = charge();
+        sent.sent_to(&worker);
+        drop(sent);
+        assert_eq!(accounts.asking.available_permits(), 0);
+        assert_eq!(used(), 101);
+        drop(charge());
+        assert_eq!(used(), 101, "what was sent to nobody costs nothing");
+        drop(taken);
+        accounts.settled().await;
     }
 
     #[test]

@@ -233,7 +233,7 @@ async fn past_the_tokens_of_the_day_comes_429() {
         ..named(1)
     };
     let node = Node::start(&[few]).await;
-    *node.upstream.tokens.lock().unwrap() = Some(300);
+    node.upstream.notes(300);
     assert_eq!(node.chat(&text(1), 900).await.status, 200);
     node.until_used(1, 300).await;
     let refused = node.chat(&text(1), 900).await;
@@ -270,7 +270,7 @@ async fn a_client_that_hangs_up_is_charged_what_was_computed() {
         ..named(1)
     };
     let node = Node::start(&[few]).await;
-    *node.upstream.tokens.lock().unwrap() = Some(42);
+    node.upstream.notes(42);
     let body = "{\"max_tokens\":500}";
     let mut stream = node
         .send("POST /v1/chat/completions?events", &text(1), body)
@@ -293,7 +293,7 @@ async fn a_stream_is_charged_when_it_has_ended() {
         ..named(1)
     };
     let node = Node::start(&[few]).await;
-    *node.upstream.tokens.lock().unwrap() = Some(77);
+    node.upstream.notes(77);
     let line = "POST /v1/chat/completions?events";
     let stream = node.send(line, &text(1), "{\"max_tokens\":900}").await;
     node.upstream.arrived.notified().await;
@@ -427,6 +427,61 @@ async fn a_revoked_key_is_refused_by_the_running_node() {
     );
     node.replace_keys(&[named(3)]);
     assert_eq!(node.ask("GET /v1/models", &text(3), "").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_note_that_is_too_long_is_none() {
+    let few = NamedKey {
+        tokens_per_day: Some(1000),
+        ..named(1)
+    };
+    let node = Node::start(&[few]).await;
+    let note = |spaces| format!("{{\"tokens\":1}}{}", " ".repeat(spaces));
+    *node.upstream.note.lock().unwrap() = Some(note(900));
+    assert_eq!(node.chat(&text(1), 100).await.status, 200);
+    node.until_used(1, 1).await;
+    node.upstream.told.notified().await;
+    *node.upstream.note.lock().unwrap() = Some(note(1100));
+    assert_eq!(node.chat(&text(1), 900).await.status, 200);
+    node.upstream.told.notified().await;
+    node.upstream.notes(2);
+    assert_eq!(node.chat(&text(1), 10).await.status, 200);
+    node.until_used(1, 1 + 905 + 2).await;
+}
+
+#[tokio::test]
+async fn a_worker_that_counts_without_end_is_left_out() {
+    let node = Node::start(&[]).await;
+    let ask = async || rest(send_to(node.admin, "GET /metrics", "x: y", "").await).await;
+    *node.upstream.metrics.lock().unwrap() = Some("counted 1\n".to_owned());
+    assert!(
+        ask()
+            .await
+            .body
+            .starts_with("counted 1\n# HELP gaia_ingress")
+    );
+    *node.upstream.metrics.lock().unwrap() = Some("x".repeat((4 << 20) + 1));
+    assert!(ask().await.body.starts_with("# HELP gaia_ingress"));
+    node.worker.send_replace(None);
+    assert!(ask().await.body.starts_with("# HELP gaia_ingress"));
+}
+
+#[tokio::test]
+async fn connections_of_the_operator_are_bounded() {
+    let node = Node::start(&[]).await;
+    let mut idle = Vec::new();
+    for _ in 0..16 {
+        let mut stream = send_to(node.admin, "GET /health", "x: y", "").await;
+        let mut begun = [0; 1];
+        stream.read_exact(&mut begun).await.unwrap();
+        idle.push(TcpStream::connect(node.admin).await.unwrap());
+    }
+    let mut late = send_to(node.admin, "GET /health", "x: y", "").await;
+    let mut byte = [0; 1];
+    let none = tokio::time::timeout(Duration::from_millis(200), late.read_exact(&mut byte)).await;
+    assert!(none.is_err(), "all places are taken");
+    drop(idle);
+    late.read_exact(&mut byte).await.unwrap();
 }
 
 /// Collects what is logged.
