@@ -95,6 +95,15 @@ export function mock(port) {
         knowledge: { collection: 'default', points: 118 },
       });
     }
+    if (pathname === '/v1/prompts') {
+      return json(response, 200, {
+        object: 'list',
+        data: [
+          { id: 'brief@0123456789ab', object: 'prompt', name: 'brief', kind: 'system', description: 'Answers in one sentence.' },
+          { id: 'teacher@ba9876543210', object: 'prompt', name: 'teacher', kind: 'system', description: '' },
+        ],
+      });
+    }
     if (pathname === '/v1/chat/completions') return void chat(request, response);
     return void file(decodeURIComponent(pathname), response);
   });

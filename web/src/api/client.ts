@@ -4,7 +4,7 @@
 import { readEvent, type StreamEvent } from './events.ts';
 import { type Failure, failureFromReply } from './failure.ts';
 import { EventTooLongError, SseParser } from './sse.ts';
-import { type NodeInfo, readFirstModel, readInfo } from './wire.ts';
+import { type NamedPrompt, type NodeInfo, readFirstModel, readInfo, readPrompts } from './wire.ts';
 
 export type Reply<T> = { ok: true; value: T } | { ok: false; failure: Failure };
 
@@ -24,6 +24,12 @@ export async function fetchInfo(key: string | null): Promise<Reply<NodeInfo>> {
   if (!models.ok) return models;
   const known = readInfo(info.ok ? info.value : null);
   return { ok: true, value: { ...known, chatModel: readFirstModel(models.value) } };
+}
+
+/** The prompts that a question may name; none where the node has no such route. */
+export async function fetchPrompts(key: string | null): Promise<NamedPrompt[]> {
+  const prompts = await fetchJson('/v1/prompts', key);
+  return prompts.ok ? readPrompts(prompts.value) : [];
 }
 
 async function fetchJson(path: string, key: string | null): Promise<Reply<unknown>> {

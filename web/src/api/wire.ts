@@ -35,6 +35,12 @@ export interface NodeInfo {
   passages: number | null;
 }
 
+/** A prompt that the node's owner keeps under a name. */
+export interface NamedPrompt {
+  name: string;
+  description: string;
+}
+
 type Json = Record<string, unknown>;
 
 export const object = (value: unknown): Json =>
@@ -90,6 +96,17 @@ export function readInfo(value: unknown): NodeInfo {
     collection: text(knowledge['collection']),
     passages: number(knowledge['points']),
   };
+}
+
+/** Reads `GET /v1/prompts`: each name once, with the first description it has. */
+export function readPrompts(value: unknown): NamedPrompt[] {
+  const described = new Map<string, string>();
+  for (const entry of list(object(value)['data'])) {
+    const name = text(object(entry)['name']);
+    if (name === null) continue;
+    described.set(name, described.get(name) || (text(object(entry)['description']) ?? ''));
+  }
+  return Array.from(described, ([name, description]) => ({ name, description }));
 }
 
 /** The name of the first model of `GET /v1/models`, for nodes that have no `/v1/info`. */

@@ -141,6 +141,7 @@ export function requestBody(conversation: Conversation, settings: Settings, mode
     messages,
     stream: true,
     stream_options: { include_usage: true },
+    ...(settings.prompt === '' ? {} : { metadata: { prompt: settings.prompt } }),
     ...(settings.temperature === null ? {} : { temperature: settings.temperature }),
     ...(settings.topP === null ? {} : { top_p: settings.topP }),
     ...(settings.tokensMax === null ? {} : { max_completion_tokens: settings.tokensMax }),

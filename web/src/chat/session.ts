@@ -5,15 +5,16 @@
  * the functions; they hold no state of their own but what is open and what is being typed.
  */
 import { batch, computed, signal } from '@preact/signals';
-import { fetchInfo, streamChat } from '../api/client.ts';
+import { fetchInfo, fetchPrompts, streamChat } from '../api/client.ts';
 import { explain, type Failure } from '../api/failure.ts';
-import type { NodeInfo } from '../api/wire.ts';
+import type { NamedPrompt, NodeInfo } from '../api/wire.ts';
 import { plainText } from '../markdown/plain.ts';
 import { splitThoughts } from '../markdown/thoughts.ts';
 import { grow, stop } from './answering.ts';
 import * as talk from './conversation.ts';
 import { ConversationStore } from './store.ts';
 import { settings } from './preferences.ts';
+import { known } from './settings.ts';
 
 type Conversation = talk.Conversation;
 
@@ -35,6 +36,8 @@ export const conversations = signal<Conversation[]>(store.list());
 /** null while a new conversation has not begun. */
 export const currentId = signal<string | null>(idFromAddress());
 export const node = signal<NodeState>({ kind: 'asking' });
+/** The prompts that a question may name. */
+export const prompts = signal<NamedPrompt[]>([]);
 /** What to do once a key was entered; null while none is asked for. */
 export const keyAsked = signal<(() => void) | null>(null);
 /** The answers being written, by conversation. */
@@ -145,6 +148,7 @@ export async function meetNode() {
   const reply = await fetchInfo(key.value);
   if (reply.ok) {
     node.value = { kind: 'there', info: reply.value };
+    prompts.value = await fetchPrompts(key.value);
     return;
   }
   node.value = { kind: 'failed', failure: reply.failure };
@@ -177,7 +181,8 @@ async function answer(id: string) {
   const started = performance.now();
   let growing = talk.emptyAnswer();
   const publish = throttled(() => update(id, growing));
-  const body = talk.requestBody(conversation, settings.value, info.value?.chatModel ?? null);
+  const wanted = known(settings.value, prompts.value);
+  const body = talk.requestBody(conversation, wanted, info.value?.chatModel ?? null);
   for await (const event of streamChat(body, key.value, controller.signal)) {
     growing = grow(growing, event, performance.now() - started);
     publish.soon();

@@ -3,10 +3,12 @@
  *
  * Pure: reads what was stored or typed, and never gives a value outside its range.
  */
-import { number, object } from '../api/wire.ts';
+import { type NamedPrompt, number, object } from '../api/wire.ts';
 
 export interface Settings {
   systemPrompt: string;
+  /** The node's named prompt; empty leaves the choice to the node. */
+  prompt: string;
   temperature: number | null;
   topP: number | null;
   tokensMax: number | null;
@@ -20,15 +22,16 @@ export interface Range {
 }
 
 export const SYSTEM_PROMPT_CHARS_MAX = 20_000;
+const PROMPT_CHARS_MAX = 64;
 
-export const RANGES: Record<Exclude<keyof Settings, 'systemPrompt'>, Range> = {
+export const RANGES: Record<Exclude<keyof Settings, 'systemPrompt' | 'prompt'>, Range> = {
   temperature: { min: 0, max: 2, integer: false },
   topP: { min: 0, max: 1, integer: false },
   tokensMax: { min: 1, max: 131_072, integer: true },
   seed: { min: 0, max: 2_147_483_647, integer: true },
 };
 
-export const DEFAULTS: Settings = { systemPrompt: '', temperature: null, topP: null, tokensMax: null, seed: null };
+export const DEFAULTS: Settings = { systemPrompt: '', prompt: '', temperature: null, topP: null, tokensMax: null, seed: null };
 
 /** The nearest allowed value; null for nothing, or for what is no number. */
 export function within(range: Range, value: unknown): number | null {
@@ -41,9 +44,10 @@ export function within(range: Range, value: unknown): number | null {
 
 export function readSettings(stored: unknown): Settings {
   const fields = object(stored);
-  const prompt = fields['systemPrompt'];
+  const chars = (value: unknown, max: number) => (typeof value === 'string' ? value.slice(0, max) : '');
   return {
-    systemPrompt: typeof prompt === 'string' ? prompt.slice(0, SYSTEM_PROMPT_CHARS_MAX) : '',
+    systemPrompt: chars(fields['systemPrompt'], SYSTEM_PROMPT_CHARS_MAX),
+    prompt: chars(fields['prompt'], PROMPT_CHARS_MAX),
     temperature: within(RANGES.temperature, fields['temperature']),
     topP: within(RANGES.topP, fields['topP']),
     tokensMax: within(RANGES.tokensMax, fields['tokensMax']),
@@ -51,5 +55,9 @@ export function readSettings(stored: unknown): Settings {
   };
 }
 
+/** The settings without a prompt that the node does not have any more. */
+export const known = (settings: Settings, prompts: NamedPrompt[]): Settings =>
+  prompts.some(({ name }) => name === settings.prompt) ? settings : { ...settings, prompt: '' };
+
 export const isDefault = (settings: Settings) =>
-  settings.systemPrompt.trim() === '' && Object.entries(settings).every(([key, value]) => key === 'systemPrompt' || value === null);
+  Object.values(settings).every((value) => value === null || (typeof value === 'string' && value.trim() === ''));

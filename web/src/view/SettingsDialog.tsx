@@ -1,6 +1,7 @@
-/** The system prompt and the sampling parameters. What is left empty is the node's own choice. */
+/** The prompt and the sampling parameters. What is left empty is the node's own choice. */
 import { settings } from '../chat/preferences.ts';
-import { DEFAULTS, isDefault, RANGES, type Settings, SYSTEM_PROMPT_CHARS_MAX, within } from '../chat/settings.ts';
+import { prompts } from '../chat/session.ts';
+import { DEFAULTS, isDefault, known, RANGES, type Settings, SYSTEM_PROMPT_CHARS_MAX, within } from '../chat/settings.ts';
 import { Dialog } from './Dialog.tsx';
 
 type NumberKey = keyof typeof RANGES;
@@ -17,6 +18,7 @@ export function SettingsDialog({ onClose }: { onClose: () => void }) {
   return (
     <Dialog title="Settings" onClose={onClose}>
       <p class="hint">For every question from now on, in this browser. What is empty is left to the node.</p>
+      {prompts.value.length > 0 && <PromptChoice onChange={(prompt) => change({ prompt })} />}
       <label class="field">
         <span>System prompt</span>
         <textarea
@@ -60,5 +62,25 @@ export function SettingsDialog({ onClose }: { onClose: () => void }) {
         </form>
       </footer>
     </Dialog>
+  );
+}
+
+/** Which of the node's prompts answers. */
+function PromptChoice({ onChange }: { onChange: (name: string) => void }) {
+  const chosen = known(settings.value, prompts.value).prompt;
+  const description = prompts.value.find(({ name }) => name === chosen)?.description ?? '';
+  return (
+    <label class="field first">
+      <span>Prompt</span>
+      <select value={chosen} onChange={(event) => onChange(event.currentTarget.value)}>
+        <option value="">Node’s choice</option>
+        {prompts.value.map(({ name }) => (
+          <option key={name} value={name}>
+            {name}
+          </option>
+        ))}
+      </select>
+      {description !== '' && <small>{description}</small>}
+    </label>
   );
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { readPrompts } from '../../src/api/wire.ts';
 import { grow, stop } from '../../src/chat/answering.ts';
 import {
   type Answer,
@@ -18,7 +19,7 @@ import {
   tokensPerSecond,
   withAnswer,
 } from '../../src/chat/conversation.ts';
-import { DEFAULTS, isDefault, RANGES, readSettings, within } from '../../src/chat/settings.ts';
+import { DEFAULTS, isDefault, known, RANGES, readSettings, within } from '../../src/chat/settings.ts';
 import { byDay } from '../../src/view/days.ts';
 
 const answered = (conversation: Conversation, text: string): Conversation =>
@@ -58,9 +59,10 @@ test('a question can be taken back', () => {
 test('only what was set is sent', () => {
   const plain = requestBody(talk(['a', null]), DEFAULTS, 'm');
   assert.deepEqual(Object.keys(plain), ['model', 'messages', 'stream', 'stream_options']);
-  const settings = { systemPrompt: ' Be kind. ', temperature: 0, topP: 0.5, tokensMax: 9, seed: 0 };
+  const settings = { systemPrompt: ' Be kind. ', prompt: 'brief', temperature: 0, topP: 0.5, tokensMax: 9, seed: 0 };
   const full = requestBody(talk(['a', null]), settings, null);
   assert.deepEqual(full.messages[0], { role: 'system', content: 'Be kind.' });
+  assert.deepEqual(full.metadata, { prompt: 'brief' });
   assert.deepEqual(
     { temperature: full.temperature, top_p: full.top_p, max: full.max_completion_tokens, seed: full.seed },
     { temperature: 0, top_p: 0.5, max: 9, seed: 0 },
@@ -119,6 +121,18 @@ test('settings stay in their ranges', () => {
   assert.deepEqual(readSettings('nonsense'), DEFAULTS);
   assert.ok(isDefault(readSettings(null)));
   assert.ok(!isDefault(readSettings({ seed: 0 })));
+  assert.ok(!isDefault(readSettings({ prompt: 'brief' })));
+});
+
+test('a prompt is asked for only while the node has it', () => {
+  const prompts = readPrompts({
+    data: [{ name: 'brief', kind: 'rag' }, { name: 'brief', description: 'Short.' }, { name: 1 }, null],
+  });
+  assert.deepEqual(prompts, [{ name: 'brief', description: 'Short.' }]);
+  const settings = readSettings({ prompt: 'brief', seed: 1 });
+  assert.equal(known(settings, prompts).prompt, 'brief');
+  assert.deepEqual(known(settings, []), { ...settings, prompt: '' });
+  assert.deepEqual(readPrompts(null), []);
 });
 
 test('conversations stand under their day', () => {
