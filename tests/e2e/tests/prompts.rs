@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
+use std::process::Command;
 
 use e2e::node::Node;
+use e2e::{program, root, wasmedge};
 use serde_json::{Value, json};
 
 /// A prompt's file in the node's home.
@@ -62,6 +64,7 @@ fn prompts_are_chosen_and_followed() {
     a_bad_file_changes_nothing(&node);
     listed_and_counted(&node);
     verbs(&node);
+    as_the_readme_says(&node);
 }
 
 fn without_prompts(node: &Node) {
@@ -314,4 +317,34 @@ fn verbs(node: &Node) {
         !rows[1]["b"]["answer"].as_str().unwrap().is_empty(),
         "{rows}"
     );
+}
+
+/// The lines under "Give it prompts" do what they say.
+fn as_the_readme_says(node: &Node) {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let (_, rest) = readme.split_once("**Give it prompts.**").unwrap();
+    let lines: Vec<&str> = rest
+        .lines()
+        .skip(1)
+        .skip_while(|line| line.is_empty())
+        .take_while(|line| line.starts_with("    "))
+        .collect();
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    let programs = program("gaia").parent().unwrap().to_owned();
+    let path = std::env::var("PATH").unwrap();
+    for line in lines {
+        let line = line.replace("~/.gaia", &node.home().to_string_lossy());
+        let output = Command::new("sh")
+            .args(["-c", &line])
+            .env("PATH", format!("{}:{path}", programs.display()))
+            .env("GAIA_HOME", node.home())
+            .env("GAIA_WASMEDGE", wasmedge())
+            .output()
+            .unwrap();
+        let shown = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{line}: {shown}");
+    }
+    assert_eq!(node.gaia_ok(&["config", "get", "prompt"]).trim(), "short");
+    let asked = question("q", json!({"prompt": "short"}));
+    assert!(read_by_model(node, &asked).contains("one friendly sentence"));
 }

@@ -190,15 +190,13 @@ async fn embed(
     }
     let query = gaia_rag::query(&[question], 1)?;
     let missing = app.prompts.without_vector(&examples);
-    let outcome = async {
-        if !missing.is_empty() {
-            let vectors = retrieval::embed_all(app, missing.clone(), tier).await?;
+    let texts = missing.iter().cloned().chain([query.clone()]).collect();
+    match retrieval::embed_all(app, texts, tier).await {
+        Ok(mut vectors) => {
+            let vector = vectors.pop()?;
             app.prompts.keep_vectors(&examples, missing, vectors);
+            Some((query, vector))
         }
-        retrieval::embed(app, &query, tier).await
-    };
-    match outcome.await {
-        Ok(vector) => Some((query, vector)),
         Err(error) => {
             app.prompts.warn(&format!(
                 "`similar` of prompts has no effect: {}",

@@ -153,7 +153,7 @@ fn read(folder: &Path, seen: &[Seen], set: &mut PromptSet) {
     }
     let before = versions(set);
     for error in set.update(files) {
-        eprintln!("api-server: prompts/{error}; what was good before stays in use");
+        eprintln!("api-server: prompts/{error}; until it is mended its last good version counts");
     }
     for version in versions(set).difference(&before) {
         eprintln!("api-server: prompt {version}");
