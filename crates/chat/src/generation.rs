@@ -24,6 +24,8 @@ pub struct Generation {
     pub sampling: Sampling,
     /// Most likely tokens to report at each position; `None` = none, not even the chosen ones.
     pub logprobs: Option<u32>,
+    /// Control tokens that are part of the text, because its form is read from them.
+    pub shown_tokens: &'static [&'static str],
 }
 
 impl Generation {
@@ -118,6 +120,9 @@ impl Generation {
             // The chosen token's own probability comes with any number above 0.
             put("logprobs", json!(top.max(1)));
         }
+        if !self.shown_tokens.is_empty() {
+            put("show-tokens", json!(self.shown_tokens));
+        }
         if sampling.ignore_eos {
             put("ignore-eos", json!(true));
         }
@@ -183,7 +188,7 @@ fn check_stock(sampling: &Sampling, logprobs: Option<u32>) -> Result<(), ApiErro
     }
 }
 
-fn needs_our_own(param: &str) -> ApiError {
+pub(crate) fn needs_our_own(param: &str) -> ApiError {
     let message =
         format!("`{param}` with this value needs Gaia's own plugin; this node runs on WasmEdge's.");
     ApiError::unsupported(param, message)
@@ -204,6 +209,7 @@ mod tests {
             tokens_max: 5,
             sampling: request.sampling,
             logprobs: request.logprobs,
+            shown_tokens: &[],
         };
         assert_eq!(generation.metadata(engine, 7), expected);
     }
@@ -234,6 +240,7 @@ mod tests {
                     ..Sampling::default()
                 },
                 logprobs: None,
+                shown_tokens: &[],
             };
             [0, 1, 2].map(|index| generation.choice(index).sampling.seed)
         };

@@ -4,6 +4,9 @@
 //! carries out and reports back. [`Generation`] is what the engine is asked for, [`StopFilter`] and
 //! [`Utf8Joiner`] mend the output of an engine that does less than ours.
 //!
+//! What the model writes is read while it comes: text, reasoning and calls of the caller's tools are
+//! parts of their own.
+//!
 //! Invariant: a turn ends exactly once, with [`Effect::Finish`] or [`Effect::Fail`], unless it was
 //! cancelled; after that it asks for nothing.
 
@@ -11,10 +14,11 @@ mod generation;
 mod node;
 mod pieces;
 mod retrieval;
+mod tooling;
 mod turn;
 
 pub use generation::{Engine, Generation};
 pub use node::{Node, Retrieval};
 pub use pieces::{StopFilter, Utf8Joiner};
 pub use retrieval::{query_of, to_wire};
-pub use turn::{Effect, Event, Turn};
+pub use turn::{Effect, Event, Given, Part, Turn};

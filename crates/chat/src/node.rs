@@ -1,11 +1,13 @@
 //! What every turn of a node has in common.
 
-use gaia_openai::{ApiError, Message, Sampling};
+use gaia_openai::{ApiError, ChatRequest, Sampling};
 use gaia_prompt::prompt::Opening;
-use gaia_prompt::{ChatTemplate, RagPrompt, TemplateError};
+use gaia_prompt::{ChatTemplate, Message, RagPrompt, RenderOptions, TemplateError};
 use gaia_rag::SelectLimits;
+use gaia_tools::{Family, Format};
 
 use crate::Engine;
+use crate::tooling::{self, Offer, for_template};
 
 /// The chat model and the owner's choices.
 #[derive(Debug, Clone)]
@@ -39,28 +41,51 @@ impl Node {
         sampling
     }
 
-    /// A conversation as the template is given it: with what the owner puts before it.
-    pub fn messages(&self, messages: &[Message]) -> Vec<gaia_prompt::Message> {
-        let messages = messages.iter().map(for_template).collect();
-        self.opening.open(messages)
-    }
-
-    /// The prompt that the model reads.
+    /// The prompt of a request, without passages.
     ///
     /// # Errors
     /// 400 where the template refuses the messages, 500 where it is broken.
-    pub fn render(
+    pub fn prompt(&self, request: &ChatRequest, now_unix_seconds: i64) -> Result<String, ApiError> {
+        let offer = Offer::of(&request.tooling);
+        let messages = self.conversation(request, &offer);
+        self.render(request, &offer, &messages, now_unix_seconds)
+    }
+
+    /// A conversation as the template is given it: with what goes before it, and with the tools where the
+    /// template is not told of them.
+    pub(crate) fn conversation(&self, request: &ChatRequest, offer: &Offer) -> Vec<Message> {
+        let messages = request.messages.iter().map(for_template).collect();
+        let messages = self.opening.open(messages);
+        match self.format(offer).instructions(&offer.callable) {
+            Some(instructions) => gaia_prompt::into_system(messages, &instructions),
+            None => messages,
+        }
+    }
+
+    /// How the model writes calls and reasoning.
+    pub(crate) fn format(&self, offer: &Offer) -> Format {
+        tooling::format_of(&self.template, offer)
+    }
+
+    /// The text that the model reads.
+    pub(crate) fn render(
         &self,
-        messages: &[gaia_prompt::Message],
+        request: &ChatRequest,
+        offer: &Offer,
+        messages: &[Message],
         now_unix_seconds: i64,
     ) -> Result<String, ApiError> {
-        let rendered = self.template.render(messages, now_unix_seconds);
+        let options = RenderOptions {
+            tools: &offer.shown,
+            variables: Some(&request.variables),
+            // What the model has written before is shown as it is asked to write.
+            calls_as_text: !offer.is_empty() && self.format(offer).family() == Family::Generic,
+        };
+        let rendered = self
+            .template
+            .render_with(messages, &options, now_unix_seconds);
         rendered.map_err(template_error)
     }
-}
-
-fn for_template(message: &Message) -> gaia_prompt::Message {
-    gaia_prompt::Message::new(message.role.as_str(), message.content.clone())
 }
 
 /// A template that refuses the messages is the caller's affair, a broken one the owner's.

@@ -1,19 +1,26 @@
 //! The turn itself.
 //!
 //! ```text
-//! Start ─▶ Embed ─▶ Search ─▶ Count (passages) ─▶ Count (prompt) ─▶ Generate ─▶ Begin, Delta… ─▶ Finish
+//! Start ─▶ Embed ─▶ Search ─▶ Count (passages) ─▶ Count (prompt) ─▶ Generate ─▶ Begin, Part… ─▶ Finish
 //!    └──────────┴───────┴── nothing to look up, or it failed ──▶┘
 //! ```
 
+mod answers;
+mod compose;
+mod event;
+
 use std::sync::Arc;
 
-use gaia_openai::chat::TokenLogProb;
 use gaia_openai::completion::Prompt;
-use gaia_openai::{ApiError, ChatRequest, Citation, FinishReason, Usage};
-use gaia_prompt::{RagPolicy, budget};
-use gaia_rag::{Hit, Order};
+use gaia_openai::{ApiError, ChatRequest, Constraint};
+use gaia_prompt::budget;
+use gaia_rag::Hit;
+use gaia_tools::Parser;
 
+use self::answers::Answers;
+pub use self::event::{Effect, Event, Part};
 use crate::generation::{self, Generation};
+use crate::tooling::Offer;
 use crate::{Engine, Node, query_of, to_wire};
 
 /// Tokens that putting a passage into a prompt costs besides its own.
@@ -22,108 +29,13 @@ const PASSAGE_TOKENS_EXTRA: u32 = 4;
 /// Seconds after which a caller may ask again when retrieval failed.
 const RETRY_AFTER_SECONDS: u32 = 5;
 
-/// Something that happened.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Event {
-    /// The turn may begin.
-    Start,
-    /// The query's embedding.
-    Embedded(Vec<f32>),
-    /// What the store found.
-    Found(Vec<Hit>),
-    /// The store has no knowledge base for this node yet: nothing to search, and nothing to warn of.
-    NoKnowledge,
-    /// Embedding or searching failed; `reason` is shown to the caller.
-    RetrievalFailed {
-        /// A short clause, such as "the knowledge store did not answer".
-        reason: String,
-    },
-    /// Tokens of each of the texts asked for, in their order.
-    Counted(Vec<u32>),
-    /// New text, whole characters.
-    Generated {
-        /// Of which answer.
-        choice: u32,
-        /// The text; may be empty.
-        text: String,
-        /// Its tokens, where asked for.
-        logprobs: Vec<TokenLogProb>,
-    },
-    /// The engine is done with an answer.
-    Ended {
-        /// With which.
-        choice: u32,
-        /// Why.
-        reason: FinishReason,
-        /// What it took.
-        usage: Usage,
-    },
-    /// The engine says that the prompt does not fit.
-    PromptTooLong,
-    /// The engine failed.
-    Failed(ApiError),
-    /// The caller is gone.
-    Cancelled,
-}
-
-/// Something to be done.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Effect {
-    /// Embed this text; answer with [`Event::Embedded`] or [`Event::RetrievalFailed`].
-    Embed {
-        /// The query.
-        query: String,
-    },
-    /// Ask the store; answer with [`Event::Found`] or [`Event::RetrievalFailed`].
-    Search {
-        /// The query's embedding.
-        vector: Vec<f32>,
-        /// Most hits wanted.
-        limit: usize,
-        /// Least score wanted.
-        score_threshold: f32,
-    },
-    /// Count the chat model's tokens in each text; answer with [`Event::Counted`]. The whole prompt
-    /// is among the texts, so markers count as one token.
-    Count {
-        /// The texts.
-        texts: Vec<String>,
-    },
-    /// The answer begins: what goes on the first chunk.
-    Begin {
-        /// The passages in the prompt; `None` where nothing was looked up.
-        citations: Option<Vec<Citation>>,
-        /// Why nothing was looked up although the node has a knowledge base.
-        warning: Option<String>,
-    },
-    /// Generate as many answers as the request wants, [`Generation::choice`] each; answer with
-    /// [`Event::Generated`] and one [`Event::Ended`] for each, or with a failure.
-    Generate(Generation),
-    /// Send text to the caller.
-    Delta {
-        /// Of which answer.
-        choice: u32,
-        /// The text.
-        text: String,
-        /// Its tokens, where asked for.
-        logprobs: Vec<TokenLogProb>,
-    },
-    /// One answer is complete.
-    End {
-        /// Which.
-        choice: u32,
-        /// Why the text ended.
-        reason: FinishReason,
-    },
-    /// All answers are complete.
-    Finish {
-        /// What they took.
-        usage: Usage,
-    },
-    /// The turn failed: a reply with this error, or an event where the stream has begun.
-    Fail(ApiError),
-    /// Stop generating and free the sequence.
-    Stop,
+/// What a turn cannot know by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Given {
+    /// When it was asked.
+    pub now_unix_seconds: i64,
+    /// Chance, for ids that nobody else has.
+    pub nonce: u128,
 }
 
 #[derive(Debug)]
@@ -135,18 +47,8 @@ enum State {
     CountingPassages(Vec<gaia_rag::Citation>),
     /// The text being counted is the prompt with these passages, best first.
     CountingPrompt(Option<Vec<gaia_rag::Citation>>, String),
-    Generating(Generating),
+    Generating(Answers),
     Over,
-}
-
-/// Answers on their way.
-#[derive(Debug)]
-struct Generating {
-    prompt_tokens: u32,
-    /// Those that have not ended.
-    running: Vec<u32>,
-    /// What those that have ended took.
-    usage: Option<Usage>,
 }
 
 /// One turn of a conversation.
@@ -154,7 +56,8 @@ struct Generating {
 pub struct Turn {
     node: Arc<Node>,
     request: ChatRequest,
-    now_unix_seconds: i64,
+    offer: Offer,
+    given: Given,
     state: State,
     warning: Option<String>,
     /// Held back until the engine has said something, so that a failure before that is a status of
@@ -163,15 +66,13 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// A turn for `request`, asked at `now_unix_seconds`.
+    /// A turn for `request`.
     ///
     /// # Errors
     /// 400 where the request asks for what this model or engine cannot do.
-    pub fn new(
-        node: Arc<Node>,
-        request: ChatRequest,
-        now_unix_seconds: i64,
-    ) -> Result<Self, ApiError> {
+    pub fn new(node: Arc<Node>, request: ChatRequest, given: Given) -> Result<Self, ApiError> {
+        let offer = Offer::of(&request.tooling);
+        offer.check(&request, node.engine)?;
         generation::check_choices(request.choices, node.engine)?;
         generation::check(
             &request.sampling,
@@ -182,7 +83,8 @@ impl Turn {
         Ok(Self {
             node,
             request,
-            now_unix_seconds,
+            offer,
+            given,
             state: State::New,
             warning: None,
             begin: None,
@@ -224,25 +126,34 @@ impl Turn {
                 self.generate(citations, prompt, tokens.first().copied())
             }
             (
-                State::Generating(now),
+                State::Generating(mut answers),
                 Event::Generated {
                     choice,
                     text,
                     logprobs,
                 },
-            ) if now.running.contains(&choice) => {
-                let delta = self.delta(choice, text, logprobs);
-                Ok((State::Generating(now), delta))
+            ) if answers.is_running(choice) => {
+                let parts = answers.push(choice, text, logprobs);
+                Ok((State::Generating(answers), self.begun(parts)))
             }
             (
-                State::Generating(now),
+                State::Generating(mut answers),
                 Event::Ended {
                     choice,
                     reason,
                     usage,
                 },
-            ) if now.running.contains(&choice) => Ok(self.end(now, choice, reason, usage)),
-            (State::Generating(now), Event::PromptTooLong) => Err(self.too_long(now.prompt_tokens)),
+            ) if answers.is_running(choice) => {
+                let parts = answers.end(choice, reason, usage);
+                let state = match answers.is_over() {
+                    true => State::Over,
+                    false => State::Generating(answers),
+                };
+                Ok((state, self.begun(parts)))
+            }
+            (State::Generating(answers), Event::PromptTooLong) => {
+                Err(self.too_long(answers.prompt_tokens))
+            }
             (state, event) => Err(out_of_order(&state, &event)),
         };
         match next {
@@ -368,6 +279,7 @@ impl Turn {
             Err(_) if self.node.engine == Engine::Stock => wanted.or(cap).unwrap_or(context),
             Err(_) => return Err(self.too_long(prompt_tokens)),
         };
+        let open = self.node.format(&self.offer).opens_reasoning(&prompt);
         self.begin = Some(Effect::Begin {
             citations: citations.map(|citations| citations.iter().map(to_wire).collect()),
             warning: self.warning.take(),
@@ -377,79 +289,46 @@ impl Turn {
             tokens_max,
             sampling: self.node.sampling(&self.request.sampling),
             logprobs: self.request.logprobs,
+            shown_tokens: &[],
         };
-        let state = State::Generating(Generating {
-            prompt_tokens,
-            running: (0..self.request.choices).collect(),
-            usage: None,
-        });
-        Ok((state, vec![Effect::Generate(generation)]))
+        let (generation, answers) = self.held(generation, open, prompt_tokens)?;
+        Ok((
+            State::Generating(answers),
+            vec![Effect::Generate(generation)],
+        ))
     }
 
-    fn end(
-        &mut self,
-        mut now: Generating,
-        choice: u32,
-        reason: FinishReason,
-        usage: Usage,
-    ) -> (State, Vec<Effect>) {
-        now.running.retain(|running| *running != choice);
-        let usage = now.usage.map_or(usage, |sum| sum.and_choice(usage));
-        now.usage = Some(usage);
-        let mut effects: Vec<Effect> = self.begin.take().into_iter().collect();
-        effects.push(Effect::End { choice, reason });
-        if now.running.is_empty() {
-            effects.push(Effect::Finish { usage });
-            return (State::Over, effects);
+    /// What the engine is to generate, held to the form of calls, and who reads it.
+    ///
+    /// A caller's own grammar or schema begins with the first token: there is nothing but text then.
+    fn held(
+        &self,
+        mut generation: Generation,
+        reasoning_open: bool,
+        prompt_tokens: u32,
+    ) -> Result<(Generation, Answers), ApiError> {
+        let mut answers = Answers::new(prompt_tokens, self.request.choices, self.given.nonce);
+        if generation.sampling.constraint.is_some() {
+            return Ok((generation, answers));
         }
-        (State::Generating(now), effects)
+        let format = self.node.format(&self.offer);
+        let grammar = self.offer.grammar(format, reasoning_open)?;
+        generation.sampling.constraint = grammar.map(Constraint::Grammar);
+        generation.shown_tokens = format.shown_tokens();
+        if self.offer.must_be_called() {
+            generation.sampling.stop.clear();
+        }
+        answers.read_by(|| Parser::new(format, &self.offer.callable, reasoning_open));
+        Ok((generation, answers))
     }
 
-    fn delta(&mut self, choice: u32, text: String, logprobs: Vec<TokenLogProb>) -> Vec<Effect> {
-        if text.is_empty() && logprobs.is_empty() {
-            return Vec::new();
+    /// With the beginning before it, if that has not been sent.
+    fn begun(&mut self, effects: Vec<Effect>) -> Vec<Effect> {
+        if effects.is_empty() {
+            return effects;
         }
         let begin = self.begin.take().into_iter();
-        let delta = Effect::Delta {
-            choice,
-            text,
-            logprobs,
-        };
-        begin.chain([delta]).collect()
-    }
-
-    /// The prompt; `None` = without a word about a knowledge base.
-    fn prompt(&self, citations: Option<&[gaia_rag::Citation]>) -> Result<String, ApiError> {
-        let mut messages = self.node.messages(&self.request.messages);
-        if let Some(citations) = citations {
-            let markers = self.node.template.markers();
-            let (citations, order) = self.shown(citations);
-            let passages: Vec<_> = gaia_rag::citation::passages(&citations, order)
-                .into_iter()
-                .map(|passage| markers.neutralise(passage.trim()))
-                .collect();
-            let passages: Vec<&str> = passages.iter().map(AsRef::as_ref).collect();
-            messages = self.node.rag_prompt.insert(messages, &passages);
-        }
-        self.node.render(&messages, self.now_unix_seconds)
-    }
-
-    /// The citations as the prompt shows them. Before the conversation they stand in an order of their
-    /// own: the next turn, or somebody else's question, then begins with the same text and is read from
-    /// the cache, although the scores are others. Beside the question the best one is nearest to it, for
-    /// small models look there; nothing that could be shared follows.
-    fn shown(&self, citations: &[gaia_rag::Citation]) -> (Vec<gaia_rag::Citation>, Order) {
-        let mut citations = citations.to_vec();
-        match self.node.rag_prompt.policy {
-            RagPolicy::LastUserMessage => (citations, Order::BestLast),
-            RagPolicy::SystemMessage => {
-                let place = |citation: &gaia_rag::Citation| {
-                    (citation.document.clone(), citation.chunk, citation.start)
-                };
-                citations.sort_by_cached_key(place);
-                (citations, Order::BestFirst)
-            }
-        }
+        begin.chain(effects).collect()
     }
 
     fn too_long(&self, prompt_tokens: u32) -> ApiError {

@@ -7,17 +7,21 @@
 
 use std::sync::Arc;
 
-use gaia_chat::{Effect, Engine, Event, Node, Retrieval, Turn};
+use gaia_chat::{Effect, Engine, Event, Given, Node, Part, Retrieval, Turn};
 use gaia_openai::completion::Prompt;
-use gaia_openai::{ApiError, ChatRequest, FinishReason, Limits, Usage};
+use gaia_openai::{ApiError, ChatRequest, Constraint, FinishReason, Limits, Usage};
 use gaia_prompt::{ChatTemplate, RagPolicy, RagPrompt, SpecialTokens, named_template};
 use gaia_rag::{Hit, Payload, SelectLimits};
 use proptest::prelude::*;
 
 fn node() -> Node {
-    let source = named_template("chatml").unwrap();
+    node_of(named_template("chatml").unwrap())
+}
+
+fn node_of(template: &str) -> Node {
+    let template = ChatTemplate::new(template, SpecialTokens::default()).unwrap();
     Node {
-        template: ChatTemplate::new(source, SpecialTokens::default()).unwrap(),
+        template,
         engine: Engine::Gaia,
         context_tokens: 1000,
         vocabulary: Some(100),
@@ -47,7 +51,7 @@ fn request(fields: &str) -> ChatRequest {
 }
 
 fn turn(node: Node) -> Turn {
-    Turn::new(Arc::new(node), request(""), 0).unwrap()
+    Turn::new(Arc::new(node), request(""), Given::default()).unwrap()
 }
 
 fn hit(text: &str, score: f32) -> Hit {
@@ -177,7 +181,10 @@ fn an_answer_from_the_knowledge_base() {
             citations: Some(citations),
             warning: None,
         },
-        Effect::Delta { text, .. },
+        Effect::Part {
+            part: Part::Text(text),
+            ..
+        },
     ] = effects.as_slice()
     else {
         panic!("{effects:?}");
@@ -207,7 +214,7 @@ fn several_answers_end_one_by_one_and_the_turn_with_the_last() {
         retrieval: None,
         ..node()
     };
-    let mut turn = Turn::new(Arc::new(node), request(r#","n":2"#), 0).unwrap();
+    let mut turn = Turn::new(Arc::new(node), request(r#","n":2"#), Given::default()).unwrap();
     one(&mut turn, Event::Start);
     one(&mut turn, Event::Counted(vec![50]));
     assert_eq!(turn.step(piece("a")).len(), 2);
@@ -231,7 +238,7 @@ fn prompt_for(policy: RagPolicy, messages: &str, hits: Vec<Hit>) -> String {
     node.rag_prompt.policy = policy;
     let body = format!(r#"{{"messages":[{messages}]}}"#);
     let request = ChatRequest::parse(body.as_bytes(), &Limits::default()).unwrap();
-    let mut turn = Turn::new(Arc::new(node), request, 0).unwrap();
+    let mut turn = Turn::new(Arc::new(node), request, Given::default()).unwrap();
     one(&mut turn, Event::Start);
     one(&mut turn, Event::Embedded(vec![1.0]));
     let count = hits.len() + 1;
@@ -405,7 +412,7 @@ fn the_answer_is_no_longer_than_context_and_node_allow() {
             retrieval: None,
             ..node()
         };
-        let mut turn = Turn::new(Arc::new(node), request(fields), 0).unwrap();
+        let mut turn = Turn::new(Arc::new(node), request(fields), Given::default()).unwrap();
         one(&mut turn, Event::Start);
         let (_, tokens_max) = prompt_of(one(&mut turn, Event::Counted(vec![prompt_tokens])));
         assert_eq!(tokens_max, expected, "{fields}");
@@ -445,7 +452,7 @@ fn whoever_leaves_frees_the_sequence() {
 #[test]
 fn tokens_that_do_not_exist_are_refused() {
     let biased = request(r#","logit_bias":{"100":1}"#);
-    let error = Turn::new(Arc::new(node()), biased, 0).unwrap_err();
+    let error = Turn::new(Arc::new(node()), biased, Given::default()).unwrap_err();
     assert_eq!(error.param.as_deref(), Some("logit_bias"));
 }
 
@@ -506,4 +513,166 @@ proptest! {
         prop_assert!(ends <= 1);
         prop_assert!(ends == 1 || cancelled);
     }
+}
+
+const TOOLS: &str = r#","tools":[{"type":"function","function":{"name":"weather","parameters":{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}}}]"#;
+
+/// As far as the engine: what it is to generate.
+fn generating(node: Node, fields: &str) -> (Turn, gaia_chat::Generation) {
+    let node = Node {
+        retrieval: None,
+        ..node
+    };
+    let given = Given {
+        nonce: 0xabc,
+        ..Given::default()
+    };
+    let mut turn = Turn::new(Arc::new(node), request(fields), given).unwrap();
+    one(&mut turn, Event::Start);
+    match one(&mut turn, Event::Counted(vec![50])) {
+        Effect::Generate(generation) => (turn, generation),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn grammar_of(generation: &gaia_chat::Generation) -> Option<&str> {
+    match &generation.sampling.constraint {
+        Some(Constraint::Grammar(grammar)) => Some(grammar),
+        _ => None,
+    }
+}
+
+fn parts(effects: Vec<Effect>) -> Vec<Part> {
+    let part = |effect| match effect {
+        Effect::Part { part, .. } => Some(part),
+        _ => None,
+    };
+    effects.into_iter().filter_map(part).collect()
+}
+
+const HERMES: &str = include_str!("../../prompt/tests/models/qwen3.jinja");
+
+#[test]
+fn a_call_comes_in_pieces_and_ends_the_answer() {
+    let (mut turn, generation) = generating(node_of(HERMES), TOOLS);
+    assert!(grammar_of(&generation).is_some_and(|text| text.contains("root")));
+    let mut seen = parts(turn.step(piece("Let me see.\n<tool_")));
+    seen.extend(parts(turn.step(piece(
+        "call>\n{\"name\": \"weather\", \"arguments\": {\"city\"",
+    ))));
+    seen.extend(parts(turn.step(piece(": \"Rome\"}}\n</tool_call>"))));
+    let end = turn.step(ended());
+    assert!(end.contains(&Effect::End {
+        choice: 0,
+        reason: FinishReason::ToolCalls
+    }));
+    seen.extend(parts(end));
+    let mut text = String::new();
+    let mut arguments = Vec::new();
+    let mut begun = Vec::new();
+    for part in seen {
+        match part {
+            Part::Text(piece) => text.push_str(&piece),
+            Part::CallBegins { index, id, name } => begun.push((index, id, name)),
+            Part::Arguments { index: 0, piece } => arguments.push(piece),
+            Part::CallEnds { index: 0 } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    let id = "call_00000000000000000abc0000".to_owned();
+    assert_eq!(begun, [(0, id, "weather".to_owned())]);
+    assert_eq!(text.trim(), "Let me see.");
+    assert!(arguments.len() > 1, "{arguments:?}");
+    assert_eq!(
+        serde_json::from_str::<serde_json::Value>(&arguments.concat()).unwrap(),
+        serde_json::json!({"city": "Rome"})
+    );
+}
+
+#[test]
+fn what_the_model_thinks_is_no_text() {
+    let (mut turn, generation) = generating(node_of(HERMES), "");
+    assert_eq!(generation.sampling.constraint, None);
+    let mut seen = parts(turn.step(piece("<think>\nHm.\n</think>\n\nYes.")));
+    let end = turn.step(ended());
+    assert!(end.contains(&Effect::End {
+        choice: 0,
+        reason: FinishReason::Stop
+    }));
+    seen.extend(parts(end));
+    let text = |wanted: fn(&Part) -> Option<&String>| -> String {
+        seen.iter().filter_map(wanted).cloned().collect()
+    };
+    let reasoning = text(|part| match part {
+        Part::Reasoning(text) => Some(text),
+        _ => None,
+    });
+    let said = text(|part| match part {
+        Part::Text(text) => Some(text),
+        _ => None,
+    });
+    assert_eq!((reasoning.trim(), said.trim()), ("Hm.", "Yes."));
+}
+
+#[test]
+fn tools_are_shown_unless_they_are_not_to_be_called() {
+    for template in [HERMES, named_template("chatml").unwrap()] {
+        let prompt = |fields: &str| {
+            let (_, generation) = generating(node_of(template), fields);
+            let grammar = grammar_of(&generation).is_some();
+            (prompt_of(Effect::Generate(generation)).0, grammar)
+        };
+        let (shown, held) = prompt(TOOLS);
+        assert!(shown.contains("weather") && held, "{shown}");
+        let none = format!(r#"{TOOLS},"tool_choice":"none""#);
+        let (hidden, held) = prompt(&none);
+        assert!(!hidden.contains("weather") && !held, "{hidden}");
+        assert_eq!(hidden, prompt("").0);
+    }
+}
+
+#[test]
+fn a_stop_sequence_does_not_cut_a_call_that_must_be() {
+    let stops = |choice: &str| {
+        let fields = format!(r#"{TOOLS},"stop":"}}","tool_choice":"{choice}""#);
+        generating(node(), &fields).1.sampling.stop.len()
+    };
+    assert_eq!((stops("auto"), stops("required")), (1, 0));
+}
+
+#[test]
+fn a_strict_tool_that_cannot_be_held_to_is_refused() {
+    let tools = r#","tools":[{"type":"function","function":{"name":"f","strict":true,"parameters":{"type":"object","not":{}}}}]"#;
+    let node = Node {
+        retrieval: None,
+        ..node()
+    };
+    let mut turn = Turn::new(Arc::new(node), request(tools), Given::default()).unwrap();
+    one(&mut turn, Event::Start);
+    let Effect::Fail(error) = one(&mut turn, Event::Counted(vec![50])) else {
+        panic!("no refusal");
+    };
+    assert_eq!(
+        (error.status, error.param.as_deref()),
+        (400, Some("tools[0].function.parameters"))
+    );
+}
+
+#[test]
+fn what_tools_cannot_be_had_with_is_refused() {
+    let refused = |node: Node, fields: &str| {
+        let fields = format!("{TOOLS}{fields}");
+        let turn = Turn::new(Arc::new(node), request(&fields), Given::default());
+        turn.unwrap_err().param.unwrap()
+    };
+    let stock = || Node {
+        engine: Engine::Stock,
+        ..node()
+    };
+    assert_eq!(refused(stock(), ""), "tools");
+    let none = format!(r#"{TOOLS},"tool_choice":"none""#);
+    assert!(Turn::new(Arc::new(stock()), request(&none), Given::default()).is_ok());
+    let json = r#","response_format":{"type":"json_object"}"#;
+    assert_eq!(refused(node(), json), "response_format");
+    assert_eq!(refused(node(), r#","grammar":"root ::= \"a\"""#), "grammar");
 }

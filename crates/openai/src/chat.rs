@@ -1,14 +1,19 @@
 //! `POST /v1/chat/completions`: the request as meant, the reply, and the chunks of a stream.
 
+mod call;
 mod chunk;
 mod logprobs;
 mod message;
 mod reply;
 mod request;
+mod tool;
+mod variables;
 
+pub use call::{CallDelta, FunctionDelta, ToolCall};
 pub use chunk::{ChatChunk, ChunkChoice, ChunkHead, Delta};
 pub use logprobs::{LogProbs, TokenLogProb, TopLogProb};
 pub use message::{Message, Role};
-pub use reply::{AssistantMessage, ChatChoice, ChatReply};
+pub use reply::{Answered, AssistantMessage, ChatChoice, ChatReply};
 pub use request::ChatRequest;
 pub(crate) use request::{choices, stream};
+pub use tool::{Tool, ToolChoice, Tooling};

@@ -28,7 +28,7 @@ mod tier;
 pub mod tokenize;
 mod usage;
 
-pub use chat::{ChatChunk, ChatReply, ChatRequest, Message, Role};
+pub use chat::{ChatChunk, ChatReply, ChatRequest, Message, Role, Tool, ToolChoice, Tooling};
 pub use completion::{CompletionReply, CompletionRequest};
 pub use embedding::{EmbeddingReply, EmbeddingRequest};
 pub use error::ApiError;

@@ -9,6 +9,16 @@ pub struct Limits {
     pub messages_max: usize,
     /// Parts in the content of one message.
     pub parts_max: usize,
+    /// Tools of a request.
+    pub tools_max: usize,
+    /// Bytes of names, descriptions and schemas of all tools of a request.
+    pub tool_schema_bytes_max: usize,
+    /// Bytes of a tool's name.
+    pub tool_name_bytes_max: usize,
+    /// Calls in one message.
+    pub tool_calls_max: usize,
+    /// Entries of `chat_template_kwargs`.
+    pub template_variables_max: usize,
     /// Bytes of text in all messages, or in all prompts, of a request.
     pub text_bytes_max: usize,
     /// Answers to one request.
@@ -52,6 +62,11 @@ impl Default for Limits {
         Self {
             messages_max: 2048,
             parts_max: 256,
+            tools_max: 128,
+            tool_schema_bytes_max: 64 << 10,
+            tool_name_bytes_max: 64,
+            tool_calls_max: 32,
+            template_variables_max: 16,
             text_bytes_max: 4 << 20,
             choices_max: 8,
             stop_max: 4,

@@ -5,8 +5,9 @@
     reason = "a helper that cannot go on is a failed test"
 )]
 
-use gaia_openai::chat::{ChatChoice, ChunkHead};
+use gaia_openai::chat::{Answered, CallDelta, ChatChoice, ChunkHead, ToolCall};
 use gaia_openai::{ChatChunk, ChatReply, Citation, FinishReason, ServiceTier, Usage};
+use serde_json::json;
 
 fn head() -> ChunkHead {
     ChunkHead {
@@ -99,7 +100,11 @@ fn a_whole_reply() {
         citations: Some(Vec::new()),
         ..head()
     };
-    let choice = ChatChoice::new(&head, 0, "Hi".to_owned(), None, FinishReason::Stop);
+    let answered = Answered {
+        text: "Hi".to_owned(),
+        ..Answered::default()
+    };
+    let choice = ChatChoice::new(&head, 0, answered, None, FinishReason::Stop);
     let reply = ChatReply::new(&head, vec![choice], Usage::new(1, 1, 0));
     let json = serde_json::to_string(&reply).unwrap();
     assert_eq!(
@@ -107,6 +112,64 @@ fn a_whole_reply() {
         r#"{"id":"chatcmpl-1","object":"chat.completion","created":7,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Hi","refusal":null,"citations":[]},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2,"prompt_tokens_details":{"cached_tokens":0}},"system_fingerprint":null}"#
     );
     assert_eq!(serde_json::from_str::<ChatReply>(&json).unwrap(), reply);
+}
+
+#[test]
+fn a_streamed_call() {
+    let head = ChunkHead {
+        may_call: true,
+        ..head()
+    };
+    let delta =
+        |chunk: ChatChunk| serde_json::to_value(chunk).unwrap()["choices"][0]["delta"].clone();
+    assert_eq!(
+        delta(head.first(0)),
+        json!({"role": "assistant", "content": null})
+    );
+    assert_eq!(
+        delta(head.reasoning(0, "Hm".to_owned())),
+        json!({"reasoning_content": "Hm"})
+    );
+    let begins = CallDelta::begins(0, "call_1".to_owned(), "f".to_owned());
+    assert_eq!(
+        delta(head.call(0, begins)),
+        json!({"tool_calls": [{"index": 0, "id": "call_1", "type": "function", "function": {"name": "f", "arguments": ""}}]})
+    );
+    assert_eq!(
+        delta(head.call(0, CallDelta::arguments(0, "{".to_owned()))),
+        json!({"tool_calls": [{"index": 0, "function": {"arguments": "{"}}]})
+    );
+    let first = head.first(0);
+    let json = serde_json::to_string(&first).unwrap();
+    assert_eq!(serde_json::from_str::<ChatChunk>(&json).unwrap(), first);
+}
+
+#[test]
+fn a_reply_with_calls() {
+    let message = |text: &str| {
+        let answered = Answered {
+            text: text.to_owned(),
+            reasoning: "Hm".to_owned(),
+            calls: vec![ToolCall {
+                id: "call_1".to_owned(),
+                name: "f".to_owned(),
+                arguments: "{}".to_owned(),
+            }],
+        };
+        let choice = ChatChoice::new(&head(), 0, answered, None, FinishReason::ToolCalls);
+        assert_eq!(
+            serde_json::to_value(&choice).unwrap()["finish_reason"],
+            "tool_calls"
+        );
+        serde_json::to_value(choice.message).unwrap()
+    };
+    assert_eq!(
+        message(""),
+        json!({"role": "assistant", "content": null, "refusal": null, "reasoning_content": "Hm", "tool_calls": [
+            {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+        ]})
+    );
+    assert_eq!(message("Let me see.")["content"], "Let me see.");
 }
 
 #[test]

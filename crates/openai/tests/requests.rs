@@ -10,7 +10,7 @@ use gaia_openai::embedding::{EmbeddingInput, Encoding, Vector};
 use gaia_openai::input::Input;
 use gaia_openai::{
     ApiError, ChatRequest, CompletionRequest, Constraint, EmbeddingReply, EmbeddingRequest, Limits,
-    Role, ServiceTier,
+    Role, ServiceTier, ToolChoice,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -129,12 +129,88 @@ fn messages() {
     );
     not_yet(
         "messages[0].role",
-        json!({"messages": [{"role": "tool", "content": "x", "tool_call_id": "1"}]}),
+        json!({"messages": [{"role": "function", "content": "x", "name": "f"}]}),
     );
     not_yet(
         "messages[0].tool_calls",
-        json!({"messages": [{"role": "assistant", "content": "", "tool_calls": [{}]}]}),
+        json!({"messages": [{"role": "user", "content": "", "tool_calls": [{}]}]}),
     );
+}
+
+fn call(id: &str, name: &str, arguments: &str) -> Value {
+    json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments}})
+}
+
+fn calling(calls: Value) -> Value {
+    json!({"role": "assistant", "content": null, "tool_calls": calls})
+}
+
+fn result(id: &str) -> Value {
+    json!({"role": "tool", "content": "x", "tool_call_id": id})
+}
+
+#[test]
+fn messages_with_calls() {
+    let calls = json!([call("a", "f", "{\"x\": 1}"), call("b", "g", "")]);
+    let request = accepted(json!({"messages": [calling(calls), result("b"), result("a")]}));
+    let [said, answer, _] = request.messages.as_slice() else {
+        panic!("{request:?}");
+    };
+    assert_eq!((said.role, said.content.as_str()), (Role::Assistant, ""));
+    assert_eq!(said.tool_calls[0].arguments, "{\"x\": 1}");
+    assert_eq!(said.tool_calls[1].arguments, "{}");
+    assert_eq!(answer.tool_call_id.as_deref(), Some("b"));
+    let back = serde_json::to_value(said).unwrap();
+    assert_eq!(back["tool_calls"][0], call("a", "f", "{\"x\": 1}"));
+
+    let bad = |param: &str, call: Value| {
+        let at = format!("messages[0].tool_calls[0].{param}");
+        refused(&at, json!({"messages": [calling(json!([call]))]}));
+    };
+    bad(
+        "type",
+        json!({"id": "a", "function": {"name": "f", "arguments": "{}"}}),
+    );
+    bad(
+        "id",
+        json!({"type": "function", "function": {"name": "f", "arguments": "{}"}}),
+    );
+    bad("id", call("12345678901", "f", "{}"));
+    bad("function", json!({"id": "a", "type": "function"}));
+    bad("function.name", call("a", "f g", "{}"));
+    bad("function.name", call("a", "", "{}"));
+    bad("function.arguments", call("a", "f", "{\"x\": "));
+    bad("function.arguments", call("a", "f", "[]"));
+    refused(
+        "messages[0].tool_calls[1].id",
+        json!({"messages": [calling(json!([call("a", "f", "{}"), call("a", "f", "{}")]))]}),
+    );
+    let many: Vec<Value> = (0..33).map(|id| call(&id.to_string(), "f", "{}")).collect();
+    refused(
+        "messages[0].tool_calls",
+        json!({"messages": [calling(json!(many))]}),
+    );
+    let large = format!("{{\"x\": \"{}\"}}", "y".repeat(100));
+    refused(
+        "messages",
+        json!({"messages": [calling(json!([call("a", "f", &large)]))]}),
+    );
+}
+
+#[test]
+fn a_tool_message_needs_a_call_it_answers() {
+    let said = calling(json!([call("a", "f", "{}")]));
+    let user = json!({"role": "user", "content": "Hi"});
+    let refused = |at: usize, messages: Value| {
+        let param = format!("messages[{at}].tool_call_id");
+        refused(&param, json!({ "messages": messages }));
+    };
+    accepted(json!({"messages": [said, result("a")]}));
+    refused(0, json!([result("a")]));
+    refused(1, json!([said, result("b")]));
+    refused(2, json!([said, user, result("a")]));
+    refused(2, json!([said, result("a"), result("a")]));
+    refused(1, json!([said, {"role": "tool", "content": "x"}]));
 }
 
 #[test]
@@ -322,8 +398,7 @@ fn constraints() {
 
 #[test]
 fn what_is_not_honoured_yet_says_so() {
-    not_yet("tools", json!({"tools": [{"type": "function"}]}));
-    not_yet("tool_choice", json!({"tool_choice": "required"}));
+    not_yet("tools[0].type", json!({"tools": [{"type": "custom"}]}));
     not_yet("functions", json!({"functions": [{}]}));
     not_yet("function_call", json!({"function_call": {"name": "f"}}));
     not_yet("store", json!({"store": true}));
@@ -331,11 +406,126 @@ fn what_is_not_honoured_yet_says_so() {
     not_yet("audio", json!({"audio": {}}));
     not_yet("prediction", json!({"prediction": {}}));
     not_yet("web_search_options", json!({"web_search_options": {}}));
-    not_yet("reasoning_effort", json!({"reasoning_effort": "high"}));
     refused("n", json!({"n": 0}));
     refused("n", json!({"n": 9}));
     refused("n", json!({"n": "1"}));
     refused("store", json!({"store": "no"}));
+}
+
+fn tool(name: &str) -> Value {
+    json!({"type": "function", "function": {"name": name, "parameters": {"type": "object"}}})
+}
+
+#[test]
+fn tools() {
+    let offered = |fields: Value| accepted(fields).tooling;
+    assert_eq!(offered(json!({})).choice, ToolChoice::None);
+    let tooling = offered(json!({"tools": [tool("f"), tool("g")]}));
+    assert_eq!((tooling.choice, tooling.parallel), (ToolChoice::Auto, true));
+    assert_eq!(tooling.tools[1].name, "g");
+    let bare = json!([{"type": "function", "function": {"name": "f", "strict": true, "description": "d"}}]);
+    let tooling = offered(json!({"tools": bare, "parallel_tool_calls": false}));
+    assert_eq!(tooling.tools[0].parameters["type"], "object");
+    assert!(tooling.tools[0].strict && !tooling.parallel);
+
+    let choice = |choice: Value| offered(json!({"tools": [tool("f")], "tool_choice": choice}));
+    assert_eq!(choice(json!("required")).choice, ToolChoice::Required);
+    let named = json!({"type": "function", "function": {"name": "f"}});
+    assert_eq!(choice(named).choice, ToolChoice::Named("f".to_owned()));
+    let none = choice(json!("none"));
+    assert!(none.offered().is_empty() && none.tools.len() == 1);
+}
+
+#[test]
+fn tools_that_are_none() {
+    let function = |function: Value| json!({"tools": [{"type": "function", "function": function}]});
+    refused("tools", json!({"tools": {}}));
+    refused("tools[0]", json!({"tools": ["f"]}));
+    refused("tools[0].type", json!({"tools": [{}]}));
+    refused(
+        "tools[0].function",
+        json!({"tools": [{"type": "function"}]}),
+    );
+    refused("tools[0].function.name", function(json!({})));
+    refused("tools[0].function.name", function(json!({"name": "a b"})));
+    refused(
+        "tools[0].function.name",
+        function(json!({"name": "x".repeat(65)})),
+    );
+    refused(
+        "tools[0].function.parameters",
+        function(json!({"name": "f", "parameters": []})),
+    );
+    refused(
+        "tools[0].function.strict",
+        function(json!({"name": "f", "strict": 1})),
+    );
+    refused(
+        "tools[1].function.name",
+        json!({"tools": [tool("f"), tool("f")]}),
+    );
+
+    let with = |choice: Value| json!({"tools": [tool("f")], "tool_choice": choice});
+    refused("tool_choice", json!({"tool_choice": "required"}));
+    refused("tool_choice", with(json!("always")));
+    refused("tool_choice", with(json!(1)));
+    refused(
+        "tool_choice",
+        with(json!({"type": "function", "function": {"name": "g"}})),
+    );
+    refused("tool_choice.function", with(json!({"type": "function"})));
+    not_yet("tool_choice.type", with(json!({"type": "allowed_tools"})));
+    refused("parallel_tool_calls", json!({"parallel_tool_calls": 1}));
+}
+
+#[test]
+fn tools_within_their_limits() {
+    let many =
+        |count: usize| -> Vec<Value> { (0..count).map(|id| tool(&format!("f{id}"))).collect() };
+    accepted(json!({"tools": many(128)}));
+    refused("tools", json!({"tools": many(129)}));
+    let large = |bytes: usize| {
+        let parameters = json!({"type": "object", "description": "x".repeat(bytes)});
+        json!({"tools": [{"type": "function", "function": {"name": "f", "parameters": parameters}}]})
+    };
+    accepted(large(65_000));
+    refused("tools", large(65 << 10));
+}
+
+#[test]
+fn what_templates_are_told() {
+    let told = |fields: Value| Value::Object(accepted(fields).variables);
+    assert_eq!(told(json!({})), json!({}));
+    let effort = |effort: &str| told(json!({"reasoning_effort": effort}));
+    assert_eq!(
+        effort("none"),
+        json!({"reasoning_effort": "low", "enable_thinking": false})
+    );
+    assert_eq!(
+        effort("xhigh"),
+        json!({"reasoning_effort": "high", "enable_thinking": true})
+    );
+    let own = json!({"reasoning_effort": "high", "chat_template_kwargs": {"enable_thinking": false, "x": 1}});
+    assert_eq!(
+        told(own),
+        json!({"reasoning_effort": "high", "enable_thinking": false, "x": 1})
+    );
+
+    refused("reasoning_effort", json!({"reasoning_effort": "huge"}));
+    let own = |key: &str, value: Value| {
+        let param = format!("chat_template_kwargs.{key}");
+        refused(&param, json!({"chat_template_kwargs": {key: value}}));
+    };
+    own("messages", json!("x"));
+    own(&"x".repeat(65), json!(1));
+    own("tools", json!(null));
+    own("builtin_tools", json!(["python"]));
+    own("x", json!("12345678901"));
+    let many: Value = (0..17).map(|id| (format!("v{id}"), json!(1))).collect();
+    refused(
+        "chat_template_kwargs",
+        json!({"chat_template_kwargs": many}),
+    );
 }
 
 #[test]

@@ -17,7 +17,7 @@ mod strftime;
 mod template;
 
 pub use marker::Markers;
-pub use message::Message;
+pub use message::{Message, Tool, ToolCall, into_system};
 pub use named::{NAMED_TEMPLATES, named_template};
 pub use rag::{ParsePolicyError, RAG_PROMPT_DEFAULT, RAG_PROMPT_NO_HIT, RagPolicy, RagPrompt};
-pub use template::{ChatTemplate, SpecialTokens, TEMPLATE_BYTES_MAX, TemplateError};
+pub use template::{ChatTemplate, RenderOptions, SpecialTokens, TEMPLATE_BYTES_MAX, TemplateError};

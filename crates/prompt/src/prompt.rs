@@ -200,7 +200,7 @@ impl Prompt {
                 return Err(RenderPromptError::VariableTooLong { name });
             }
             *value = markers
-                .neutralise(own)
+                .neutralise_data(own)
                 .replace(body::CONTEXT, "{ context }");
         }
         Ok(values)

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::Message;
+use crate::message::into_system;
 
 /// What introduces passages when the owner says nothing else.
 pub const RAG_PROMPT_DEFAULT: &str =
@@ -99,18 +100,6 @@ impl RagPrompt {
             None => format!("{}\n\n{context}", self.text.trim_end()),
         }
     }
-}
-
-fn into_system(mut messages: Vec<Message>, text: &str) -> Vec<Message> {
-    match messages.iter_mut().find(|message| message.is_system()) {
-        Some(system) if system.content.trim().is_empty() => system.content = text.to_owned(),
-        Some(system) => {
-            system.content.push_str("\n\n");
-            system.content.push_str(text);
-        }
-        None => messages.insert(0, Message::new("system", text)),
-    }
-    messages
 }
 
 fn into_last_user(mut messages: Vec<Message>, text: &str) -> Vec<Message> {

@@ -5,13 +5,23 @@
 //! error. What steps cannot bound is the memory of one value (a text joined to itself again and
 //! again); the sandbox bounds that.
 
+mod ability;
+mod dialect;
 mod json;
+mod output;
+mod plain;
+mod view;
 
-use minijinja::syntax::SyntaxConfig;
-use minijinja::{Environment, ErrorKind, UndefinedBehavior, Value, context};
+use minijinja::value::Serde;
+use minijinja::{Environment, ErrorKind, Value, context};
+use serde_json::Map;
 
+use self::ability::Abilities;
+use self::dialect::Raised;
+pub(crate) use self::dialect::environment;
+pub(crate) use self::output::Bounded;
 use crate::strftime::strftime;
-use crate::{Markers, Message};
+use crate::{Markers, Message, Tool};
 
 /// Bytes of a template.
 pub const TEMPLATE_BYTES_MAX: usize = 256 << 10;
@@ -21,6 +31,9 @@ pub const STEPS_BASE_MAX: u64 = 100_000;
 
 /// Further steps for each message.
 pub const STEPS_PER_MESSAGE_MAX: u64 = 5_000;
+
+/// Further steps for each byte of the tools' schemas, which templates walk through.
+pub const STEPS_PER_TOOL_BYTE_MAX: u64 = 20;
 
 /// Bytes a template may write for itself.
 pub const OUTPUT_BASE_BYTES_MAX: usize = 64 << 10;
@@ -68,26 +81,33 @@ pub enum TemplateError {
     Failed(#[source] minijinja::Error),
 }
 
-/// What `raise_exception` was called with.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Raised(String);
+/// What a conversation's template is told besides its messages.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RenderOptions<'a> {
+    /// The tools the model may call; none are shown to a template that does not list tools.
+    pub tools: &'a [Tool],
+    /// The request's own variables, such as `enable_thinking`. They cannot replace the template's own.
+    pub variables: Option<&'a Map<String, serde_json::Value>>,
+    /// Shows the template neither tools nor calls: calls and results go in as text, even where it takes
+    /// them.
+    pub calls_as_text: bool,
+}
 
 /// A model's chat template, ready to render.
 #[derive(Clone)]
 pub struct ChatTemplate {
+    source: String,
     environment: Environment<'static>,
     tokens: SpecialTokens,
     markers: Markers,
-    /// Whether a system message comes through; if not, it goes into the first user message.
-    system: bool,
+    abilities: Abilities,
 }
 
 impl std::fmt::Debug for ChatTemplate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ChatTemplate")
             .field("tokens", &self.tokens)
-            .field("system", &self.system)
+            .field("abilities", &self.abilities)
             .finish_non_exhaustive()
     }
 }
@@ -104,21 +124,38 @@ impl ChatTemplate {
         }
         let mut environment = environment();
         environment
-            .add_template_owned(NAME, without_generation_tags(source))
+            .add_template_owned(NAME, dialect::without_generation_tags(source))
             .map_err(TemplateError::Syntax)?;
         let mut template = Self {
+            source: source.to_owned(),
             environment,
             markers: Markers::of(source, &[&tokens.bos, &tokens.eos]),
             tokens,
-            system: true,
+            abilities: Abilities::default(),
         };
-        template.system = template.takes_system();
+        template.abilities = Abilities::of(&template);
         Ok(template)
+    }
+
+    /// Its text.
+    pub fn source(&self) -> &str {
+        &self.source
     }
 
     /// The markers that must not appear in data.
     pub fn markers(&self) -> &Markers {
         &self.markers
+    }
+
+    /// Whether it lists the tools it is given. If not, the system message has to.
+    pub fn lists_tools(&self) -> bool {
+        self.abilities.tools
+    }
+
+    /// Whether it takes calls and their results in the model's own format. If not, they are written as
+    /// text: calls as JSON, results as the user's words.
+    pub fn takes_calls(&self) -> bool {
+        self.abilities.calls.is_some()
     }
 
     /// Writes the prompt, open for the assistant's answer.
@@ -132,81 +169,166 @@ impl ChatTemplate {
         messages: &[Message],
         now_unix_seconds: i64,
     ) -> Result<String, TemplateError> {
-        let safe = messages.iter().map(|message| self.safe(message)).collect();
-        match self.system {
-            true => self.run(safe, now_unix_seconds),
-            false => self.run(merge_system(safe), now_unix_seconds),
-        }
+        self.render_with(messages, &RenderOptions::default(), now_unix_seconds)
     }
 
-    /// What users say is data, and so are the passages in a system message. The model's own answers
-    /// may carry markers the template looks for.
+    /// Writes the prompt with tools and variables.
+    ///
+    /// # Errors
+    /// The template refuses the messages, fails, or goes over a limit.
+    pub fn render_with(
+        &self,
+        messages: &[Message],
+        options: &RenderOptions<'_>,
+        now_unix_seconds: i64,
+    ) -> Result<String, TemplateError> {
+        let messages = messages.iter().map(|message| self.safe(message)).collect();
+        let mut abilities = self.abilities;
+        if options.calls_as_text {
+            abilities.tools = false;
+            abilities.calls = None;
+        }
+        let tools: Vec<Tool> = match abilities.tools {
+            true => options
+                .tools
+                .iter()
+                .map(|tool| self.safe_tool(tool))
+                .collect(),
+            false => Vec::new(),
+        };
+        let variables = options.variables.cloned().unwrap_or_default();
+        let variables = self.markers.neutralise_json(&variables.into());
+        self.run(&abilities, messages, &tools, variables, now_unix_seconds)
+    }
+
+    /// What users say is data, and so are the passages in a system message; what tools say is even
+    /// more so. The model's own words may carry markers the template looks for, its calls may not.
     fn safe(&self, message: &Message) -> Message {
         let mut message = message.clone();
-        if message.role != "assistant" {
-            message.content = self.markers.neutralise(&message.content).into_owned();
+        match message.role.as_ref() {
+            "assistant" => {}
+            "tool" => message.content = self.markers.neutralise_data(&message.content).into_owned(),
+            _ => message.content = self.markers.neutralise(&message.content).into_owned(),
         }
+        for call in &mut message.calls {
+            call.id = self.markers.neutralise_data(&call.id).into_owned();
+            call.arguments = self.markers.neutralise_json(&call.arguments);
+        }
+        let answers = message.answers.take();
+        message.answers = answers.map(|id| self.markers.neutralise_data(&id).into_owned());
         message
     }
 
-    fn takes_system(&self) -> bool {
-        const PROBE: &str = "a rule to follow";
-        let messages = vec![
-            Message::new("system", PROBE),
-            Message::new("user", "a question"),
-        ];
-        self.run(messages, 0).is_ok_and(|text| text.contains(PROBE))
+    fn safe_tool(&self, tool: &Tool) -> Tool {
+        let safe = |text: &String| self.markers.neutralise_data(text).into_owned();
+        Tool {
+            name: tool.name.clone(),
+            description: tool.description.as_ref().map(safe),
+            parameters: self.markers.neutralise_json(&tool.parameters),
+        }
     }
 
-    fn run(&self, messages: Vec<Message>, now: i64) -> Result<String, TemplateError> {
-        let bytes: usize = messages.iter().map(|message| message.content.len()).sum();
-        let mut output = Bounded::new(OUTPUT_BASE_BYTES_MAX + OUTPUT_REPEAT_MAX * bytes);
+    /// What it writes when it is believed to have these abilities.
+    fn try_with(
+        &self,
+        abilities: &Abilities,
+        messages: &[Message],
+        tools: &[Tool],
+    ) -> Option<String> {
+        let variables = Map::new().into();
+        self.run(abilities, messages.to_vec(), tools, variables, 0)
+            .ok()
+    }
+
+    fn run(
+        &self,
+        abilities: &Abilities,
+        messages: Vec<Message>,
+        tools: &[Tool],
+        variables: serde_json::Value,
+        now: i64,
+    ) -> Result<String, TemplateError> {
+        let shape = abilities.calls.unwrap_or_default();
+        let mut messages = match abilities.calls {
+            None => plain::as_text(messages),
+            Some(shape) if shape.one_by_one => plain::one_by_one(messages),
+            Some(_) => messages,
+        };
+        if !abilities.system {
+            messages = plain::merge_system(messages);
+        }
+        let messages = view::messages(&messages, shape);
+        let tools = view::tools(tools);
+        let work = Work::of(&messages, &tools);
+        let context = context! {
+            messages => Value::from(Serde(messages)),
+            tools => listed(tools),
+            add_generation_prompt => true,
+            bos_token => self.tokens.bos.as_str(),
+            eos_token => self.tokens.eos.as_str(),
+            strftime_now => Value::from_function(move |format: &str| strftime(format, now)),
+            ..Value::from(Serde(variables))
+        };
+        self.write(context, work)
+    }
+
+    fn write(&self, context: Value, work: Work) -> Result<String, TemplateError> {
+        let mut output = Bounded::new(work.bytes_max);
         let mut environment = self.environment.clone();
-        environment.set_fuel(Some(
-            STEPS_BASE_MAX + STEPS_PER_MESSAGE_MAX * messages.len() as u64,
-        ));
+        environment.set_fuel(Some(work.steps_max));
         let template = environment
             .get_template(NAME)
             .map_err(TemplateError::Failed)?;
-        let rendered = template.render_captured_to(self.context(messages, now), &mut output);
+        let rendered = template.render_captured_to(context, &mut output);
         match rendered {
             _ if output.is_full() => Err(TemplateError::TooMuchOutput),
             Err(error) => Err(explain(error)),
             Ok(_) => Ok(output.text()),
         }
     }
+}
 
-    fn context(&self, messages: Vec<Message>, now: i64) -> Value {
-        let messages: Vec<Value> = messages
-            .into_iter()
-            .map(|message| context! { role => message.role.as_ref(), content => message.content })
-            .collect();
-        context! {
-            messages => messages,
-            add_generation_prompt => true,
-            bos_token => self.tokens.bos.as_str(),
-            eos_token => self.tokens.eos.as_str(),
-            strftime_now => Value::from_function(move |format: &str| strftime(format, now)),
+/// Templates ask whether there are tools by asking whether they are defined.
+fn listed(tools: serde_json::Value) -> Value {
+    match tools.as_array().is_some_and(Vec::is_empty) {
+        true => Value::UNDEFINED,
+        false => Value::from(Serde(tools)),
+    }
+}
+
+/// How much a template may do for a conversation.
+struct Work {
+    steps_max: u64,
+    bytes_max: usize,
+}
+
+impl Work {
+    fn of(messages: &serde_json::Value, tools: &serde_json::Value) -> Self {
+        let count = messages.as_array().map_or(0, Vec::len) as u64;
+        let tool_bytes = tools.to_string().len();
+        let bytes = text_bytes(messages) + tool_bytes;
+        Self {
+            steps_max: STEPS_BASE_MAX
+                + STEPS_PER_MESSAGE_MAX * count
+                + STEPS_PER_TOOL_BYTE_MAX * tool_bytes as u64,
+            bytes_max: OUTPUT_BASE_BYTES_MAX + OUTPUT_REPEAT_MAX * bytes,
         }
     }
 }
 
-pub(crate) fn environment() -> Environment<'static> {
-    let mut environment = Environment::new();
-    environment.set_undefined_behavior(UndefinedBehavior::Lenient);
-    let mut syntax = SyntaxConfig::builder();
-    syntax.trim_blocks(true).lstrip_blocks(true);
-    environment.set_syntax(syntax.build().expect("the delimiters are the usual ones"));
-    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-    environment.add_filter("tojson", json::tojson);
-    environment.add_function("raise_exception", raise_exception);
-    environment
-}
-
-fn raise_exception(message: String) -> Result<Value, minijinja::Error> {
-    let error = minijinja::Error::new(ErrorKind::InvalidOperation, message.clone());
-    Err(error.with_source(Raised(message)))
+/// The bytes of all texts in a value.
+fn text_bytes(value: &serde_json::Value) -> usize {
+    match value {
+        serde_json::Value::String(text) => text.len(),
+        serde_json::Value::Array(list) => list.iter().map(text_bytes).sum(),
+        serde_json::Value::Object(map) => {
+            let entries = map.iter();
+            entries
+                .map(|(key, value)| key.len() + text_bytes(value))
+                .sum()
+        }
+        _ => 1,
+    }
 }
 
 fn explain(error: minijinja::Error) -> TemplateError {
@@ -221,86 +343,5 @@ fn explain(error: minijinja::Error) -> TemplateError {
     match error.kind() {
         ErrorKind::OutOfFuel => TemplateError::TooManySteps,
         _ => TemplateError::Failed(error),
-    }
-}
-
-/// Templates written for training mark the assistant's text with a tag of their own, which means
-/// nothing here: `{% generation %}` becomes a condition that always holds.
-fn without_generation_tags(source: &str) -> String {
-    let mut out = String::with_capacity(source.len());
-    let mut rest = source;
-    while let Some(start) = rest.find("{%") {
-        let Some(end) = rest[start..].find("%}").map(|end| start + end + 2) else {
-            break;
-        };
-        let tag = &rest[start..end];
-        out.push_str(&rest[..start]);
-        match tag.trim_matches(|c: char| "{}%-+".contains(c) || c.is_whitespace()) {
-            "generation" => out.push_str(&tag.replace("generation", "if true")),
-            "endgeneration" => out.push_str(&tag.replace("endgeneration", "endif")),
-            _ => out.push_str(tag),
-        }
-        rest = &rest[end..];
-    }
-    out.push_str(rest);
-    out
-}
-
-/// For templates without a system role: its text goes in front of the first user message.
-fn merge_system(messages: Vec<Message>) -> Vec<Message> {
-    let (system, mut rest): (Vec<Message>, Vec<Message>) =
-        messages.into_iter().partition(Message::is_system);
-    let texts: Vec<&str> = system
-        .iter()
-        .map(|message| message.content.as_str())
-        .collect();
-    let text = texts.join("\n\n");
-    match rest.iter_mut().find(|message| message.is_user()) {
-        _ if text.is_empty() => {}
-        Some(user) => user.content = format!("{text}\n\n{}", user.content),
-        None => rest.insert(0, Message::new("user", text)),
-    }
-    rest
-}
-
-/// Takes at most so many bytes.
-pub(crate) struct Bounded {
-    bytes: Vec<u8>,
-    bytes_max: usize,
-    full: bool,
-}
-
-impl Bounded {
-    pub(crate) fn new(bytes_max: usize) -> Self {
-        Self {
-            bytes: Vec::new(),
-            bytes_max,
-            full: false,
-        }
-    }
-
-    /// Whether there was more than that.
-    pub(crate) fn is_full(&self) -> bool {
-        self.full
-    }
-
-    /// What was written.
-    pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.bytes).into_owned()
-    }
-}
-
-impl std::io::Write for Bounded {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        if self.bytes.len() + bytes.len() > self.bytes_max {
-            self.full = true;
-            return Err(std::io::ErrorKind::WriteZero.into());
-        }
-        self.bytes.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use gaia_chat::{Effect, Event, Generation, Turn};
+use gaia_chat::{Effect, Event, Generation, Given, Turn};
 use gaia_openai::chat::{ChunkHead, TokenLogProb, TopLogProb};
 use gaia_openai::completion::Prompt;
 use gaia_openai::{ApiError, ChatRequest, Constraint, Sampling, ServiceTier};
@@ -47,8 +47,12 @@ impl Answer {
     ) -> Result<(Self, ChunkHead), Failure> {
         let timing = Timing::start(app);
         let chat = app.chat(request.model.as_deref())?;
-        let now = i64::try_from(unix_seconds()).unwrap_or(i64::MAX);
+        let given = Given {
+            now_unix_seconds: i64::try_from(unix_seconds()).unwrap_or(i64::MAX),
+            nonce: random::wide(),
+        };
         let include_usage = request.include_usage;
+        let may_call = !request.tooling.offered().is_empty();
         let granted = request
             .service_tier
             .map(|tier| tier.granted(app.options.priority_allowed));
@@ -57,7 +61,7 @@ impl Answer {
         let prompted = prompts::choose(app, chat, wanted).await?;
         let mut answer = Self {
             app: Arc::clone(app),
-            turn: Turn::new(prompted.node, request, now)?,
+            turn: Turn::new(prompted.node, request, given)?,
             tier,
             generating: None,
             timing,
@@ -71,6 +75,7 @@ impl Answer {
             Effect::Begin { citations, warning } => {
                 let head = ChunkHead {
                     include_usage,
+                    may_call,
                     service_tier: granted,
                     citations,
                     warning,
@@ -132,7 +137,14 @@ impl Answer {
     fn failed(&self, error: InferenceError) -> Event {
         match error {
             InferenceError::PromptTooLong => Event::PromptTooLong,
-            error => Event::Failed(refused(error, "messages", &self.turn.request().sampling)),
+            error => {
+                let request = self.turn.request();
+                let error = match request.tooling.offered() {
+                    [] => refused(error, "messages", &request.sampling),
+                    _ => from_inference(error, "messages", Some("tools")),
+                };
+                Event::Failed(error)
+            }
         }
     }
 

@@ -7,6 +7,11 @@ pub(crate) fn number() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
+/// 128 random bits.
+pub(crate) fn wide() -> u128 {
+    u128::from(number()) << 64 | u128::from(number())
+}
+
 /// `prefix` and 96 random bits in hexadecimal.
 pub(crate) fn id(prefix: &str) -> String {
     format!("{prefix}{:016x}{:08x}", number(), number() as u32)

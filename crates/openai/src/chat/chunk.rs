@@ -1,13 +1,13 @@
 //! The chunks of a streamed answer.
 //!
-//! Order, for each choice: the role (with citations and warning), text, the reason it ended. Then usage, where asked
-//! for.
+//! Order, for each choice: the role (with citations and warning), reasoning, text and calls, the reason it ended. Then
+//! usage, where asked for.
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::chat::LogProbs;
+use crate::chat::{CallDelta, LogProbs};
 use crate::{Citation, FinishReason, ServiceTier, Usage};
 
 /// One chunk.
@@ -45,7 +45,9 @@ pub struct ChatChunk {
 }
 
 /// Keeps `null` apart from absent.
-fn some<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<Option<Usage>>, D::Error> {
+fn some<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(
+    input: D,
+) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(input).map(Some)
 }
 
@@ -69,9 +71,19 @@ pub struct Delta {
     /// `assistant`, on the first chunk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<Cow<'static, str>>,
-    /// More text, whole UTF-8.
+    /// More text, whole UTF-8. `null` on the first chunk of an answer that may have none.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "some"
+    )]
+    pub content: Option<Option<String>>,
+    /// More of what the model thinks before it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub content: Option<String>,
+    pub reasoning_content: Option<String>,
+    /// More of a call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_calls: Option<Vec<CallDelta>>,
     /// An addition, on the first chunk: the passages that went into the prompt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub citations: Option<Vec<Citation>>,
@@ -92,6 +104,8 @@ pub struct ChunkHead {
     pub service_tier: Option<ServiceTier>,
     /// Whether the stream ends with usage.
     pub include_usage: bool,
+    /// Whether the answer may have no text, because it can call tools.
+    pub may_call: bool,
     /// The passages that went into the prompt; `None` where nothing was looked up.
     pub citations: Option<Vec<Citation>>,
     /// Why there was no retrieval.
@@ -105,8 +119,9 @@ impl ChunkHead {
     pub fn first(&self, index: u32) -> ChatChunk {
         let delta = Delta {
             role: Some(Cow::Borrowed("assistant")),
-            content: Some(String::new()),
+            content: Some((!self.may_call).then(String::new)),
             citations: self.citations.clone(),
+            ..Delta::default()
         };
         let mut chunk = self.choice(index, delta, None, None);
         chunk.warning = self.warning.clone();
@@ -117,10 +132,28 @@ impl ChunkHead {
     /// A chunk of text.
     pub fn text(&self, index: u32, text: String, logprobs: Option<LogProbs>) -> ChatChunk {
         let delta = Delta {
-            content: Some(text),
+            content: Some(Some(text)),
             ..Delta::default()
         };
         self.choice(index, delta, logprobs, None)
+    }
+
+    /// A chunk of reasoning.
+    pub fn reasoning(&self, index: u32, text: String) -> ChatChunk {
+        let delta = Delta {
+            reasoning_content: Some(text),
+            ..Delta::default()
+        };
+        self.choice(index, delta, None, None)
+    }
+
+    /// A chunk of a call.
+    pub fn call(&self, index: u32, call: CallDelta) -> ChatChunk {
+        let delta = Delta {
+            tool_calls: Some(vec![call]),
+            ..Delta::default()
+        };
+        self.choice(index, delta, None, None)
     }
 
     /// The last chunk of a choice.

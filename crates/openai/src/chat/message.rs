@@ -1,8 +1,14 @@
 //! Messages of a conversation: content as text or as parts becomes one text.
+//!
+//! Invariant: a message of role `tool` answers a call of the assistant's message before it, and each
+//! call has one answer at most.
+
+use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::chat::ToolCall;
 use crate::fields::{self, Fields};
 use crate::{ApiError, Limits};
 
@@ -16,6 +22,8 @@ pub enum Role {
     User,
     /// The model.
     Assistant,
+    /// A tool that the model called.
+    Tool,
 }
 
 impl Role {
@@ -25,6 +33,7 @@ impl Role {
             Self::System => "system",
             Self::User => "user",
             Self::Assistant => "assistant",
+            Self::Tool => "tool",
         }
     }
 }
@@ -34,11 +43,20 @@ impl Role {
 pub struct Message {
     /// Who speaks.
     pub role: Role,
-    /// What is said.
+    /// What is said; may be empty beside calls.
     pub content: String,
     /// The speaker's name, where there are several of a role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// The assistant's calls.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<ToolCall>,
+    /// Which call a tool's message answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_call_id: Option<String>,
+    /// What the assistant thought before it answered; templates put it back where their model wants it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_content: Option<String>,
 }
 
 impl Message {
@@ -48,6 +66,9 @@ impl Message {
             role,
             content: content.into(),
             name: None,
+            tool_calls: Vec::new(),
+            tool_call_id: None,
+            reasoning_content: None,
         }
     }
 
@@ -66,34 +87,90 @@ impl Message {
         for (index, value) in list.iter().enumerate() {
             let fields = Fields::of(value, format!("messages[{index}]"))?;
             let message = Self::parse(&fields, limits)?;
-            bytes += message.content.len();
+            bytes += message.bytes();
             fields::too_large("messages", bytes, limits.text_bytes_max)?;
             messages.push(message);
         }
+        check_answers(&messages)?;
         Ok(messages)
+    }
+
+    /// Its text.
+    fn bytes(&self) -> usize {
+        let calls = self.tool_calls.iter();
+        let calls: usize = calls
+            .map(|call| call.name.len() + call.arguments.len())
+            .sum();
+        self.content.len() + self.reasoning_content.as_ref().map_or(0, String::len) + calls
     }
 
     fn parse(fields: &Fields<'_>, limits: &Limits) -> Result<Self, ApiError> {
         let role = role(fields)?;
-        for key in ["tool_calls", "function_call", "audio"] {
-            fields.refuse(key, &[Value::Array(Vec::new())])?;
+        for key in ["function_call", "audio"] {
+            fields.refuse(key, &[])?;
         }
-        let content = match fields.require("content")? {
-            Value::String(text) => text.clone(),
-            Value::Array(parts) => join_parts(parts, &fields.param("content"), limits)?,
+        let tool_calls = match role {
+            Role::Assistant => ToolCall::parse_list(fields, limits)?,
             _ => {
-                return Err(ApiError::invalid_type(
-                    fields.param("content"),
-                    "a string or a list of parts",
-                ));
+                fields.refuse("tool_calls", &[Value::Array(Vec::new())])?;
+                Vec::new()
             }
         };
+        if role == Role::Tool {
+            fields.require("tool_call_id")?;
+        }
         Ok(Self {
             role,
-            content,
+            content: content(fields, tool_calls.is_empty(), limits)?,
             name: fields.name("name", limits)?,
+            tool_calls,
+            tool_call_id: fields.name("tool_call_id", limits)?,
+            reasoning_content: match role {
+                Role::Assistant => fields.text("reasoning_content")?.map(str::to_owned),
+                _ => None,
+            },
         })
     }
+}
+
+/// What a message says; only one that calls may say nothing.
+fn content(fields: &Fields<'_>, required: bool, limits: &Limits) -> Result<String, ApiError> {
+    let value = match required {
+        true => Some(fields.require("content")?),
+        false => fields.get("content"),
+    };
+    match value {
+        None => Ok(String::new()),
+        Some(Value::String(text)) => Ok(text.clone()),
+        Some(Value::Array(parts)) => join_parts(parts, &fields.param("content"), limits),
+        Some(_) => Err(ApiError::invalid_type(
+            fields.param("content"),
+            "a string or a list of parts",
+        )),
+    }
+}
+
+/// A tool speaks only when it was called, and once for each call.
+fn check_answers(messages: &[Message]) -> Result<(), ApiError> {
+    let mut open = HashSet::new();
+    for (index, message) in messages.iter().enumerate() {
+        let id = match message.role {
+            Role::Tool => message.tool_call_id.as_deref().unwrap_or_default(),
+            _ => {
+                let calls = message.tool_calls.iter();
+                open = calls.map(|call| call.id.as_str()).collect();
+                continue;
+            }
+        };
+        if !open.remove(id) {
+            let message = format!(
+                "`{id}` is no call of the assistant's message before, or it has an answer already."
+            );
+            let param = format!("messages[{index}].tool_call_id");
+            return Err(ApiError::invalid_value(param, message));
+        }
+    }
+    Ok(())
 }
 
 fn role(fields: &Fields<'_>) -> Result<Role, ApiError> {
@@ -103,13 +180,14 @@ fn role(fields: &Fields<'_>) -> Result<Role, ApiError> {
         "system" | "developer" => Ok(Role::System),
         "user" => Ok(Role::User),
         "assistant" => Ok(Role::Assistant),
-        role @ ("tool" | "function") => Err(ApiError::unsupported(
+        "tool" => Ok(Role::Tool),
+        "function" => Err(ApiError::unsupported(
             param,
-            format!("Messages of role `{role}` are not supported by this node yet."),
+            "Messages of role `function` are not supported: send the role `tool` with its `tool_call_id`.",
         )),
         _ => Err(ApiError::invalid_value(
             param,
-            "`role` must be `system`, `developer`, `user` or `assistant`.",
+            "`role` must be `system`, `developer`, `user`, `assistant` or `tool`.",
         )),
     }
 }

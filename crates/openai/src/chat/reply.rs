@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::chat::{ChunkHead, LogProbs};
+use crate::chat::{ChunkHead, LogProbs, ToolCall};
 use crate::{Citation, FinishReason, ServiceTier, Usage};
 
 /// A chat answer.
@@ -55,14 +55,45 @@ pub struct ChatChoice {
 pub struct AssistantMessage {
     /// Always `assistant`.
     pub role: Cow<'static, str>,
-    /// The text.
+    /// The text; `null` where there are only calls.
     pub content: Option<String>,
     /// Always `null`.
     #[serde(default)]
     pub refusal: Option<String>,
+    /// What it thought before, where the model shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_content: Option<String>,
+    /// The tools it calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_calls: Option<Vec<ToolCall>>,
     /// An addition: the passages that went into the prompt. Absent where nothing was looked up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub citations: Option<Vec<Citation>>,
+}
+
+/// All that a model said in one answer.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Answered {
+    /// The text.
+    pub text: String,
+    /// What it thought before.
+    pub reasoning: String,
+    /// The tools it calls.
+    pub calls: Vec<ToolCall>,
+}
+
+impl Answered {
+    fn message(self, head: &ChunkHead) -> AssistantMessage {
+        let only_calls = self.text.is_empty() && !self.calls.is_empty();
+        AssistantMessage {
+            role: Cow::Borrowed("assistant"),
+            content: (!only_calls).then_some(self.text),
+            refusal: None,
+            reasoning_content: Some(self.reasoning).filter(|text| !text.is_empty()),
+            tool_calls: Some(self.calls).filter(|calls| !calls.is_empty()),
+            citations: head.citations.clone(),
+        }
+    }
 }
 
 impl ChatChoice {
@@ -70,19 +101,13 @@ impl ChatChoice {
     pub fn new(
         head: &ChunkHead,
         index: u32,
-        content: String,
+        answered: Answered,
         logprobs: Option<LogProbs>,
         finish_reason: FinishReason,
     ) -> Self {
-        let message = AssistantMessage {
-            role: Cow::Borrowed("assistant"),
-            content: Some(content),
-            refusal: None,
-            citations: head.citations.clone(),
-        };
         Self {
             index,
-            message,
+            message: answered.message(head),
             logprobs,
             finish_reason,
         }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::chat::Message;
+use crate::chat::{Message, Tooling, variables};
 use crate::fields::{self, Fields};
 use crate::{ApiError, Limits, Sampling, ServiceTier};
 
@@ -15,6 +15,10 @@ pub struct ChatRequest {
     pub model: Option<String>,
     /// The conversation; never empty.
     pub messages: Vec<Message>,
+    /// The tools it offers.
+    pub tooling: Tooling,
+    /// What it tells the model's template: `reasoning_effort` and `chat_template_kwargs`.
+    pub variables: Map<String, Value>,
     /// How to choose tokens.
     pub sampling: Sampling,
     /// Most likely tokens to report at each position; `None` = no log-probabilities at all.
@@ -48,6 +52,8 @@ impl ChatRequest {
         Ok(Self {
             model: root.name("model", limits)?,
             messages: Message::parse_list(&root, limits)?,
+            tooling: Tooling::parse(&root, limits)?,
+            variables: variables::parse(&root, limits)?,
             sampling: Sampling::parse(&root, limits)?,
             logprobs: logprobs(&root, limits)?,
             choices: choices(&root, limits)?,
@@ -63,18 +69,14 @@ impl ChatRequest {
 
 /// What this node does not do yet; the values that ask for nothing pass.
 fn refuse_unsupported(root: &Fields<'_>) -> Result<(), ApiError> {
-    root.refuse("tools", &[json!([])])?;
-    root.refuse("tool_choice", &[json!("none"), json!("auto")])?;
     root.refuse("functions", &[json!([])])?;
     root.refuse("function_call", &[json!("none"), json!("auto")])?;
-    root.boolean("parallel_tool_calls")?;
     root.boolean("store")?;
     root.refuse("store", &[json!(false)])?;
     root.refuse("modalities", &[json!(["text"])])?;
     for key in ["audio", "prediction", "web_search_options", "moderation"] {
         root.refuse(key, &[])?;
     }
-    root.refuse("reasoning_effort", &[json!("none")])?;
     root.refuse("verbosity", &[json!("medium")])
 }
 

@@ -72,7 +72,7 @@ fn base_gaia() -> Value {
     json!({
         "temp": 0.8, "top-p": 0.95, "top-k": 40, "min-p": 0.05,
         "repeat-penalty": 1.0, "presence-penalty": 0.0, "frequency-penalty": 0.0,
-        "logit-bias": {}, "stop": [], "logprobs": 0, "grammar": "",
+        "logit-bias": {}, "stop": [], "logprobs": 0, "grammar": "", "show-tokens": [],
         "ignore-eos": false, "cache-prompt": true, "non-blocking": true,
         "n-predict": -1, "seed": -1,
     })
@@ -101,6 +101,10 @@ mod tests {
             tokens_max: 9,
             sampling,
             logprobs,
+            shown_tokens: match logprobs {
+                Some(_) => &["[TOOL_CALLS]"],
+                None => &[],
+            },
         };
         generation(&wanted, engine, 512, 77)
     }

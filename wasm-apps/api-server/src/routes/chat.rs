@@ -6,8 +6,10 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::Response;
-use gaia_chat::Effect;
-use gaia_openai::chat::{ChatChoice, ChunkHead, LogProbs, TokenLogProb};
+use gaia_chat::{Effect, Part};
+use gaia_openai::chat::{
+    Answered, CallDelta, ChatChoice, ChunkHead, LogProbs, TokenLogProb, ToolCall,
+};
 use gaia_openai::{ApiError, ChatReply, ChatRequest, sse};
 use gaia_wasi_rt::timeout;
 
@@ -33,23 +35,23 @@ pub(super) async fn create(State(app): Shared, Sent(body): Sent) -> Result<Respo
 }
 
 async fn whole(mut answer: Answer, head: &ChunkHead) -> Result<Response, Failure> {
-    let mut texts = BTreeMap::<u32, (String, Vec<TokenLogProb>)>::new();
+    let mut texts = BTreeMap::<u32, (Answered, Vec<TokenLogProb>)>::new();
     let mut choices = Vec::new();
     loop {
         match answer.next().await {
-            Effect::Delta {
+            Effect::Part {
                 choice,
-                text,
+                part,
                 logprobs,
             } => {
-                let (content, tokens) = texts.entry(choice).or_default();
-                content.push_str(&text);
+                let (answered, tokens) = texts.entry(choice).or_default();
+                add(answered, part);
                 tokens.extend(logprobs);
             }
             Effect::End { choice, reason } => {
-                let (content, tokens) = texts.remove(&choice).unwrap_or_default();
+                let (answered, tokens) = texts.remove(&choice).unwrap_or_default();
                 let logprobs = logprobs(&answer, tokens);
-                choices.push(ChatChoice::new(head, choice, content, logprobs, reason));
+                choices.push(ChatChoice::new(head, choice, answered, logprobs, reason));
             }
             Effect::Finish { usage } => {
                 choices.sort_by_key(|choice| choice.index);
@@ -61,19 +63,52 @@ async fn whole(mut answer: Answer, head: &ChunkHead) -> Result<Response, Failure
     }
 }
 
+/// Adds a piece to what was said so far.
+fn add(answered: &mut Answered, part: Part) {
+    match part {
+        Part::Text(text) => answered.text.push_str(&text),
+        Part::Reasoning(text) => answered.reasoning.push_str(&text),
+        Part::CallBegins { id, name, .. } => answered.calls.push(ToolCall {
+            id,
+            name,
+            arguments: String::new(),
+        }),
+        Part::Arguments { piece, .. } => {
+            if let Some(call) = answered.calls.last_mut() {
+                call.arguments.push_str(&piece);
+            }
+        }
+        Part::CallEnds { .. } => {}
+    }
+}
+
+/// A piece as an event, if it is one.
+fn chunk(head: &ChunkHead, choice: u32, part: Part, logprobs: Option<LogProbs>) -> Option<Vec<u8>> {
+    let chunk = match part {
+        Part::Text(text) => head.text(choice, text, logprobs),
+        Part::Reasoning(text) => head.reasoning(choice, text),
+        Part::CallBegins { index, id, name } => {
+            head.call(choice, CallDelta::begins(index, id, name))
+        }
+        Part::Arguments { index, piece } => head.call(choice, CallDelta::arguments(index, piece)),
+        Part::CallEnds { .. } => return None,
+    };
+    Some(sse::event(&chunk))
+}
+
 async fn next(mut state: Box<(Answer, ChunkHead)>) -> Next<Box<(Answer, ChunkHead)>> {
     let (answer, head) = &mut *state;
     let Ok(effect) = timeout(SILENCE_MAX, answer.next()).await else {
         return Next::More(frames([sse::KEEP_ALIVE.to_vec()]), state);
     };
     match effect {
-        Effect::Delta {
+        Effect::Part {
             choice,
-            text,
+            part,
             logprobs: tokens,
         } => {
-            let event = sse::event(&head.text(choice, text, logprobs(answer, tokens)));
-            Next::More(frames([event]), state)
+            let tokens = logprobs(answer, tokens);
+            Next::More(frames(chunk(head, choice, part, tokens)), state)
         }
         Effect::End { choice, reason } => {
             let event = sse::event(&head.finish(choice, reason));

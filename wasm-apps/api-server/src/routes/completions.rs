@@ -229,6 +229,7 @@ async fn start(
         tokens_max,
         sampling: chat.node.sampling(&request.sampling),
         logprobs: request.logprobs,
+        shown_tokens: &[],
     };
     wanted.check(model.engine.into(), model.vocabulary(), request.choices)?;
     let since = Instant::now();

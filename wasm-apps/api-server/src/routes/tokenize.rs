@@ -64,7 +64,7 @@ pub(super) async fn reverse(State(app): Shared, Sent(body): Sent) -> Result<Resp
     Ok(json(&DetokenizeReply { content }))
 }
 
-/// The prompt of a chat request, without passages.
+/// The prompt of a chat request with its tools, without passages.
 pub(super) async fn apply_template(
     State(app): Shared,
     Sent(body): Sent,
@@ -74,7 +74,7 @@ pub(super) async fn apply_template(
     let wanted = Wanted::of(&request, ServiceTier::default());
     let node = prompts::choose(&app, chat, wanted).await?.node;
     let now = i64::try_from(unix_seconds()).unwrap_or(i64::MAX);
-    let prompt = node.render(&node.messages(&request.messages), now)?;
+    let prompt = node.prompt(&request, now)?;
     Ok(json(&TemplateReply { prompt }))
 }
 

@@ -1,0 +1,192 @@
+//! The tools a request offers, and what it wants done with them.
+//!
+//! Invariant: names are unique, and a named choice is among them; no tools, no choice but none.
+
+use std::collections::HashSet;
+
+use serde_json::{Value, json};
+
+use crate::fields::{self, Fields};
+use crate::{ApiError, Limits};
+
+/// A function that the caller is ready to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tool {
+    /// Letters, digits, `_` and `-`.
+    pub name: String,
+    /// What it is for, for the model.
+    pub description: Option<String>,
+    /// The JSON schema of its arguments; always an object.
+    pub parameters: Value,
+    /// Whether every keyword of the schema must be enforced.
+    pub strict: bool,
+}
+
+/// What to do with the tools.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum ToolChoice {
+    /// Answer in words.
+    None,
+    /// The model decides.
+    #[default]
+    Auto,
+    /// Call at least one.
+    Required,
+    /// Call this one.
+    Named(String),
+}
+
+/// The tools of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tooling {
+    /// In the request's order; empty where it offers none.
+    pub tools: Vec<Tool>,
+    /// What to do with them.
+    pub choice: ToolChoice,
+    /// Whether one answer may hold several calls.
+    pub parallel: bool,
+}
+
+impl Tooling {
+    /// The tools the model is to know of. With the choice `none` it is shown none: what it does not
+    /// know, it does not try to call in its prose.
+    pub fn offered(&self) -> &[Tool] {
+        match self.choice {
+            ToolChoice::None => &[],
+            _ => &self.tools,
+        }
+    }
+
+    pub(crate) fn parse(root: &Fields<'_>, limits: &Limits) -> Result<Self, ApiError> {
+        let tools = tools(root, limits)?;
+        let choice = choice(root, &tools)?;
+        Ok(Self {
+            choice: match tools.is_empty() {
+                true => ToolChoice::None,
+                false => choice,
+            },
+            tools,
+            parallel: root.boolean("parallel_tool_calls")?.unwrap_or(true),
+        })
+    }
+}
+
+fn tools(root: &Fields<'_>, limits: &Limits) -> Result<Vec<Tool>, ApiError> {
+    let list = root.list("tools", limits.tools_max)?.unwrap_or_default();
+    let mut names = HashSet::new();
+    let mut bytes = 0;
+    let mut tools = Vec::with_capacity(list.len());
+    for (index, value) in list.iter().enumerate() {
+        let fields = Fields::of(value, format!("tools[{index}]"))?;
+        let tool = Tool::parse(&fields, limits)?;
+        bytes += tool.bytes();
+        fields::too_large("tools", bytes, limits.tool_schema_bytes_max)?;
+        if !names.insert(tool.name.clone()) {
+            let message = format!("There are two tools named `{}`.", tool.name);
+            let param = fields.param("function.name");
+            return Err(ApiError::invalid_value(param, message));
+        }
+        tools.push(tool);
+    }
+    Ok(tools)
+}
+
+impl Tool {
+    fn parse(fields: &Fields<'_>, limits: &Limits) -> Result<Self, ApiError> {
+        is_function(fields)?;
+        fields.require("function")?;
+        let function = fields
+            .object("function")?
+            .ok_or_else(|| ApiError::missing(fields.param("function")))?;
+        let parameters = match function.get("parameters") {
+            None => json!({"type": "object", "properties": {}}),
+            Some(value @ Value::Object(_)) => value.clone(),
+            Some(_) => {
+                let param = function.param("parameters");
+                return Err(ApiError::invalid_type(param, "an object"));
+            }
+        };
+        Ok(Self {
+            name: name(&function, limits)?,
+            description: function.text("description")?.map(str::to_owned),
+            parameters,
+            strict: function.boolean("strict")?.unwrap_or(false),
+        })
+    }
+
+    /// What it takes of a prompt, about.
+    fn bytes(&self) -> usize {
+        let description = self.description.as_ref().map_or(0, String::len);
+        self.name.len() + description + self.parameters.to_string().len()
+    }
+}
+
+/// Refuses what is of another type than `function`.
+pub(super) fn is_function(fields: &Fields<'_>) -> Result<(), ApiError> {
+    fields.require("type")?;
+    match fields.text("type")?.unwrap_or_default() {
+        "function" => Ok(()),
+        _ => {
+            let message = "Only tools of type `function` are supported.";
+            Err(ApiError::unsupported(fields.param("type"), message))
+        }
+    }
+}
+
+/// The `name` of a function: it goes into prompts and grammars, so it is held to letters, digits, `_`
+/// and `-`.
+pub(super) fn name(function: &Fields<'_>, limits: &Limits) -> Result<String, ApiError> {
+    function.require("name")?;
+    let name = function.text("name")?.unwrap_or_default();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if name.is_empty() || name.len() > limits.tool_name_bytes_max || !name.bytes().all(plain) {
+        let max = limits.tool_name_bytes_max;
+        let param = function.param("name");
+        let message = format!("`{param}` must be 1 to {max} of A-Z, a-z, 0-9, `_` and `-`.");
+        return Err(ApiError::invalid_value(param, message));
+    }
+    Ok(name.to_owned())
+}
+
+fn choice(root: &Fields<'_>, tools: &[Tool]) -> Result<ToolChoice, ApiError> {
+    const PARAM: &str = "tool_choice";
+    let choice = match root.get(PARAM) {
+        None => ToolChoice::Auto,
+        Some(Value::String(word)) => match word.as_str() {
+            "none" => ToolChoice::None,
+            "auto" => ToolChoice::Auto,
+            "required" => ToolChoice::Required,
+            _ => {
+                let message = "`tool_choice` must be `none`, `auto`, `required` or a function.";
+                return Err(ApiError::invalid_value(PARAM, message));
+            }
+        },
+        Some(Value::Object(_)) => named(root)?,
+        Some(_) => return Err(ApiError::invalid_type(PARAM, "a string or an object")),
+    };
+    let known = |name: &String| tools.iter().any(|tool| tool.name == *name);
+    match &choice {
+        ToolChoice::Required if tools.is_empty() => {
+            let message = "`tool_choice` asks for a call, and there are no `tools`.";
+            Err(ApiError::invalid_value(PARAM, message))
+        }
+        ToolChoice::Named(name) if !known(name) => {
+            let message = format!("There is no tool named `{name}`.");
+            Err(ApiError::invalid_value(PARAM, message))
+        }
+        _ => Ok(choice),
+    }
+}
+
+fn named(root: &Fields<'_>) -> Result<ToolChoice, ApiError> {
+    let fields = root
+        .object("tool_choice")?
+        .ok_or_else(|| ApiError::missing("tool_choice"))?;
+    is_function(&fields)?;
+    let function = fields
+        .object("function")?
+        .ok_or_else(|| ApiError::missing(fields.param("function")))?;
+    function.require("name")?;
+    let name = function.text("name")?.unwrap_or_default();
+    Ok(ToolChoice::Named(name.to_owned()))
+}
