@@ -388,17 +388,15 @@ fn a_restart_that_would_be_refused_leaves_the_node_running() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let check = |entries: &[(&str, &str)], code: i32, parts: [&str; 2]| {
-        let mut text = good.clone();
-        for (key, value) in entries {
-            let old = good
-                .lines()
-                .find(|line| line.starts_with(&format!("{key} = ")));
-            let new = match *key {
-                "port" => format!("{key} = {value}"),
-                _ => format!("{key} = '{value}'"),
-            };
-            text = text.replace(old.unwrap(), &new);
-        }
+        let lines = good.lines().map(|line| {
+            let of = |(key, _): &&(&str, &str)| line.starts_with(&format!("{key} = "));
+            match entries.iter().find(of) {
+                Some((key @ ("port" | "admin_port"), value)) => format!("{key} = {value}\n"),
+                Some((key, value)) => format!("{key} = '{value}'\n"),
+                None => format!("{line}\n"),
+            }
+        });
+        let text: String = lines.collect();
         fs::write(&config, text).unwrap();
         let run = node.sandbox.gaia(&["restart"]);
         assert_eq!(run.code, code, "{entries:?}: {}", run.err);
@@ -433,12 +431,20 @@ fn a_restart_that_would_be_refused_leaves_the_node_running() {
         1,
         ["chat_template", "/no/such"],
     );
+    let template = path("broken.jinja");
+    fs::write(&template, "{% if messages %}").unwrap();
+    check(
+        &[("chat_template", &template)],
+        1,
+        ["broken.jinja", "cannot be used"],
+    );
     check(
         &[("tls_cert", &other), ("tls_key", &other)],
         1,
         ["other.gguf", "other.gguf"],
     );
     check(&[("port", &port)], 7, ["is taken by", &port]);
+    check(&[("admin_port", &port)], 7, ["set admin_port", &port]);
     check(
         &[("temperature", "hot")],
         5,
@@ -451,12 +457,13 @@ fn a_restart_that_would_be_refused_leaves_the_node_running() {
 }
 
 #[test]
-fn a_restart_keeps_a_port_that_is_its_own() {
+fn a_restart_keeps_the_ports_that_are_its_own() {
     let node = Node::new("SERVE");
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = free.local_addr().unwrap().port().to_string();
-    drop(free);
-    node.set("port", &port);
+    let free = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let ports = free.map(|free| free.local_addr().unwrap().port().to_string());
+    for (key, port) in ["port", "admin_port"].into_iter().zip(&ports) {
+        node.set(key, port);
+    }
     node.sandbox.gaia(&["start"]).ok();
     let before = node.status();
     node.sandbox.gaia(&["restart"]).ok();

@@ -33,8 +33,9 @@ pub fn run(context: &Context, _arguments: &Arguments) -> anyhow::Result<()> {
 
 fn look(context: &Context) -> anyhow::Result<(Config, Prepared)> {
     let config = context.config()?;
-    let port = state::running(&context.home).and_then(|state| state.port());
-    let prepared = start::look(context, &config, port)?;
+    let running = state::running(&context.home);
+    let ports = running.map_or(Vec::new(), |state| state.ports());
+    let prepared = start::look(context, &config, &ports)?;
     Ok((config, prepared))
 }
 

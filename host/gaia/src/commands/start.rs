@@ -50,7 +50,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
         ));
     }
     let config = context.config()?;
-    let prepared = look(context, &config, None)?;
+    let prepared = look(context, &config, &[])?;
     show_memory(context, &config);
     if arguments.foreground {
         foreground(context, &config, &prepared, &done.address)
@@ -60,12 +60,10 @@ pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 /// Everything that a start refuses by what is configured, refused; and what it needs, fetched. A node
-/// that runs meanwhile notices nothing. `own_port`: the one that this home's node has, and gives back
+/// that runs meanwhile notices nothing. `own_ports`: those that this home's node has, and gives back
 /// before the next one listens.
-pub fn look(context: &Context, config: &Config, own_port: Option<u16>) -> anyhow::Result<Prepared> {
-    if own_port.is_none_or(|port| port != config.port) {
-        check_free(config).map_err(listen_failure)?;
-    }
+pub fn look(context: &Context, config: &Config, own_ports: &[u16]) -> anyhow::Result<Prepared> {
+    check_free(config, own_ports).map_err(listen_failure)?;
     front::check(config, &context.home).map_err(listen_failure)?;
     node::check(&context.home, config).map_err(node_failure)?;
     prepare_parts(context, config)

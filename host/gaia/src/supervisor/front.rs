@@ -58,14 +58,26 @@ pub struct Front {
     usage: Usage,
 }
 
-/// Fails if the address of `config` cannot be had; cheap, and so done before anything slow.
-pub fn check_free(config: &Config) -> Result<(), ListenError> {
-    match std::net::TcpListener::bind((config.host, config.port)) {
+/// Fails if an address of `config` cannot be had; cheap, and so done before anything slow. `own`: ports
+/// that this home's running node has, and gives back before the next one listens.
+pub fn check_free(config: &Config, own: &[u16]) -> Result<(), ListenError> {
+    let operators = SocketAddr::from((Ipv4Addr::LOCALHOST, config.admin_port));
+    let addresses = [
+        ("port", SocketAddr::new(config.host, config.port)),
+        ("admin_port", operators),
+    ];
+    addresses
+        .into_iter()
+        .filter(|(_, address)| !own.contains(&address.port()))
+        .try_for_each(|(key, address)| check_one(key, address))
+}
+
+fn check_one(key: &'static str, address: SocketAddr) -> Result<(), ListenError> {
+    match std::net::TcpListener::bind(address) {
         Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(taken("port", config.port)),
         Err(source) => {
-            let address = SocketAddr::new(config.host, config.port);
-            Err(ListenError::Refused(StartError::Bind { address, source }))
+            let error = StartError::Bind { address, source };
+            Err(not_bound(error, key, address.port()))
         }
     }
 }

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use gaia_gguf::{DraftMisfit, ReadHeaderError};
 use gaia_manifest::Kind;
 use gaia_models::PullError;
+use gaia_prompt::TemplateError;
 
 pub use automatic::{forget, remembered};
 pub use shelf::Shelf;
@@ -82,6 +83,15 @@ pub enum ChooseModelError {
         #[source]
         source: ReadHeaderError,
     },
+    /// Nobody can talk to it.
+    #[error("chat_model is `{path}`, whose own chat template cannot be used")]
+    Template {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: TemplateError,
+    },
     /// It cannot guess for the chat model.
     #[error("draft_model is `{path}`, which {misfit}")]
     Draft {
@@ -124,6 +134,7 @@ impl ChooseModelError {
             | Self::NotAModel { key, .. }
             | Self::NoFileName { key, .. } => *key,
             Self::Draft { .. } => "draft_model",
+            Self::Template { .. } => "chat_template",
             Self::Nothing(_) | Self::Pull(_) => return None,
         };
         let mends = [
@@ -134,6 +145,10 @@ impl ChooseModelError {
             (
                 "embedding_model",
                 "`gaia config set embedding_model NAME`, with an embedding model of `gaia model list`",
+            ),
+            (
+                "chat_template",
+                "`gaia config set chat_template FILE`, with one that works, or another chat_model",
             ),
             (
                 "draft_model",
@@ -180,6 +195,9 @@ pub fn ensure(
     };
     rename(&mut chat, &config.chat_name);
     let chat_header = suits::check("chat_model", Kind::Chat, &chat.file)?;
+    if config.chat_template.is_empty() {
+        suits::check_template(&chat.file, &chat_header)?;
+    }
     let embedding = match config.embedding_model.as_str() {
         "" => None,
         wanted => {
@@ -323,10 +341,21 @@ mod tests {
 
         /// A header without weights, of so many tokens.
         fn model(&self, name: &str, architecture: &str, tokens: usize) -> String {
+            self.model_with(name, architecture, tokens, |_| {})
+        }
+
+        fn model_with(
+            &self,
+            name: &str,
+            architecture: &str,
+            tokens: usize,
+            more: impl FnOnce(&mut Writer<'_>),
+        ) -> String {
             let mut writer = Writer::new();
             writer.set("general.architecture", architecture).unwrap();
             let tokens: Vec<String> = (0..tokens).map(|index| format!("t{index}")).collect();
             writer.set("tokenizer.ggml.tokens", tokens).unwrap();
+            more(&mut writer);
             let path = self.file(name);
             writer.write(&mut File::create(&path).unwrap()).unwrap();
             path
@@ -399,6 +428,24 @@ mod tests {
         check([chat, "", text], "which cannot be read as a model");
         let sizes = "which has 600 tokens, and the model has 300: they must be the same";
         check([chat, "", other], sizes);
+    }
+
+    #[test]
+    fn a_template_that_is_none_is_refused_unless_another_is_wanted() {
+        let place = Place::new();
+        let chat = place.model_with("chat.gguf", "llama", 300, |writer| {
+            let broken = "{% if messages %}";
+            writer.set("tokenizer.chat_template", broken).unwrap();
+        });
+        let error = place.ensure([&chat, "", ""]).unwrap_err();
+        let expected = "whose own chat template cannot be used";
+        assert!(error.to_string().ends_with(expected), "{error}");
+        assert!(error.mend().unwrap().contains("chat_template"));
+        let config = Config {
+            chat_template: "/some/template.jinja".to_owned(),
+            ..config([&chat, "", ""])
+        };
+        ensure(&config, &place.home, &place.environment, &|_| {}).unwrap();
     }
 
     #[test]

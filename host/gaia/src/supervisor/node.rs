@@ -9,6 +9,7 @@ mod plan;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use gaia_prompt::TemplateError;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::keeper::{Ended, Keeper};
@@ -66,6 +67,17 @@ pub enum NodeError {
         /// What the system said.
         #[source]
         source: std::io::Error,
+    },
+    /// The chat template is none.
+    #[error(
+        "chat_template `{path}` cannot be used; `gaia config set chat_template \"\"` takes the model's own"
+    )]
+    WrongTemplate {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: TemplateError,
     },
     /// No randomness for a key.
     #[error("no randomness from the system")]

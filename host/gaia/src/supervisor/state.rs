@@ -109,9 +109,13 @@ pub struct State {
 }
 
 impl State {
-    /// The port where clients reach it.
-    pub fn port(&self) -> Option<u16> {
-        self.url.rsplit(':').next()?.parse().ok()
+    /// The ports that it listens on.
+    pub fn ports(&self) -> Vec<u16> {
+        let port = |url: &String| url.rsplit(':').next()?.parse().ok();
+        [&self.url, &self.admin_url]
+            .into_iter()
+            .filter_map(port)
+            .collect()
     }
 
     /// Writes the state for the other verbs.

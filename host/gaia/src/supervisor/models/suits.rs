@@ -8,6 +8,7 @@ use std::path::Path;
 
 use gaia_gguf::Header;
 use gaia_manifest::Kind;
+use gaia_prompt::{ChatTemplate, SpecialTokens};
 
 use super::ChooseModelError;
 
@@ -36,6 +37,20 @@ pub fn check_draft(path: &Path, chat: &Header) -> Result<(), ChooseModelError> {
         Some(misfit) => Err(ChooseModelError::Draft {
             path: path.to_owned(),
             misfit,
+        }),
+    }
+}
+
+/// Whether the template in the header of the model at `path` can be used. One without any is given one.
+pub fn check_template(path: &Path, header: &Header) -> Result<(), ChooseModelError> {
+    let Some(template) = header.facts().chat_template else {
+        return Ok(());
+    };
+    match ChatTemplate::new(&template, SpecialTokens::default()) {
+        Ok(_) => Ok(()),
+        Err(source) => Err(ChooseModelError::Template {
+            path: path.to_owned(),
+            source,
         }),
     }
 }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use gaia_prompt::{ChatTemplate, SpecialTokens};
+
 use super::{NodeError, NodePlan};
 use crate::config::Config;
 use crate::home::{Home, make_private_folder, write_private};
@@ -31,7 +33,7 @@ pub fn worker_child(plan: &NodePlan, store: &Service) -> Result<WorkerChild, Nod
     let key = random_hex::<32>().map_err(NodeError::Random)?;
     if let Some(text) = chat_template(config)? {
         // The worker sees only its own folder.
-        write_private(&folder.join(TEMPLATE_FILE), &text)?;
+        write_private(&folder.join(TEMPLATE_FILE), text.as_bytes())?;
     }
     let around = Surroundings {
         store,
@@ -78,7 +80,16 @@ pub fn worker_child(plan: &NodePlan, store: &Service) -> Result<WorkerChild, Nod
 /// Fails if [`worker_child`] would, by what is configured.
 pub fn check(home: &Home, config: &Config) -> Result<(), NodeError> {
     worker_folder(home)?;
-    chat_template(config).map(|_| ())
+    let Some(text) = chat_template(config)? else {
+        return Ok(());
+    };
+    match ChatTemplate::new(&text, SpecialTokens::default()) {
+        Ok(_) => Ok(()),
+        Err(source) => {
+            let path = PathBuf::from(&config.chat_template);
+            Err(NodeError::WrongTemplate { path, source })
+        }
+    }
 }
 
 fn worker_folder(home: &Home) -> Result<PathBuf, NodeError> {
@@ -89,12 +100,12 @@ fn worker_folder(home: &Home) -> Result<PathBuf, NodeError> {
     }
 }
 
-fn chat_template(config: &Config) -> Result<Option<Vec<u8>>, NodeError> {
+fn chat_template(config: &Config) -> Result<Option<String>, NodeError> {
     if config.chat_template.is_empty() {
         return Ok(None);
     }
     let path = PathBuf::from(&config.chat_template);
-    match std::fs::read(&path) {
+    match std::fs::read_to_string(&path) {
         Ok(text) => Ok(Some(text)),
         Err(source) => Err(NodeError::ChatTemplate { path, source }),
     }
