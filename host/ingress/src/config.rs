@@ -68,8 +68,13 @@ pub struct Limits {
     /// Tokens of one answer at most: what is set aside of a key's day for a request that names no maximum.
     pub answer_tokens_max: u64,
     /// How long a request's head, or a TLS handshake, may take, and how long a connection may stay
-    /// open between requests.
+    /// open between requests (of HTTP/2: without any).
     pub header_timeout: Duration,
+    /// How often a client that speaks HTTP/2 is asked whether it is still there, and how long it may take to
+    /// answer; past it the connection ends with all that runs on it.
+    pub ping_interval: Duration,
+    /// How often the files of the certificate are looked at for new ones.
+    pub tls_look_interval: Duration,
     /// How long a client may stop in the middle of a body; past it 408.
     pub idle_timeout: Duration,
     /// How long the worker may say nothing while it works on a request.
@@ -89,6 +94,8 @@ impl Default for Limits {
             requests_running_max: 64,
             answer_tokens_max: 4096,
             header_timeout: Duration::from_secs(30),
+            ping_interval: Duration::from_secs(20),
+            tls_look_interval: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(30),
             worker_idle_timeout: Duration::from_secs(600),
             worker_wait_max: Duration::from_secs(10),

@@ -1,4 +1,7 @@
-//! One client's connection: TLS, HTTP/1.1, and a word to clients that are too slow.
+//! One client's connection: TLS, the version of HTTP that the two agree on, and for HTTP/1.1 a word to
+//! clients that are too slow.
+
+mod http2;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,7 +16,9 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
+use crate::Limits;
 use crate::handler::Shared;
+use crate::tls::HTTP_2;
 
 /// Smallest buffer hyper works with, in bytes.
 const BUFFER_BYTES_MIN: usize = 8192;
@@ -38,10 +43,19 @@ pub(crate) async fn serve(
     };
     let handshake = tls.accept(stream);
     match tokio::time::timeout(shared.config.limits.header_timeout, handshake).await {
-        Ok(Ok(stream)) => http(shared, stream, peer, draining).await,
+        Ok(Ok(stream)) => match stream.get_ref().1.alpn_protocol() {
+            Some(HTTP_2) => http2::serve(shared, stream, peer.ip(), draining).await,
+            _ => http(shared, stream, peer, draining).await,
+        },
         Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
         Err(_) => tracing::debug!("a TLS handshake took too long"),
     }
+}
+
+/// How much of a head is read: room for one that is too large by so much, so that its sender gets an answer
+/// with a reason.
+fn head_bytes_read_max(limits: &Limits) -> usize {
+    limits.head_bytes_max.saturating_mul(2)
 }
 
 async fn http<S>(
@@ -53,8 +67,7 @@ async fn http<S>(
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let limits = shared.config.limits.clone();
-    // Room for a head that is too large by so much, so that its sender gets an answer with a reason.
-    let buffer_bytes_max = limits.head_bytes_max.saturating_mul(2);
+    let buffer_bytes_max = head_bytes_read_max(&limits);
     let service = service_fn(move |request| {
         let shared = Arc::clone(&shared);
         Box::pin(async move {

@@ -35,6 +35,10 @@ const RETRY_AFTER_SECONDS: u32 = 2;
 /// How long the rest of a body that is too large is read, so that the caller reads the answer.
 const DISCARD_TIME_MAX: Duration = Duration::from_secs(2);
 
+/// The longest body of a request that takes no place, in bytes: what needs no key has nothing to say, and
+/// however many come at a time, nobody counts them.
+const BODY_BYTES_UNCOUNTED_MAX: usize = 8 << 10;
+
 /// How often a worker that should be there is tried.
 const CONNECT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -112,11 +116,15 @@ impl Shared {
         if parts.uri.path() == METRICS && reads(&parts.method) {
             return Ok(self.metrics().await);
         }
-        let body = self.read(body).await?;
-        let wait_max = match place {
-            None => Duration::ZERO,
-            Some(_) => self.config.limits.worker_wait_max,
+        let limits = &self.config.limits;
+        let (bytes_max, wait_max) = match place {
+            None => (
+                limits.body_bytes_max.min(BODY_BYTES_UNCOUNTED_MAX),
+                Duration::ZERO,
+            ),
+            Some(_) => (limits.body_bytes_max, limits.worker_wait_max),
         };
+        let body = self.read(body, bytes_max).await?;
         let charge = match &admitted.key {
             Some(key) => self.accounts.charge(key, admitted.cost, &body)?,
             None => None,
@@ -167,8 +175,7 @@ impl Shared {
     }
 
     /// The whole body, within its limits of size and patience.
-    async fn read(&self, body: Incoming) -> Result<Bytes, ApiError> {
-        let max = self.config.limits.body_bytes_max;
+    async fn read(&self, body: Incoming, max: usize) -> Result<Bytes, ApiError> {
         let announced = body.size_hint().lower();
         let mut body = body;
         let mut bytes = Vec::new();

@@ -1,6 +1,6 @@
 //! The only listener on the outside.
 //!
-//! Takes HTTP/1.1 (over TLS when given a certificate), checks what comes in, and forwards it to the
+//! Takes HTTP/1.1, and with a certificate TLS and HTTP/2, checks what comes in, and forwards it to the
 //! worker on loopback. What it refuses: foreign hosts and origins, wrong keys, bodies that are too
 //! large or too slow, more requests than may run. It knows nothing of what the requests mean.
 //!

@@ -16,7 +16,8 @@ use crate::handler::Shared;
 use crate::keys::{Keys, ReadKeysError, read_keys};
 use crate::places::Places;
 use crate::refused::Refused;
-use crate::{Config, ConfigError, TlsError, Worker, connection, tls};
+use crate::tls::Certificate;
+use crate::{Config, ConfigError, TlsError, Worker, connection};
 
 /// How long to wait when the system has no file descriptor left for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -50,7 +51,7 @@ pub enum StartError {
 /// A bound listener.
 pub struct Ingress {
     listener: TcpListener,
-    tls: Option<TlsAcceptor>,
+    tls: Option<(TlsAcceptor, Certificate)>,
     shared: Arc<Shared>,
     closing: watch::Sender<bool>,
 }
@@ -70,7 +71,7 @@ impl Ingress {
     /// As [`Ingress::bind`].
     pub fn check(config: &Config) -> Result<(), StartError> {
         config.check()?;
-        config.tls.as_ref().map(tls::acceptor).transpose()?;
+        tls(config).map(|_| ())?;
         config.key_file.as_deref().map(read_keys).transpose()?;
         Ok(())
     }
@@ -86,7 +87,7 @@ impl Ingress {
         worker: watch::Receiver<Option<Worker>>,
     ) -> Result<Self, StartError> {
         config.check()?;
-        let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
+        let tls = tls(&config)?;
         let keys = Keys::open(config.api_keys.clone(), config.key_file.clone())?;
         let address = config.listen;
         let failed = |source| StartError::Bind { address, source };
@@ -138,14 +139,23 @@ impl Ingress {
         let (drain, draining) = watch::channel(false);
         let mut connections = JoinSet::new();
         let mut shutdown = std::pin::pin!(shutdown);
+        let (tls, certificate) = self.tls.unzip();
+        let kept = async {
+            match certificate {
+                Some(certificate) => certificate.keep(limits.tls_look_interval).await,
+                None => std::future::pending().await,
+            }
+        };
+        let mut kept = std::pin::pin!(kept);
         loop {
             tokio::select! {
                 biased;
                 () = &mut shutdown => break,
                 Some(_) = connections.join_next() => {}
+                never = &mut kept => match never {},
                 (stream, peer, place) = accept(&self.listener, &places) => {
                     let shared = Arc::clone(&self.shared);
-                    let serve = connection::serve(shared, stream, peer, self.tls.clone(), draining.clone());
+                    let serve = connection::serve(shared, stream, peer, tls.clone(), draining.clone());
                     connections.spawn(async move {
                         serve.await;
                         drop(place);
@@ -168,6 +178,15 @@ async fn cut_off(connections: &mut JoinSet<()>) {
     if !ended(connections, CLOSE_TIMEOUT).await {
         tracing::warn!(connections = connections.len(), "cutting off connections");
     }
+}
+
+/// What handshakes need, and what keeps the certificate new; nothing without TLS.
+fn tls(config: &Config) -> Result<Option<(TlsAcceptor, Certificate)>, TlsError> {
+    let Some(files) = &config.tls else {
+        return Ok(None);
+    };
+    let certificate = Certificate::read(files)?;
+    Ok(Some((certificate.acceptor()?, certificate)))
 }
 
 /// The next connection, once there is a place for it.

@@ -8,22 +8,16 @@
 mod support;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use gaia_ingress::{ApiKey, Config, Ingress, Limits, StartError, TlsFiles, Worker};
+use gaia_ingress::{ApiKey, Config, Ingress, Limits, StartError, Worker};
 use gaia_openai::{RETRY_SECONDS_MAX, RETRY_SECONDS_MIN};
 use support::{Reply, Upstream, header, rest};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 const KEY: &str = "the caller's key";
 const WORKER_KEY: &str = "the worker's key";
@@ -436,64 +430,4 @@ async fn two_cannot_listen_on_one_address() {
     };
     let error = Ingress::bind(config, watched).await.unwrap_err();
     assert!(matches!(error, StartError::Bind { address, .. } if address == node.address));
-}
-
-fn tls_files() -> TlsFiles {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/tls");
-    TlsFiles {
-        certificate: folder.join("certificate.pem"),
-        key: folder.join("key.pem"),
-    }
-}
-
-async fn over_tls(address: SocketAddr) -> impl AsyncRead + AsyncWrite + Unpin {
-    let mut roots = RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_file(tls_files().certificate).unwrap())
-        .unwrap();
-    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let stream = TcpStream::connect(address).await.unwrap();
-    let name = ServerName::try_from("localhost").unwrap();
-    TlsConnector::from(Arc::new(config))
-        .connect(name, stream)
-        .await
-        .unwrap()
-}
-
-#[tokio::test]
-async fn tls_when_given_a_certificate() {
-    let config = Config {
-        tls: Some(tls_files()),
-        ..config()
-    };
-    let node = Node::start(config).await;
-    let mut stream = over_tls(node.address).await;
-    let request = format!(
-        "GET /v1/echo HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {KEY}\r\nconnection: close\r\n\r\n"
-    );
-    stream.write_all(request.as_bytes()).await.unwrap();
-    assert_eq!(rest(stream).await.status, 200);
-}
-
-#[tokio::test]
-async fn files_that_are_no_certificate_are_named() {
-    for (certificate, named) in [
-        ("missing.pem", "missing.pem"),
-        ("key.pem", "no certificate"),
-    ] {
-        let mut files = tls_files();
-        files.certificate.set_file_name(certificate);
-        let (_sender, watched) = watch::channel(None);
-        let config = Config {
-            tls: Some(files),
-            ..config()
-        };
-        let error = Ingress::bind(config, watched).await.unwrap_err();
-        assert!(error.to_string().contains(named), "{error}");
-    }
 }

@@ -69,7 +69,8 @@ keys! {
         /// Keys that clients send as `Authorization: Bearer KEY`, and that open everything. Keys with names,
         /// scopes, limits and an end are better: `gaia key api`. None of either: no key is asked for.
         api_keys: Vec<Secret> = Vec::new(),
-        /// PEM files of a certificate chain and its key. Both empty: plain HTTP.
+        /// PEM files of a certificate chain and its key. Both empty: plain HTTP. New files in their place
+        /// are used without a restart.
         tls_cert: String = String::new(),
         /// See tls_cert.
         tls_key: String = String::new(),
