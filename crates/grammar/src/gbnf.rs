@@ -17,8 +17,10 @@ pub(crate) fn write(grammar: &Grammar) -> String {
         extra: Vec::new(),
     };
     writer.rule("root", &grammar.root);
-    for (name, body) in &grammar.rules {
-        writer.rule(name, body);
+    for ((name, body), needed) in grammar.rules.iter().zip(needed(grammar)) {
+        if needed {
+            writer.rule(name, body);
+        }
     }
     let Writer {
         mut text, extra, ..
@@ -27,6 +29,25 @@ pub(crate) fn write(grammar: &Grammar) -> String {
         text.push_str(&line);
     }
     text
+}
+
+/// Which rules the root needs.
+fn needed(grammar: &Grammar) -> Vec<bool> {
+    let mut needed = vec![false; grammar.rules.len()];
+    let mut next = vec![&grammar.root];
+    while let Some(expression) = next.pop() {
+        match expression {
+            Expression::Literal(_) | Expression::Class(_) => {}
+            Expression::Sequence(parts) | Expression::Choice(parts) => next.extend(parts),
+            Expression::Repeat { of, .. } => next.push(of),
+            Expression::Rule(id) => {
+                if !std::mem::replace(&mut needed[id.0], true) {
+                    next.push(&grammar.rules[id.0].1);
+                }
+            }
+        }
+    }
+    needed
 }
 
 struct Writer<'a> {
@@ -163,7 +184,8 @@ impl Writer<'_> {
         if let Some(line) = self.extra.iter().find(|line| line.ends_with(&tail)) {
             return line[..line.len() - tail.len()].to_owned();
         }
-        let name = format!("x-{}", self.extra.len());
+        // All names end with numbers of their own.
+        let name = format!("x-{}", self.grammar.rules.len() + self.extra.len());
         self.extra.push(format!("{name}{tail}"));
         name
     }
@@ -183,13 +205,27 @@ fn literal(text: &str, out: &mut String) {
 fn set(class: &Class, out: &mut String) {
     out.push('[');
     for (low, high) in class.iter() {
-        in_set(low, out);
-        if low < high {
-            out.push('-');
-            in_set(high, out);
+        // The halves of surrogate pairs are no characters; the engine would take them for some.
+        match low < FIRST_ABOVE_HALVES && high >= FIRST_ABOVE_HALVES {
+            true => {
+                range(low, LAST_BELOW_HALVES, out);
+                range(FIRST_ABOVE_HALVES, high, out);
+            }
+            false => range(low, high, out),
         }
     }
     out.push(']');
+}
+
+const LAST_BELOW_HALVES: char = '\u{d7ff}';
+const FIRST_ABOVE_HALVES: char = '\u{e000}';
+
+fn range(low: char, high: char, out: &mut String) {
+    in_set(low, out);
+    if low < high {
+        out.push('-');
+        in_set(high, out);
+    }
 }
 
 fn in_set(c: char, out: &mut String) {
@@ -234,6 +270,10 @@ mod tests {
             Expression::Class(Class::of("^]-[\\\"ab")),
             "root ::= [\\x22\\x2D\\x5B-\\x5Ea-b]\n",
         );
+        check(
+            Expression::Class(Class::of("a").complement()),
+            "root ::= [\\x00-`b-\\uD7FF\\uE000-\\U0010FFFF]\n",
+        );
         check(Expression::empty(), "root ::= \"\"\n");
     }
 
@@ -265,6 +305,19 @@ mod tests {
         check(
             Expression::sequence([twice, again]),
             "root ::= x-0{2,3} x-0{4,}\nx-0 ::= \"a\" \"b\"\n",
+        );
+    }
+
+    #[test]
+    fn rules_that_nothing_needs_are_left_out() {
+        let mut builder = Builder::new();
+        builder.rule("lost", Expression::literal("a"));
+        let kept = builder.rule("x", Expression::literal("b"));
+        let many = Expression::optional(Expression::repeat(kept, 300, Some(300)));
+        let grammar = builder.finish(many).unwrap();
+        assert_eq!(
+            grammar.gbnf(),
+            "root ::= (x-2{3})?\nx-1 ::= \"b\"\nx-2 ::= x-1{100}\n"
         );
     }
 

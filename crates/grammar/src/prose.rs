@@ -128,8 +128,8 @@ mod tests {
         assert_eq!(
             grammar(&["<t"]).gbnf(),
             "root ::= prose-0\n\
-             prose-0 ::= [\\x00-;=-\\U0010FFFF] prose-0 | [<] prose-1 | \"\"\n\
-             prose-1 ::= [\\x00-;=-su-\\U0010FFFF] prose-0 | [<] prose-1 | \"\"\n"
+             prose-0 ::= [\\x00-;=-\\uD7FF\\uE000-\\U0010FFFF] prose-0 | [<] prose-1 | \"\"\n\
+             prose-1 ::= [\\x00-;=-su-\\uD7FF\\uE000-\\U0010FFFF] prose-0 | [<] prose-1 | \"\"\n"
         );
     }
 

@@ -192,6 +192,11 @@ impl Builder {
         Expression::Rule(rule)
     }
 
+    /// Takes back all rules but the first `len`, which must not name them.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.rules.truncate(len);
+    }
+
     /// How many rules there are.
     pub fn len(&self) -> usize {
         self.rules.len()

@@ -97,7 +97,7 @@ fn check_shape(
 fn count(expression: &Expression) -> u64 {
     match expression {
         Expression::Literal(text) => text.chars().count() as u64,
-        Expression::Class(class) => class.iter().count() as u64 * 2,
+        Expression::Class(class) => class.iter().count() as u64 * 2 + 2,
         Expression::Sequence(parts) | Expression::Choice(parts) => parts
             .iter()
             .fold(1, |sum, part| count(part).saturating_add(sum)),
