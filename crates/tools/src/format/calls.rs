@@ -1,12 +1,12 @@
 //! Grammars of answers that call, in every format but gpt-oss's.
 
 use gaia_grammar::{Builder, Class, Expression, Grammar};
+use serde_json::{Value, json};
 
 use super::automaton::Text;
-use super::gemma::Values;
-use super::parameters::{beyond_gemma, json_arguments, schema_of, strict};
+use super::gemma::{Common, Values};
+use super::parameters::{any, beyond_gemma, schema_of, strict};
 use super::reasoning::{may_think, thought};
-use super::syntax::Opener;
 use super::{CallGrammarError, Family, Format, harmony};
 use crate::marker::Mark;
 use crate::{CALLS_MAX, Tool};
@@ -23,13 +23,34 @@ pub(super) struct Plan<'a> {
 
 /// A way to begin a call.
 pub(super) struct Opening {
+    /// Behind this mark only a call may follow.
     pub mark: Mark,
     /// The mark as the model has learnt it.
-    pub written: String,
+    pub written: &'static str,
     /// Everything behind the mark, to the end of the answer.
     pub then: Expression,
     /// Whether an answer that must call may begin so.
     pub usual: bool,
+}
+
+impl Opening {
+    /// `mark` wherever it stands, and `rest` and `calls` behind it.
+    pub fn at(mark: &'static str, rest: &str, calls: &Expression) -> Self {
+        Self {
+            mark: Mark::anywhere(mark),
+            written: mark,
+            then: sequence(vec![text(rest), calls.clone()]),
+            usual: false,
+        }
+    }
+
+    /// As an answer that must call begins.
+    pub fn usual(self) -> Self {
+        Self {
+            usual: true,
+            ..self
+        }
+    }
 }
 
 impl Plan<'_> {
@@ -47,6 +68,9 @@ impl Plan<'_> {
             builder: Builder::new(),
             plan: self,
             loosely,
+            known: Vec::new(),
+            free: None,
+            gemma: Common::default(),
         };
         let root = match self.format.family() {
             Family::GptOss => harmony::root(&mut writer)?,
@@ -65,6 +89,11 @@ pub(super) struct Writer<'a> {
     pub plan: &'a Plan<'a>,
     /// Whether tools that are not strict take any object.
     pub loosely: bool,
+    /// Schemas that several tools share.
+    known: Vec<(Value, Expression)>,
+    /// What all calls share in formats without JSON.
+    pub free: Option<Expression>,
+    gemma: Common,
 }
 
 impl Writer<'_> {
@@ -75,10 +104,8 @@ impl Writer<'_> {
             let calls = calls_at_once(&openings);
             return Ok(may_think(&mut self.builder, format, open, calls));
         }
+        // Whatever the template says, the model may think first: a mark in its thoughts opens no call.
         let called = self.text_and_calls(&openings, None);
-        if !open && !format.thinks() {
-            return Ok(called);
-        }
         let thought = thought(&mut self.builder, format, called);
         if open {
             return Ok(thought);
@@ -109,60 +136,40 @@ impl Writer<'_> {
             Family::Hermes => {
                 let body = self.each(|writer, tool| writer.member("name", "arguments", tool))?;
                 let call = sequence(vec![text("\n{"), body, text("}\n</tool_call>")]);
-                Ok(self.marked(call, "\n<tool_call>", "", &["<tool_call>"]))
+                let calls = self.calls(call, "\n<tool_call>", "");
+                Ok(vec![Opening::at("<tool_call>", "", &calls).usual()])
             }
             Family::QwenXml => self.qwen(),
             Family::Llama => self.llama(),
             Family::Mistral => {
                 let call = self.object(true)?;
-                let list = self.list(call);
-                Ok(self.marks(list, &["[TOOL_CALLS]"]))
+                let calls = self.calls(call, ", ", "]");
+                Ok(vec![Opening::at("[TOOL_CALLS]", "[", &calls).usual()])
             }
-            Family::MistralArgs => {
-                let call = self.each(|writer, tool| {
-                    let id = Expression::repeat(alphanumeric(), 9, Some(9));
-                    let id = Expression::optional(sequence(vec![text("[CALL_ID]"), id]));
-                    let arguments = writer.json(tool)?;
-                    Ok(sequence(vec![
-                        text(&tool.name),
-                        id,
-                        text("[ARGS]"),
-                        arguments,
-                    ]))
-                })?;
-                Ok(self.marked(call, "[TOOL_CALLS]", "", &["[TOOL_CALLS]"]))
-            }
-            Family::DeepSeekR1 => {
-                let call = self.each(|writer, tool| {
-                    let arguments = writer.json(tool)?;
-                    let end = text("\n```<｜tool▁call▁end｜>");
-                    let name = text(&format!("{}\n```json\n", tool.name));
-                    Ok(sequence(vec![name, arguments, end]))
-                })?;
-                const NEXT: &str = "\n<｜tool▁call▁begin｜>function<｜tool▁sep｜>";
-                const FIRST: &str =
-                    "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>";
-                Ok(self.marked(call, NEXT, "<｜tool▁calls▁end｜>", &[FIRST]))
-            }
-            Family::DeepSeekV31 => {
-                let call = self.each(|writer, tool| {
-                    let arguments = writer.json(tool)?;
-                    let end = text("<｜tool▁call▁end｜>");
-                    let name = text(&format!("{}<｜tool▁sep｜>", tool.name));
-                    Ok(sequence(vec![name, arguments, end]))
-                })?;
-                const FIRST: &str = "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>";
-                let next = "<｜tool▁call▁begin｜>";
-                Ok(self.marked(call, next, "<｜tool▁calls▁end｜>", &[FIRST]))
-            }
+            Family::MistralArgs => self.mistral_args(),
+            Family::DeepSeekR1 => self.deepseek(["function<｜tool▁sep｜>", "\n```json\n", "\n```"]),
+            Family::DeepSeekV31 => self.deepseek(["", "<｜tool▁sep｜>", ""]),
             Family::DeepSeekV32 => self.dsml("function_calls"),
             Family::DeepSeekV4 => self.dsml("tool_calls"),
             Family::Gemma4 => {
                 let call = self.each(Self::gemma)?;
                 let call = sequence(vec![text("call:"), call, text("<tool_call|>")]);
-                Ok(self.marked(call, "<|tool_call>", "", &["<|tool_call>"]))
+                let calls = self.calls(call, "<|tool_call>", "");
+                Ok(vec![Opening::at("<|tool_call>", "", &calls).usual()])
             }
-            Family::Phi4 => self.phi4(),
+            Family::Phi4 => {
+                let call = self.object(false)?;
+                let calls = self.calls(call, ", ", "]");
+                let usual = Opening {
+                    mark: Mark::first("functools ["),
+                    written: "functools[",
+                    ..Opening::at("", "", &calls)
+                };
+                Ok(vec![
+                    usual.usual(),
+                    Opening::at("<|tool_call|>", "[", &calls),
+                ])
+            }
             Family::Generic => self.generic(),
             Family::GptOss => Ok(Vec::new()),
         }
@@ -181,8 +188,45 @@ impl Writer<'_> {
         Ok(self.builder.rule("tool", ways))
     }
 
+    /// The arguments of `tool` as a JSON object.
     pub(super) fn json(&mut self, tool: &Tool) -> Result<Expression, CallGrammarError> {
-        json_arguments(&mut self.builder, tool, self.loosely)
+        let schema = schema_of(tool);
+        let is_object = schema.get("type").and_then(Value::as_str) == Some("object");
+        let own = match is_object {
+            true => Ok(&schema),
+            false => Err("the arguments are not of type object".to_owned()),
+        };
+        self.valid(tool, own, &json!({"type": "object"}))
+    }
+
+    /// A JSON text that is valid against `own`, or, where that cannot be and the tool is not strict,
+    /// against `instead`.
+    pub(super) fn valid(
+        &mut self,
+        tool: &Tool,
+        own: Result<&Value, String>,
+        instead: &Value,
+    ) -> Result<Expression, CallGrammarError> {
+        if tool.strict || !self.loosely {
+            match own.and_then(|own| self.shared(own)) {
+                Ok(value) => return Ok(value),
+                Err(reason) if tool.strict => return Err(strict(tool, reason)),
+                Err(_) => {}
+            }
+        }
+        let value = self.shared(instead);
+        value.map_err(|reason| strict(tool, reason))
+    }
+
+    /// The rules of `schema`, which are written once.
+    fn shared(&mut self, schema: &Value) -> Result<Expression, String> {
+        if let Some((_, value)) = self.known.iter().find(|(known, _)| known == schema) {
+            return Ok(value.clone());
+        }
+        let value = any(&mut self.builder, schema)?;
+        let value = self.builder.rule("json", value);
+        self.known.push((schema.clone(), value.clone()));
+        Ok(value)
     }
 
     /// The two members of a call's object.
@@ -214,7 +258,8 @@ impl Writer<'_> {
         let call = self.builder.rule("call", call);
         let more = sequence(vec![text(between), call.clone()]);
         let more = Expression::repeat(more, 0, Some(self.more_max()));
-        sequence(vec![call, more, text(end)])
+        let calls = sequence(vec![call, more, text(end)]);
+        self.builder.rule("calls", calls)
     }
 
     fn more_max(&self) -> u32 {
@@ -224,36 +269,6 @@ impl Writer<'_> {
         }
     }
 
-    /// `[`, calls, `]`.
-    fn list(&mut self, call: Expression) -> Expression {
-        let calls = self.calls(call, ", ", "]");
-        sequence(vec![text("["), calls])
-    }
-
-    /// The family's marks, each with calls behind it. The first of them is written as `usual` says.
-    pub(super) fn marked(
-        &mut self,
-        call: Expression,
-        between: &str,
-        end: &str,
-        usual: &[&'static str],
-    ) -> Vec<Opening> {
-        let calls = self.calls(call, between, end);
-        self.marks(calls, usual)
-    }
-
-    pub(super) fn marks(&mut self, then: Expression, usual: &[&'static str]) -> Vec<Opening> {
-        let then = self.builder.rule("calls", then);
-        let openers = self.plan.format.family().openers().iter().enumerate();
-        let opening = |(index, opener): (usize, &Opener)| Opening {
-            mark: opener.mark,
-            written: usual.get(index).copied().unwrap_or_default().to_owned(),
-            then: then.clone(),
-            usual: index < usual.len(),
-        };
-        openers.map(opening).collect()
-    }
-
     fn llama(&mut self) -> Result<Vec<Opening>, CallGrammarError> {
         let members = self.each(|writer, tool| writer.member("name", "parameters", tool))?;
         let after_name = self.each(|writer, tool| {
@@ -261,33 +276,51 @@ impl Writer<'_> {
             Ok(sequence(vec![text(&before), writer.json(tool)?]))
         })?;
         let whole = sequence(vec![members, text("}")]);
-        let typed = sequence(vec![text(", "), whole.clone()]);
         let after_name = sequence(vec![after_name, text("}")]);
-        let ways = [
-            ("{\"name\"", after_name),
-            ("{\"type\": \"function\"", typed),
-            ("<|python_tag|>{", whole),
-        ];
-        let openers = Family::Llama.openers().iter();
-        let opening = |(opener, (written, then)): (&Opener, (&str, Expression))| Opening {
-            mark: opener.mark,
-            written: written.to_owned(),
-            then,
-            usual: opener.mark.text == "{ \"name\"",
-        };
-        Ok(openers.zip(ways).map(opening).collect())
+        Ok(vec![
+            Opening {
+                mark: Mark::first("{ \"name\""),
+                written: "{\"name\"",
+                then: after_name,
+                usual: true,
+            },
+            Opening {
+                mark: Mark::first("{ \"type\" : \"function\""),
+                ..Opening::at("", ", ", &whole)
+            },
+            Opening::at("<|python_tag|>", "{", &whole),
+        ])
     }
 
-    fn phi4(&mut self) -> Result<Vec<Opening>, CallGrammarError> {
-        let call = self.object(false)?;
-        let list = self.calls(call, ", ", "]");
-        let members = self.each(|writer, tool| writer.member("name", "arguments", tool))?;
-        let single = sequence(vec![members, text("}")]);
-        let mut openings = self.marks(list, &["functools["]);
-        if let Some(last) = openings.last_mut() {
-            last.then = single;
-        }
-        Ok(openings)
+    fn mistral_args(&mut self) -> Result<Vec<Opening>, CallGrammarError> {
+        let call = self.each(|writer, tool| {
+            let id = Expression::repeat(alphanumeric(), 9, Some(9));
+            let id = Expression::optional(sequence(vec![text("[CALL_ID]"), id]));
+            let arguments = writer.json(tool)?;
+            let name = text(&tool.name);
+            Ok(sequence(vec![name, id, text("[ARGS]"), arguments]))
+        })?;
+        let calls = self.calls(call, "[TOOL_CALLS]", "");
+        Ok(vec![Opening::at("[TOOL_CALLS]", "", &calls).usual()])
+    }
+
+    /// Calls between DeepSeek's marks; `around`: what stands before the name, between it and the
+    /// arguments, and behind these.
+    fn deepseek(&mut self, around: [&str; 3]) -> Result<Vec<Opening>, CallGrammarError> {
+        const CALL: &str = "<｜tool▁call▁begin｜>";
+        let [before, between, behind] = around;
+        let call = self.each(|writer, tool| {
+            let name = text(&format!("{}{between}", tool.name));
+            Ok(sequence(vec![name, writer.json(tool)?]))
+        })?;
+        let end = text(&format!("{behind}<｜tool▁call▁end｜>"));
+        let call = sequence(vec![text(before), call, end]);
+        let line = if behind.is_empty() { "" } else { "\n" };
+        let calls = self.calls(call, &format!("{line}{CALL}"), "<｜tool▁calls▁end｜>");
+        Ok(vec![
+            Opening::at("<｜tool▁calls▁begin｜>", CALL, &calls).usual(),
+            Opening::at(CALL, "", &calls),
+        ])
     }
 
     fn generic(&mut self) -> Result<Vec<Opening>, CallGrammarError> {
@@ -295,21 +328,20 @@ impl Writer<'_> {
         let single = sequence(vec![members, text("}}")]);
         let call = self.object(false)?;
         let several = self.calls(call, ", ", "]}");
-        let parallel = self.plan.parallel;
-        let ways = [
-            ("{\"tool_call\": {", single, true),
-            ("{\"tool_calls\": [", several, parallel),
-        ];
-        // The marks in a fence end as those without do.
-        let openers = Family::Generic.openers().iter();
-        let opening =
-            |(opener, (written, then, usual)): (&Opener, (&str, Expression, bool))| Opening {
-                mark: opener.mark,
-                written: written.to_owned(),
-                then,
-                usual,
-            };
-        Ok(openers.zip(ways).map(opening).collect())
+        Ok(vec![
+            Opening {
+                mark: Mark::anywhere("{ \"tool_call\" : {"),
+                written: "{\"tool_call\": {",
+                then: single,
+                usual: true,
+            },
+            Opening {
+                mark: Mark::anywhere("{ \"tool_calls\" : ["),
+                written: "{\"tool_calls\": [",
+                then: several,
+                usual: self.plan.parallel,
+            },
+        ])
     }
 
     fn gemma(&mut self, tool: &Tool) -> Result<Expression, CallGrammarError> {
@@ -317,7 +349,7 @@ impl Writer<'_> {
         if let Some(reason) = beyond_gemma(&schema).filter(|_| tool.strict) {
             return Err(strict(tool, reason));
         }
-        let members = Values::new(&mut self.builder).members(&schema, 0);
+        let members = Values::new(&mut self.builder, &mut self.gemma).members(&schema, 0);
         let members = members.map_err(|reason| strict(tool, reason))?;
         let open = text(&format!("{}{{", tool.name));
         Ok(sequence(vec![open, members, text("}")]))
@@ -326,7 +358,7 @@ impl Writer<'_> {
 
 fn calls_at_once(openings: &[Opening]) -> Expression {
     let usual = openings.iter().filter(|one| one.usual);
-    let whole = usual.map(|one| sequence(vec![text(&one.written), one.then.clone()]));
+    let whole = usual.map(|one| sequence(vec![text(one.written), one.then.clone()]));
     Expression::choice(whole)
 }
 

@@ -10,21 +10,23 @@ use crate::parser::QUOTE;
 /// How deep schemas are followed; what is deeper is any value.
 const DEPTH_MAX: usize = 16;
 
-/// Writes the values of one call.
-pub(super) struct Values<'a> {
-    pub builder: &'a mut Builder,
-    /// Any text between quotes, once it is needed.
+/// Rules that all values share, once they are needed.
+#[derive(Default)]
+pub(super) struct Common {
+    /// Any text between quotes.
     text: Option<Expression>,
     anything: Option<Expression>,
 }
 
+/// Writes the values of one call.
+pub(super) struct Values<'a> {
+    builder: &'a mut Builder,
+    common: &'a mut Common,
+}
+
 impl<'a> Values<'a> {
-    pub fn new(builder: &'a mut Builder) -> Self {
-        Self {
-            builder,
-            text: None,
-            anything: None,
-        }
+    pub fn new(builder: &'a mut Builder, common: &'a mut Common) -> Self {
+        Self { builder, common }
     }
 
     /// The members of an object, without its braces.
@@ -68,20 +70,20 @@ impl<'a> Values<'a> {
     }
 
     fn text(&mut self) -> Result<Expression, String> {
-        if let Some(text) = &self.text {
+        if let Some(text) = &self.common.text {
             return Ok(text.clone());
         }
         let free = without(self.builder, &[QUOTE]).map_err(|error| error.to_string())?;
         let text = self.builder.rule("quoted", between(QUOTE, free, QUOTE));
-        Ok(self.text.insert(text).clone())
+        Ok(self.common.text.insert(text).clone())
     }
 
     fn anything(&mut self) -> Result<Expression, String> {
-        if let Some(anything) = &self.anything {
+        if let Some(anything) = &self.common.anything {
             return Ok(anything.clone());
         }
         let rule = self.builder.declare("anything");
-        self.anything = Some(rule.into());
+        self.common.anything = Some(rule.into());
         let text = self.text()?;
         let bare = any(
             self.builder,

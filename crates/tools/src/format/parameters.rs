@@ -25,39 +25,14 @@ const SILENT: [&str; 13] = [
     "additionalProperties",
 ];
 
-/// The schema of a tool's arguments.
+/// The schema of a tool's arguments, which are an object, said or not.
 pub(super) fn schema_of(tool: &Tool) -> Value {
     let none = || json!({"type": "object", "properties": {}, "additionalProperties": false});
-    tool.parameters.clone().unwrap_or_else(none)
-}
-
-/// The arguments as a JSON object. `loosely`: any object where the tool is not strict.
-pub(super) fn json_arguments(
-    builder: &mut Builder,
-    tool: &Tool,
-    loosely: bool,
-) -> Result<Expression, CallGrammarError> {
-    if tool.strict || !loosely {
-        let mut schema = schema_of(tool);
-        if let Value::Object(schema) = &mut schema {
-            // Arguments are an object, said or not.
-            schema.entry("type").or_insert_with(|| "object".into());
-        }
-        match object(builder, &schema) {
-            Ok(arguments) => return Ok(arguments),
-            Err(reason) if tool.strict => return Err(strict(tool, reason)),
-            Err(_) => {}
-        }
+    let mut schema = tool.parameters.clone().unwrap_or_else(none);
+    if let Value::Object(schema) = &mut schema {
+        schema.entry("type").or_insert_with(|| "object".into());
     }
-    any(builder, &json!({"type": "object"})).map_err(|reason| strict(tool, reason))
-}
-
-fn object(builder: &mut Builder, schema: &Value) -> Result<Expression, String> {
-    let kinds = schema.get("type").and_then(Value::as_str);
-    match kinds {
-        Some("object") => any(builder, schema),
-        _ => Err("the arguments are not of type object".to_owned()),
-    }
+    schema
 }
 
 /// A JSON text that is valid against `schema`.

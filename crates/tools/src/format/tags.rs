@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::CallGrammarError;
 use super::calls::{Opening, Writer, sequence, text};
-use super::parameters::{any, beyond_tags, listed, members, parameters, schema_of, strict};
+use super::parameters::{beyond_tags, listed, members, parameters, schema_of, strict};
 use crate::kinds::Kinds;
 use crate::{NAME_BYTES_MAX, Tool};
 
@@ -46,8 +46,11 @@ impl Writer<'_> {
                 text("</function>\n</tool_call>"),
             ]))
         })?;
-        const FIRST: &str = "<tool_call>\n<function=";
-        Ok(self.marked(call, "\n<tool_call>\n<function=", "", &[FIRST]))
+        let calls = self.calls(call, "\n<tool_call>\n<function=", "");
+        Ok(vec![
+            Opening::at("<tool_call>", "\n<function=", &calls).usual(),
+            Opening::at("<function=", "", &calls),
+        ])
     }
 
     /// DeepSeek's calls in a block that is called `block`.
@@ -58,21 +61,19 @@ impl Writer<'_> {
             Ok(sequence(vec![name, lines, text("</｜DSML｜invoke>")]))
         })?;
         let calls = self.calls(call, "\n<｜DSML｜invoke name=\"", "");
-        let openings = self.marks(calls, &[]).into_iter();
-        let in_block = |opening: Opening| {
-            let open = opening.mark.text.split(' ').next().unwrap_or_default();
-            let Some(name) = open.strip_suffix('>') else {
-                return opening;
-            };
-            let close = format!("\n</{}>", name.trim_start_matches('<'));
+        let in_block = |mark, name: &str| {
+            let close = text(&format!("\n</｜DSML｜{name}>"));
+            let closed = sequence(vec![calls.clone(), close]);
             Opening {
-                usual: name.ends_with(block),
-                written: format!("{open}\n<｜DSML｜invoke name=\""),
-                then: sequence(vec![opening.then, text(&close)]),
-                mark: opening.mark,
+                usual: name == block,
+                ..Opening::at(mark, "\n<｜DSML｜invoke name=\"", &closed)
             }
         };
-        Ok(openings.map(in_block).collect())
+        Ok(vec![
+            in_block("<｜DSML｜function_calls>", "function_calls"),
+            in_block("<｜DSML｜tool_calls>", "tool_calls"),
+            Opening::at("<｜DSML｜invoke", " name=\"", &calls),
+        ])
     }
 
     /// The parameters of `tool`, each a line of tags.
@@ -81,8 +82,14 @@ impl Writer<'_> {
         if let Some(reason) = beyond_tags(&schema).filter(|_| tool.strict) {
             return Err(strict(tool, reason));
         }
-        let free = without(&mut self.builder, &[tags.close]);
-        let free = free.map_err(|error| strict(tool, error.to_string()))?;
+        let free = match self.free.clone() {
+            Some(free) => free,
+            None => {
+                let free = without(&mut self.builder, &[tags.close]);
+                let free = free.map_err(|error| strict(tool, error.to_string()))?;
+                self.free.insert(free).clone()
+            }
+        };
         let Some(known) = parameters(&schema) else {
             let letters = Class::ranges([('a', 'z'), ('A', 'Z'), ('0', '9'), ('_', '_')]);
             let max = u32::try_from(NAME_BYTES_MAX).ok();
@@ -96,7 +103,7 @@ impl Writer<'_> {
             let value = match listed(&parameter.schema) {
                 Some(values) => Expression::choice(values.into_iter().map(written)),
                 None if is_text => free.clone(),
-                None => self.json_value(tool, &parameter.schema)?,
+                None => self.valid(tool, Ok(&parameter.schema), &Value::Bool(true))?,
             };
             let line = self.line(tags, text(&parameter.name), is_text, value);
             lines.push((line, parameter.required));
@@ -121,17 +128,6 @@ impl Writer<'_> {
             text("\n"),
         ]);
         self.builder.rule("parameter", line)
-    }
-
-    fn json_value(&mut self, tool: &Tool, schema: &Value) -> Result<Expression, CallGrammarError> {
-        if tool.strict || !self.loosely {
-            match any(&mut self.builder, schema) {
-                Ok(value) => return Ok(value),
-                Err(reason) if tool.strict => return Err(strict(tool, reason)),
-                Err(_) => {}
-            }
-        }
-        any(&mut self.builder, &Value::Bool(true)).map_err(|reason| strict(tool, reason))
     }
 }
 

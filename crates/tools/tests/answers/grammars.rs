@@ -222,20 +222,55 @@ fn a_choice_that_cannot_be_met_is_refused() {
     assert!(free(&[], ToolChoice::Auto) && free(&tools(), ToolChoice::None));
 }
 
+#[test]
+fn behind_a_mark_only_a_call_may_stand() {
+    let check = |template: &str, permitted: &str, refused: &str| {
+        let grammar = grammar(template, &tools(), &ToolChoice::Auto, true);
+        assert!(grammar.accepts(permitted), "{permitted}");
+        // The beginning of something that is permitted can be closed; other texts cannot.
+        assert_eq!(grammar.closing(refused), None, "{refused}");
+    };
+    check("<tool_call>", "<tool_cal>", "<tool_call>x");
+    check(
+        "<tool_call><function=<parameter=",
+        "<tool",
+        "<tool_call>\n{",
+    );
+    check("[TOOL_CALLS][ARGS]", "[TOOL", "[TOOL_CALLS]x");
+    check(
+        "<|start_header_id|>ipython\"parameters\"",
+        "Or {\"name\": 1}",
+        "{\"name\": 1",
+    );
+    check(
+        "<|start_header_id|>ipython\"parameters\"",
+        "<|python",
+        "<|python_tag|>now.call()",
+    );
+    check(
+        "<｜tool▁calls▁begin｜>",
+        "<｜tool",
+        "<｜tool▁calls▁begin｜>x",
+    );
+    check("<|tool|>", "Or functools[x", "functools[x");
+    check("", "{\"tool_call\": 1", "{\"tool_call\": {}");
+}
+
 /// Schemas that are too much together are dropped, but for strict tools.
 #[test]
 fn too_many_schemas_are_any_objects() {
-    let properties: serde_json::Map<String, Value> = (0..100)
-        .map(|n| {
+    let schema = |tool: usize| {
+        let one = |n: usize| {
             (
-                format!("parameter-{n}-{}", "x".repeat(40)),
-                json!({"enum": [n, n + 1]}),
+                format!("of-{tool}-{n}-{}", "x".repeat(40)),
+                json!({"enum": [n, tool]}),
             )
-        })
-        .collect();
-    let schema = json!({"type": "object", "properties": properties});
-    let mut tools: Vec<Tool> = (0..40)
-        .map(|n| tool(&format!("tool-{n}"), Some(schema.clone())))
+        };
+        let properties: serde_json::Map<String, Value> = (0..100).map(one).collect();
+        json!({"type": "object", "properties": properties})
+    };
+    let mut tools: Vec<Tool> = (0..30)
+        .map(|n| tool(&format!("tool-{n}"), Some(schema(n))))
         .collect();
     let choice = ToolChoice::Auto;
     let plan = |tools: &[Tool]| Format::of("<tool_call>").grammar(&calls(tools, &choice, true));
@@ -318,4 +353,18 @@ fn structured_answers_come_after_reasoning() {
         "<|channel|>final <|constrain|>json<|message|>true"
     ));
     assert!(!permits(harmony, false, "true"));
+}
+
+#[test]
+fn a_mark_in_thoughts_opens_no_call() {
+    for sample in SAMPLES {
+        let grammar = grammar(sample.template, &tools(), &ToolChoice::Auto, true);
+        let answer = match sample.template {
+            "[TOOL_CALLS]name[ARGS]" => "[THINK]Is [TOOL_CALLS] right?[/THINK]Yes.",
+            "<|tool_call>call:" => "<|channel>thought\nIs <|tool_call> right?<channel|>Yes.",
+            "<|channel|> <|message|>" => continue,
+            _ => "<think>Is <tool_call> {\"tool_call\": {?</think>Yes.",
+        };
+        assert!(grammar.accepts(answer), "{answer}");
+    }
 }
