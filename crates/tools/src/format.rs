@@ -239,7 +239,7 @@ fn family_of(template: &str) -> Family {
         return match (has("<function="), has("<parameter=")) {
             (true, true) => Family::QwenXml,
             // GLM's tags, and others that only share the outer mark.
-            _ if has("<arg_key>") || has("<function=") => Family::Generic,
+            _ if has("<arg_key>") || has("<function=") || has("minimax") => Family::Generic,
             _ => Family::Hermes,
         };
     }

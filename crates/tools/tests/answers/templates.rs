@@ -35,6 +35,7 @@ fn the_format_follows_from_the_template() {
     check("<start_of_turn>model", Family::Generic);
     check("<|im_start|>assistant", Family::Generic);
     check("<tool_call>name\n<arg_key>k</arg_key>", Family::Generic);
+    check("]<]minimax[>[<tool_call>", Family::Generic);
     check("", Family::Generic);
 }
 
