@@ -12,3 +12,4 @@ mod pieces;
 mod reasoning;
 mod samples;
 mod templates;
+mod walks;
