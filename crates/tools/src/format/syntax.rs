@@ -75,7 +75,7 @@ const fn name_until(until: &'static str) -> Item {
 impl Family {
     /// The marks that calls follow.
     pub(crate) fn openers(self) -> &'static [Opener] {
-        const HERMES: &[Opener] = &[Opener::new(Mark::anywhere("<tool_call>"), ENVELOPE)];
+        const HERMES: &[Opener] = &[Opener::new(Mark::anywhere("<tool_call>"), LIST)];
         const QWEN_XML: &[Opener] = &[
             Opener::new(Mark::anywhere("<tool_call> <function="), QWEN),
             Opener::new(Mark::anywhere("<function="), QWEN),

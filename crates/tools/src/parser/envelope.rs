@@ -151,11 +151,12 @@ impl Envelope {
     }
 }
 
-/// `[{…}, {…}]`.
+/// `[{…}, {…}]`, or one object without the brackets.
 #[derive(Debug, Clone)]
 pub(crate) struct List {
     call: Option<Envelope>,
     place: ListPlace,
+    has_brackets: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,17 +172,20 @@ impl List {
         Self {
             call: None,
             place: ListPlace::Bracket,
+            has_brackets: true,
         }
     }
 
     /// Takes the next character.
     pub fn step(&mut self, character: char, sink: &mut Sink) -> Result<Step, Broken> {
         if let Some(call) = &mut self.call {
-            if call.step(character, sink)? == Step::Ends {
+            let step = call.step(character, sink)?;
+            if step == Step::Ends && self.has_brackets {
                 self.call = None;
                 self.place = ListPlace::CommaOrEnd;
+                return Ok(Step::More);
             }
-            return Ok(Step::More);
+            return Ok(step);
         }
         match (self.place, character) {
             (_, space) if is_space(space) => {}
@@ -189,7 +193,8 @@ impl List {
                 self.place = ListPlace::Call;
             }
             (ListPlace::CommaOrEnd, ']') => return Ok(Step::Ends),
-            (ListPlace::Call, '{') => {
+            (ListPlace::Call | ListPlace::Bracket, '{') => {
+                self.has_brackets &= self.place == ListPlace::Call;
                 self.call.insert(Envelope::new()).step(character, sink)?;
             }
             _ => return Err(Broken),

@@ -34,7 +34,7 @@ pub(crate) enum Item {
     Arguments,
     /// A JSON object that holds name and arguments.
     Envelope,
-    /// A JSON array of such objects.
+    /// A JSON array of such objects, or one of them alone.
     List,
     /// The arguments as tags.
     Tags(Dialect),

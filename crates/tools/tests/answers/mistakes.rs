@@ -70,6 +70,22 @@ fn members_come_in_any_order_and_others_are_skipped() {
 }
 
 #[test]
+fn brackets_may_be_there_or_not() {
+    let call = r#"{"name": "now", "arguments": {}}"#;
+    let check = |template: &str, answer: String, short: &str| {
+        assert_eq!(read(template, &answer), short);
+    };
+    let listed = format!("<tool_call>[{call}, {call}]</tool_call>");
+    check(HERMES, listed, "|now({})||now({})|");
+    check("[TOOL_CALLS]", format!("[TOOL_CALLS]{call}"), "|now({})|");
+    check(
+        "[TOOL_CALLS]",
+        format!("[TOOL_CALLS][{call}] ok"),
+        "|now({})|ok",
+    );
+}
+
+#[test]
 fn other_spellings_of_llama_are_calls() {
     let template = "<|start_header_id|>ipython\"parameters\"";
     let check = |answer: &str, short: &str| assert_eq!(read(template, answer), short);
