@@ -90,14 +90,8 @@ impl Generation {
                 put(key, decimal(number));
             }
         }
-        match &sampling.constraint {
-            None => {}
-            Some(Constraint::JsonSchema(schema)) => {
-                put("json-schema", json!(schema));
-            }
-            Some(Constraint::Grammar(grammar)) => {
-                put("grammar", json!(grammar));
-            }
+        if let Some(constraint) = &sampling.constraint {
+            put("grammar", json!(constraint.gbnf()));
         }
     }
 
@@ -214,13 +208,16 @@ mod tests {
         assert_eq!(generation.metadata(engine, 7), expected);
     }
 
+    /// Schemas are compiled here: the engine sees nothing but a grammar.
+    const SCHEMA_OF_NULL: &str = "root ::= value-3\nvalue-3 ::= \"null\"\n";
+
     #[test]
     fn the_engine_gets_its_own_words() {
         check_metadata("", Engine::Stock, json!({"n-predict": 5, "seed": 7}));
         check_metadata(
-            r#","temperature":0.1,"top_p":1,"top_k":3,"presence_penalty":0.5,"seed":1,"stop":"x","response_format":{"type":"json_object"}"#,
+            r#","temperature":0.1,"top_p":1,"top_k":3,"presence_penalty":0.5,"seed":1,"stop":"x","json_schema":{"type":"null"}"#,
             Engine::Stock,
-            json!({"n-predict": 5, "seed": 1, "temp": 0.1, "top-p": 1.0, "top-k": 3, "presence-penalty": 0.5, "json-schema": "{\"type\":\"object\"}"}),
+            json!({"n-predict": 5, "seed": 1, "temp": 0.1, "top-p": 1.0, "top-k": 3, "presence-penalty": 0.5, "grammar": SCHEMA_OF_NULL}),
         );
         check_metadata(
             r#","stop":["a","b"],"logit_bias":{"5":-100},"logprobs":true,"grammar":"root ::= \"a\"","ignore_eos":true,"cache_prompt":false"#,

@@ -10,6 +10,7 @@
 //! Invariant: a turn ends exactly once, with [`Effect::Finish`] or [`Effect::Fail`], unless it was
 //! cancelled; after that it asks for nothing.
 
+mod ending;
 mod generation;
 mod node;
 mod pieces;
@@ -17,6 +18,7 @@ mod retrieval;
 mod tooling;
 mod turn;
 
+pub use ending::Ending;
 pub use generation::{Engine, Generation};
 pub use node::{Node, Retrieval};
 pub use pieces::{StopFilter, Utf8Joiner};

@@ -54,7 +54,7 @@ impl Offer {
         let param = match request.sampling.constraint {
             None => return Ok(()),
             Some(Constraint::Grammar(_)) => "grammar",
-            Some(Constraint::JsonSchema(_)) => "response_format",
+            Some(Constraint::Schema(_)) => "response_format",
         };
         let message = format!(
             "`{param}` and `tools` cannot be combined yet, unless `tool_choice` is `none`."

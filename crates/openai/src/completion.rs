@@ -133,6 +133,9 @@ pub struct CompletionChoice {
     pub logprobs: Option<CompletionLogProbs>,
     /// Why the text ended; `null` before the last chunk of a stream.
     pub finish_reason: Option<FinishReason>,
+    /// An addition, with the reason: that the text was cut off and ended by the node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
 }
 
 impl CompletionReply {

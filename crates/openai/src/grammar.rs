@@ -13,6 +13,9 @@ use std::collections::HashMap;
 
 pub use parse::{DEPTH_MAX, ELEMENTS_MAX, RULES_MAX};
 
+/// Ways in which rules may begin with one another: the engine walks every one of them, in about 40 ms if there are so many.
+pub const BEGINNINGS_MAX: u64 = 4 << 20;
+
 /// Why a grammar is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GrammarError {
@@ -82,18 +85,25 @@ fn left_recursion(rules: &[Rule]) -> Result<(), GrammarError> {
     let empty = can_be_empty(rules);
     let starts: Vec<Vec<usize>> = rules.iter().map(|rule| starts(rule, &empty)).collect();
     let mut marks = vec![Mark::New; rules.len()];
+    let mut ways = vec![1u64; rules.len()];
     for (index, rule) in rules.iter().enumerate() {
         let endless = rule.alternatives.iter().flatten().any(|item| {
             let nothing = symbol_is_empty(item.symbol, &empty);
             item.unbounded && nothing
         });
-        if endless || comes_back(index, &starts, &mut marks) {
+        if endless || comes_back(index, &starts, &mut marks, &mut ways) {
             let reason = format!("rule `{}` can repeat without reading anything", rule.name);
             let line = rule.line;
             return Err(GrammarError { line, reason });
         }
     }
-    Ok(())
+    match ways.iter().copied().fold(0, u64::saturating_add) > BEGINNINGS_MAX {
+        true => Err(GrammarError {
+            line: 0,
+            reason: format!("rules begin with one another in more than {BEGINNINGS_MAX} ways"),
+        }),
+        false => Ok(()),
+    }
 }
 
 /// Which rules can read nothing: the smallest answer that is true for all.
@@ -149,8 +159,8 @@ enum Mark {
     Done,
 }
 
-/// Walks what may come first, without recursion: the caller chooses how deep it goes.
-fn comes_back(from: usize, starts: &[Vec<usize>], marks: &mut [Mark]) -> bool {
+/// Walks what may come first, without recursion: the caller chooses how deep it goes. Counts the ways.
+fn comes_back(from: usize, starts: &[Vec<usize>], marks: &mut [Mark], ways: &mut [u64]) -> bool {
     if marks[from] != Mark::New {
         return false;
     }
@@ -159,6 +169,8 @@ fn comes_back(from: usize, starts: &[Vec<usize>], marks: &mut [Mark]) -> bool {
     while let Some((rule, next)) = way.last_mut() {
         let Some(&start) = starts[*rule].get(*next) else {
             marks[*rule] = Mark::Done;
+            let first = starts[*rule].iter().map(|start| ways[*start]);
+            ways[*rule] = first.fold(1, u64::saturating_add);
             way.pop();
             continue;
         };
@@ -254,6 +266,13 @@ mod tests {
             "rules",
         );
         check_fails("root ::= \"a\"{60000} \"b\"{60000}", "elements");
+        let twice = |levels: usize| {
+            let level = |n| format!("r{n} ::= r{0} | r{0}\n", n + 1);
+            let rules: String = (0..levels).map(level).collect();
+            format!("root ::= r0\n{rules}r{levels} ::= \"a\"\n")
+        };
+        check_ok(&twice(16));
+        check_fails(&twice(24), "ways");
     }
 
     /// One step of recursion for each of these would end the sandbox.

@@ -22,7 +22,6 @@ pub mod line;
 pub mod model;
 mod pace;
 mod sampling;
-pub mod schema;
 pub mod sse;
 mod tier;
 pub mod tokenize;

@@ -47,8 +47,6 @@ pub struct Limits {
     pub schema_nodes_max: usize,
     /// Values of all `enum` lists of a JSON schema together.
     pub schema_enum_max: usize,
-    /// Sum of all bounds on lengths and repetitions in a JSON schema: each becomes grammar rules.
-    pub schema_repetitions_max: u64,
     /// Bytes of a grammar.
     pub grammar_bytes_max: usize,
     /// Bytes of a name, identifier or key: model, user, metadata values.
@@ -81,7 +79,6 @@ impl Default for Limits {
             schema_depth_max: 16,
             schema_nodes_max: 1000,
             schema_enum_max: 1000,
-            schema_repetitions_max: 4096,
             grammar_bytes_max: 64 << 10,
             name_bytes_max: 512,
             metadata_max: 16,

@@ -2,10 +2,13 @@
 //!
 //! Everything here ends up in C++, so every number has a range.
 
-use serde_json::Value;
+use std::sync::Arc;
+
+use gaia_grammar::schema;
+use serde_json::{Value, json};
 
 use crate::fields::{self, Fields};
-use crate::{ApiError, Limits, grammar, schema};
+use crate::{ApiError, Limits, grammar};
 
 /// How the model's tokens are chosen. `None` means the node's default.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -52,16 +55,19 @@ pub struct LogitBias {
 /// What the text must conform to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Constraint {
-    /// A JSON schema, as JSON text, already checked.
-    JsonSchema(String),
+    /// What a JSON schema permits.
+    Schema(Arc<gaia_grammar::Grammar>),
     /// A grammar in llama.cpp's GBNF, already checked.
     Grammar(String),
 }
 
 impl Constraint {
-    /// Any JSON object.
-    pub fn json_object() -> Self {
-        Self::JsonSchema(r#"{"type":"object"}"#.to_owned())
+    /// It as a grammar in llama.cpp's GBNF.
+    pub fn gbnf(&self) -> &str {
+        match self {
+            Self::Schema(grammar) => grammar.gbnf(),
+            Self::Grammar(text) => text,
+        }
     }
 }
 
@@ -180,7 +186,7 @@ fn response_format(format: &Fields<'_>, limits: &Limits) -> Result<Option<Constr
         .ok_or_else(|| ApiError::missing(&param))?;
     match kind {
         "text" => Ok(None),
-        "json_object" => Ok(Some(Constraint::json_object())),
+        "json_object" => json_schema(&json!({"type": "object"}), &param, limits).map(Some),
         "json_schema" => {
             let outer = format
                 .object("json_schema")?
@@ -198,9 +204,15 @@ fn response_format(format: &Fields<'_>, limits: &Limits) -> Result<Option<Constr
 }
 
 fn json_schema(value: &Value, param: &str, limits: &Limits) -> Result<Constraint, ApiError> {
-    schema::check(value, limits)
+    let limits = schema::Limits {
+        bytes_max: limits.schema_bytes_max,
+        depth_max: limits.schema_depth_max,
+        nodes_max: limits.schema_nodes_max,
+        enum_max: limits.schema_enum_max,
+    };
+    let grammar = schema::compile(value, &limits)
         .map_err(|error| ApiError::invalid_value(param, format!("`{param}`: {error}.")))?;
-    Ok(Constraint::JsonSchema(value.to_string()))
+    Ok(Constraint::Schema(Arc::new(grammar)))
 }
 
 #[cfg(test)]

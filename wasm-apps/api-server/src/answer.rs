@@ -94,6 +94,11 @@ impl Answer {
         self.turn.request()
     }
 
+    /// What the caller is to be told of an answer that has ended.
+    pub(crate) fn warning(&self, choice: u32) -> Option<String> {
+        self.generating.as_ref()?.warning(choice)
+    }
+
     /// What is to be sent next: text, the end, or an error, after which there is nothing more.
     /// May be dropped while it waits without losing anything.
     pub(crate) async fn next(&mut self) -> Effect {
@@ -286,7 +291,7 @@ pub(crate) fn refused(error: InferenceError, param: &str, sampling: &Sampling) -
         .as_ref()
         .map(|constraint| match constraint {
             Constraint::Grammar(_) => "grammar",
-            Constraint::JsonSchema(_) => "response_format",
+            Constraint::Schema(_) => "response_format",
         });
     from_inference(error, param, constrained)
 }

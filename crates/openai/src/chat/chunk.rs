@@ -63,6 +63,9 @@ pub struct ChunkChoice {
     pub logprobs: Option<LogProbs>,
     /// Why the text ended, on the last chunk with a choice.
     pub finish_reason: Option<FinishReason>,
+    /// An addition, on the last chunk with a choice: that the answer was cut off and ended by the node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
 }
 
 /// What is new in a message.
@@ -178,6 +181,7 @@ impl ChunkHead {
             delta,
             logprobs,
             finish_reason,
+            warning: None,
         };
         self.chunk(vec![choice], self.include_usage.then_some(None))
     }

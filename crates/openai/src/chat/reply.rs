@@ -48,6 +48,9 @@ pub struct ChatChoice {
     pub logprobs: Option<LogProbs>,
     /// Why the text ended.
     pub finish_reason: FinishReason,
+    /// An addition: that the answer was cut off and ended by the node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
 }
 
 /// What the model says.
@@ -110,6 +113,7 @@ impl ChatChoice {
             message: answered.message(head),
             logprobs,
             finish_reason,
+            warning: None,
         }
     }
 }

@@ -51,7 +51,9 @@ async fn whole(mut answer: Answer, head: &ChunkHead) -> Result<Response, Failure
             Effect::End { choice, reason } => {
                 let (answered, tokens) = texts.remove(&choice).unwrap_or_default();
                 let logprobs = logprobs(&answer, tokens);
-                choices.push(ChatChoice::new(head, choice, answered, logprobs, reason));
+                let warning = answer.warning(choice);
+                let choice = ChatChoice::new(head, choice, answered, logprobs, reason);
+                choices.push(ChatChoice { warning, ..choice });
             }
             Effect::Finish { usage } => {
                 choices.sort_by_key(|choice| choice.index);
@@ -111,7 +113,11 @@ async fn next(mut state: Box<(Answer, ChunkHead)>) -> Next<Box<(Answer, ChunkHea
             Next::More(frames(chunk(head, choice, part, tokens)), state)
         }
         Effect::End { choice, reason } => {
-            let event = sse::event(&head.finish(choice, reason));
+            let mut chunk = head.finish(choice, reason);
+            for last in &mut chunk.choices {
+                last.warning = answer.warning(choice);
+            }
+            let event = sse::event(&chunk);
             Next::More(frames([event]), state)
         }
         Effect::Finish { usage } => {

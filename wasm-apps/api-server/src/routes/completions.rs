@@ -185,6 +185,7 @@ impl Work {
                 .saturating_add(choice),
             text,
             logprobs,
+            warning: finish_reason.and(self.generating.warning(choice)),
             finish_reason,
         }
     }

@@ -239,8 +239,6 @@ fn settings(
 ) -> Value {
     let biases = sampling.logit_bias.iter();
     let biases = biases.map(|bias| json!({"token": bias.token, "bias": bias.bias}));
-    let constraint =
-        |of: fn(&Constraint) -> Option<&String>| sampling.constraint.as_ref().and_then(of);
     json!({
         "n_predict": predict.map_or(-1, i64::from),
         "max_tokens": predict.map_or(-1, i64::from),
@@ -257,10 +255,7 @@ fn settings(
         "ignore_eos": sampling.ignore_eos,
         "n_probs": probabilities.unwrap_or(0),
         "stream": stream,
-        "grammar": constraint(|constraint| match constraint {
-            Constraint::Grammar(grammar) => Some(grammar),
-            Constraint::JsonSchema(_) => None,
-        }),
+        "grammar": sampling.constraint.as_ref().map(Constraint::gbnf),
     })
 }
 
