@@ -3,8 +3,8 @@
 //! An address is public only if nothing says otherwise: what is unknown counts as special. An IPv4
 //! address inside an IPv6 one counts as what it is.
 
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Kinds of addresses, by who can be behind them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 //! Invariant: an origin that is in neither list is never reached, and one that was not listed by
 //! itself is reached only over TLS and only at public addresses.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use crate::address::AddressClass;
 use crate::origin::{Host, Origin, Scheme};

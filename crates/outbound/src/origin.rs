@@ -3,8 +3,8 @@
 //! Read strictly, not as browsers do: what two readers could take for two places is refused. So no
 //! addresses in decimal, octal or hexadecimal disguise, no users, no backslashes, no dots at the end.
 
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 /// The longest URL, in bytes.
