@@ -12,6 +12,7 @@ failures, or is missing.
 import argparse
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -25,6 +26,9 @@ from suites import SUITES  # noqa: E402
 HERE = Path(__file__).resolve().parent
 FOLDER = cache() / "conformance"
 RESULTS = FOLDER / "results"
+
+# How long a suite that takes too long may take to stop its nodes.
+END_SECONDS_MAX = 60
 
 
 def environment(suite):
@@ -58,9 +62,24 @@ def run(suite):
         # A proxy is for the way out; nodes are on this machine.
         "NO_PROXY": "127.0.0.1,localhost",
     }
-    subprocess.run([python, *suite.command(results)], cwd=suite.working_folder(), env=variables,
-                   timeout=suite.seconds_max, check=False)
+    child = subprocess.Popen([python, *suite.command(results)], cwd=suite.working_folder(), env=variables)
+    try:
+        child.wait(timeout=suite.seconds_max)
+    finally:
+        end(child)
     print(f"{suite.name}: {time.monotonic() - started:.0f} s", flush=True)
+
+
+def end(child):
+    """Lets a suite stop its nodes before it has to go."""
+    if child.poll() is not None:
+        return
+    child.send_signal(signal.SIGINT)
+    try:
+        child.wait(timeout=END_SECONDS_MAX)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
 
 
 def main():
@@ -85,4 +104,6 @@ def main():
 
 
 if __name__ == "__main__":
+    # Ended from outside, it ends its suite too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     sys.exit(main())

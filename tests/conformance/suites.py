@@ -49,7 +49,7 @@ SUITES = [
         requirements="llama_server/requirements.txt",
         target=95,
         seconds_max=1800,
-        command=pytest("-p", "gaia_plugin", "-m", "not slow", "unit"),
+        command=pytest("-p", "gaia_plugin", "unit"),
         working_folder=llama_folder,
     ),
     Suite(

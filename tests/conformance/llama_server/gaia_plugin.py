@@ -147,20 +147,44 @@ def pytest_configure(config):
     utils.ServerPreset.load_all = staticmethod(lambda: None)
 
 
-def pytest_collection_modifyitems(items):
-    """Marks what `skips.toml` lists; an entry that names no test is a mistake."""
-    listed = tomllib.loads((Path(__file__).parent / "skips.toml").read_text())["skip"]
-    # Brackets are part of a test's name, not a set of characters.
-    patterns = {test: test.replace("[", "[[]") for entry in listed for test in entry["tests"]}
-    names = {item: item.nodeid.removeprefix("unit/") for item in items}
+def pytest_collection_modifyitems(config, items):
+    """Leaves out slow tests but those that `skips.toml` wants, and marks what it skips."""
+    listed = tomllib.loads((Path(__file__).parent / "skips.toml").read_text())
+    wanted = [escaped(test) for test in listed["slow"]["run"]]
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    left_out = [item for item in slow if not matches(name_of(item), wanted)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+    skip_listed(items, listed["skip"])
+
+
+def name_of(item):
+    """The test as `skips.toml` names it."""
+    return item.nodeid.removeprefix("unit/")
+
+
+def escaped(test):
+    """Brackets are part of a test's name, not a set of characters."""
+    return test.replace("[", "[[]")
+
+
+def matches(name, patterns):
+    """Whether one of the patterns is about this test."""
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def skip_listed(items, listed):
+    """Marks what is listed; an entry that names no test is a mistake."""
+    patterns = {test: escaped(test) for entry in listed for test in entry["tests"]}
+    names = {item: name_of(item) for item in items}
     files = {name.split("::")[0] for name in names.values()}
     for test, pattern in patterns.items():
         here = test.split("::")[0] in files
-        if here and not any(fnmatch.fnmatchcase(name, pattern) for name in names.values()):
+        if here and not any(matches(name, [pattern]) for name in names.values()):
             raise pytest.UsageError(f"skips.toml: no test is named `{test}`")
     for item, name in names.items():
         for entry in listed:
-            if any(fnmatch.fnmatchcase(name, patterns[test]) for test in entry["tests"]):
+            if matches(name, [patterns[test] for test in entry["tests"]]):
                 item.add_marker(pytest.mark.skip(reason=entry["reason"]))
                 break
 
