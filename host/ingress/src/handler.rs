@@ -137,6 +137,11 @@ impl Shared {
             body,
         };
         let forwarded = self.forward(&asked, &mut held, wait_max).await?;
+        Ok(self.pass_on(forwarded, held))
+    }
+
+    /// The worker's answer on its way; `held` until it has come to its end.
+    fn pass_on(&self, forwarded: Forwarded, held: Held) -> Response<ReplyBody> {
         let (head, incoming, lease) = forwarded;
         let is_events = head
             .headers
@@ -145,7 +150,7 @@ impl Shared {
         let silence_max = self.config.limits.worker_idle_timeout;
         let closing = closing(self.closing.clone());
         let body = WorkerBody::new(incoming, lease, is_events, silence_max, closing, held);
-        Ok(Response::from_parts(head, body.boxed()))
+        Response::from_parts(head, body.boxed())
     }
 
     /// Lets a request in; with a place among those that run, where it needs one.
@@ -203,7 +208,7 @@ impl Shared {
         asked: &Asked<'_>,
         held: &mut Held,
         wait_max: Duration,
-    ) -> Result<(hyper::http::response::Parts, Incoming, Lease), ApiError> {
+    ) -> Result<Forwarded, ApiError> {
         let deadline = Instant::now() + wait_max;
         let silence_max = self.config.limits.worker_idle_timeout;
         loop {
@@ -260,6 +265,9 @@ async fn discard(mut body: Incoming) {
     let rest = async { while let Some(Ok(_)) = body.frame().await {} };
     let _ = tokio::time::timeout(DISCARD_TIME_MAX, rest).await;
 }
+
+/// The head of the worker's answer, its body, and the connection that it comes by.
+type Forwarded = (hyper::http::response::Parts, Incoming, Lease);
 
 /// A request that was let in.
 struct Asked<'a> {

@@ -1,158 +1,23 @@
-//! Named keys over real sockets: what they open, what they may take, and when they end.
+//! Named keys over real sockets: what they open, how often, and when they end; and the operator's port.
 
 #![allow(
     clippy::unwrap_used,
     reason = "a helper that cannot go on is a failed test"
 )]
 
+#[path = "support/keyed.rs"]
+mod keyed;
 mod support;
 
 use std::io;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use gaia_ingress::keys::{
-    Instant, Keys, MintedKey, NamedKey, RANDOM_BYTES, Scope, keys_to_text, parse_usage,
-};
-use gaia_ingress::{ApiKey, Config, Ingress, Limits, Worker};
-use support::{Reply, Upstream, header, rest};
-use tempfile::TempDir;
+use gaia_ingress::keys::{NamedKey, Scope};
+use keyed::{Node, check, minted, named, seconds_from_now, send_to, text};
+use support::{header, rest};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
-
-/// An ingress with a file of keys.
-struct Node {
-    address: SocketAddr,
-    admin: SocketAddr,
-    upstream: Upstream,
-    keys: Arc<Keys>,
-    folder: TempDir,
-    worker: watch::Sender<Option<Worker>>,
-}
-
-fn minted(number: u8) -> MintedKey {
-    MintedKey::new(&[number; RANDOM_BYTES], None)
-}
-
-fn text(number: u8) -> String {
-    minted(number).key.reveal().to_owned()
-}
-
-fn named(number: u8) -> NamedKey {
-    let MintedKey { id, hash, .. } = minted(number);
-    NamedKey {
-        id,
-        name: format!("key-{number}"),
-        hash,
-        scopes: vec![Scope::Inference],
-        rate_per_minute: None,
-        tokens_per_day: None,
-        created: Instant::from_unix_seconds(0),
-        expires: None,
-    }
-}
-
-fn seconds_from_now(seconds: i64) -> Instant {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    Instant::from_unix_seconds(now.as_secs().saturating_add_signed(seconds))
-}
-
-impl Node {
-    async fn start(keys: &[NamedKey]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("api-keys.toml");
-        std::fs::write(&file, keys_to_text(keys)).unwrap();
-        let upstream = Upstream::start().await;
-        let (worker, watched) = watch::channel(Some(Worker {
-            address: upstream.address,
-            key: ApiKey::new("the worker's key"),
-        }));
-        let config = Config {
-            listen: ([127, 0, 0, 1], 0).into(),
-            api_keys: vec![ApiKey::new("a key of the configuration")],
-            key_file: Some(file),
-            limits: Limits {
-                worker_wait_max: Duration::from_millis(100),
-                ..Limits::default()
-            },
-            ..Config::default()
-        };
-        let ingress = Ingress::bind(config, watched).await.unwrap();
-        let admin = ingress.admin(0).await.unwrap();
-        let node = Self {
-            address: ingress.local_addr(),
-            admin: admin.local_addr(),
-            upstream,
-            keys: ingress.keys(),
-            folder,
-            worker,
-        };
-        tokio::spawn(admin.serve());
-        tokio::spawn(ingress.serve(std::future::pending()));
-        node
-    }
-
-    /// As `gaia key api` does it.
-    fn replace_keys(&self, keys: &[NamedKey]) {
-        let file: PathBuf = self.folder.path().join("api-keys.toml");
-        let new = file.with_extension("new");
-        std::fs::write(&new, keys_to_text(keys)).unwrap();
-        std::fs::rename(new, file).unwrap();
-    }
-
-    async fn send(&self, line: &str, key: &str, body: &str) -> TcpStream {
-        let headers = format!("authorization: Bearer {key}");
-        send_to(self.address, line, &headers, body).await
-    }
-
-    async fn ask(&self, line: &str, key: &str, body: &str) -> Reply {
-        rest(self.send(line, key, body).await).await
-    }
-
-    async fn chat(&self, key: &str, max_tokens: u64) -> Reply {
-        let body = format!("{{\"max_tokens\":{max_tokens}}}");
-        self.ask("POST /v1/chat/completions", key, &body).await
-    }
-
-    /// Waits until the tokens of the key are as many.
-    async fn until_used(&self, number: u8, tokens: u64) {
-        let id = minted(number).id;
-        let used = || {
-            let usage = self.keys.unkept_usage()?;
-            parse_usage(&usage).get(&id).map(|used| used.tokens)
-        };
-        let mut last = None;
-        for _ in 0..1000 {
-            last = used().or(last);
-            if last == Some(tokens) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("{last:?} instead of {tokens} tokens");
-    }
-}
-
-async fn send_to(address: SocketAddr, line: &str, headers: &str, body: &str) -> TcpStream {
-    let request = format!(
-        "{line} HTTP/1.1\r\nhost: localhost\r\n{headers}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(request.as_bytes()).await.unwrap();
-    stream
-}
-
-#[track_caller]
-fn check(reply: &Reply, status: u16, code: &str) {
-    assert_eq!(reply.status, status, "{}", reply.body);
-    let code = format!("\"code\":\"{code}\"");
-    assert!(reply.body.contains(&code), "{}", reply.body);
-    assert!(reply.body.contains("\"param\":null"), "{}", reply.body);
-}
 
 #[tokio::test]
 async fn an_expired_key_is_401() {
@@ -224,100 +89,6 @@ async fn past_the_rate_comes_429_with_retry_after() {
     assert!((1..=30).contains(&seconds), "{seconds}");
     assert_eq!(node.ask("GET /v1/models", &text(2), "").await.status, 200);
     assert_eq!(node.ask("GET /health", &text(1), "").await.status, 200);
-}
-
-#[tokio::test]
-async fn past_the_tokens_of_the_day_comes_429() {
-    let few = NamedKey {
-        tokens_per_day: Some(1000),
-        ..named(1)
-    };
-    let node = Node::start(&[few]).await;
-    node.upstream.notes(300);
-    assert_eq!(node.chat(&text(1), 900).await.status, 200);
-    node.until_used(1, 300).await;
-    let refused = node.chat(&text(1), 900).await;
-    check(&refused, 429, "tokens_per_day_exceeded");
-    assert!(refused.body.contains("has 700 left"), "{}", refused.body);
-    let seconds: u32 = header(&refused.head, "retry-after")
-        .unwrap()
-        .parse()
-        .unwrap();
-    assert!((1..=86_400).contains(&seconds), "{seconds}");
-    assert_eq!(node.chat(&text(1), 600).await.status, 200);
-    node.until_used(1, 600).await;
-}
-
-#[tokio::test]
-async fn what_the_worker_does_not_tell_is_charged_as_set_aside() {
-    let few = NamedKey {
-        tokens_per_day: Some(1000),
-        ..named(1)
-    };
-    let node = Node::start(&[few]).await;
-    assert_eq!(node.chat(&text(1), 900).await.status, 200);
-    check(
-        &node.chat(&text(1), 900).await,
-        429,
-        "tokens_per_day_exceeded",
-    );
-}
-
-#[tokio::test]
-async fn a_client_that_hangs_up_is_charged_what_was_computed() {
-    let few = NamedKey {
-        tokens_per_day: Some(1000),
-        ..named(1)
-    };
-    let node = Node::start(&[few]).await;
-    node.upstream.notes(42);
-    let body = "{\"max_tokens\":500}";
-    let mut stream = node
-        .send("POST /v1/chat/completions?events", &text(1), body)
-        .await;
-    let mut begun = [0; 64];
-    stream.read_exact(&mut begun).await.unwrap();
-    check(
-        &node.chat(&text(1), 900).await,
-        429,
-        "tokens_per_day_exceeded",
-    );
-    drop(stream);
-    node.until_used(1, 42).await;
-}
-
-#[tokio::test]
-async fn a_stream_is_charged_when_it_has_ended() {
-    let few = NamedKey {
-        tokens_per_day: Some(1000),
-        ..named(1)
-    };
-    let node = Node::start(&[few]).await;
-    node.upstream.notes(77);
-    let line = "POST /v1/chat/completions?events";
-    let stream = node.send(line, &text(1), "{\"max_tokens\":900}").await;
-    node.upstream.arrived.notified().await;
-    check(
-        &node.chat(&text(1), 900).await,
-        429,
-        "tokens_per_day_exceeded",
-    );
-    node.upstream.go.notify_one();
-    assert!(rest(stream).await.body.contains("[DONE]"));
-    node.until_used(1, 77).await;
-}
-
-#[tokio::test]
-async fn what_never_reached_a_worker_costs_nothing() {
-    let few = NamedKey {
-        tokens_per_day: Some(1000),
-        ..named(1)
-    };
-    let node = Node::start(&[few]).await;
-    node.worker.send_replace(None);
-    let refused = node.chat(&text(1), 900).await;
-    assert_eq!(refused.status, 503, "{}", refused.body);
-    node.until_used(1, 0).await;
 }
 
 #[tokio::test]
@@ -427,26 +198,6 @@ async fn a_revoked_key_is_refused_by_the_running_node() {
     );
     node.replace_keys(&[named(3)]);
     assert_eq!(node.ask("GET /v1/models", &text(3), "").await.status, 200);
-}
-
-#[tokio::test]
-async fn a_note_that_is_too_long_is_none() {
-    let few = NamedKey {
-        tokens_per_day: Some(1000),
-        ..named(1)
-    };
-    let node = Node::start(&[few]).await;
-    let note = |spaces| format!("{{\"tokens\":1}}{}", " ".repeat(spaces));
-    *node.upstream.note.lock().unwrap() = Some(note(900));
-    assert_eq!(node.chat(&text(1), 100).await.status, 200);
-    node.until_used(1, 1).await;
-    node.upstream.told.notified().await;
-    *node.upstream.note.lock().unwrap() = Some(note(1100));
-    assert_eq!(node.chat(&text(1), 900).await.status, 200);
-    node.upstream.told.notified().await;
-    node.upstream.notes(2);
-    assert_eq!(node.chat(&text(1), 10).await.status, 200);
-    node.until_used(1, 1 + 905 + 2).await;
 }
 
 #[tokio::test]
