@@ -122,6 +122,7 @@ test('settings stay in their ranges', () => {
   assert.ok(isDefault(readSettings(null)));
   assert.ok(!isDefault(readSettings({ seed: 0 })));
   assert.ok(!isDefault(readSettings({ prompt: 'brief' })));
+  assert.equal(readSettings({ prompt: 'x'.repeat(65) }).prompt.length, 64);
 });
 
 test('a prompt is asked for only while the node has it', () => {

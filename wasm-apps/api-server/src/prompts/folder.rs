@@ -223,6 +223,19 @@ mod tests {
     }
 
     #[test]
+    fn so_many_entries_are_looked_at_and_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        for number in 0..ENTRIES_MAX {
+            fs::write(folder.path().join(format!("p{number}.md")), "x").unwrap();
+        }
+        assert_eq!(look(folder.path()).len(), ENTRIES_MAX);
+        fs::write(folder.path().join("one-more.md"), "x").unwrap();
+        assert_eq!(look(folder.path()).len(), ENTRIES_MAX);
+        let prompts = Prompts::new(Some(folder.path().to_owned()));
+        assert_eq!(names(&prompts).len(), PROMPTS_MAX);
+    }
+
+    #[test]
     fn vectors_are_kept_while_they_are_wanted() {
         let prompts = Prompts::new(None);
         let texts = BTreeSet::from(["a", "b"]);
