@@ -23,6 +23,8 @@ class Outcome:
 
     suite: object
     missing: bool = False
+    # What the node was built from.
+    commit: str = "unknown"
     passed: int = 0
     # Name and first line of what went wrong.
     failed: list = field(default_factory=list)
@@ -52,6 +54,9 @@ def read(suite, path):
     if not path.exists():
         return Outcome(suite, missing=True)
     outcome = Outcome(suite)
+    built_from = path.with_suffix(".commit")
+    if built_from.exists():
+        outcome.commit = built_from.read_text().strip()
     for case in ElementTree.parse(path).iter("testcase"):
         wrong = case.find("failure") if case.find("failure") is not None else case.find("error")
         skipped = case.find("skipped")
@@ -75,19 +80,24 @@ def first_line(wrong):
     text = (wrong.get("message") or wrong.text or "").strip().splitlines()
     # Addresses and folders differ from run to run.
     line = re.sub(r"127\.0\.0\.1:\d+|/tmp/[\w./-]+", "…", text[0] if text else "")
-    line = line.replace("|", "\\|")
-    return line if len(line) <= LINE_CHARS_MAX else line[: LINE_CHARS_MAX - 1] + "…"
+    line = line if len(line) <= LINE_CHARS_MAX else line[: LINE_CHARS_MAX - 1] + "…"
+    return in_table(line)
+
+
+def in_table(text):
+    """What would end a cell does not."""
+    return text.replace("|", "\\|")
 
 
 def text(outcomes):
     """The whole report."""
-    lines = [HEAD, "| Suite | Applicable | Passed | Failed | Skipped | Share | Target |", "|---|--:|--:|--:|--:|--:|--:|"]
+    lines = [HEAD, "| Suite | Commit | Applicable | Passed | Failed | Skipped | Share | Target |", "|---|---|--:|--:|--:|--:|--:|--:|"]
     for outcome in outcomes:
         suite = outcome.suite
         if outcome.missing:
-            lines.append(f"| {suite.title} | not run | | | | | {suite.target} % |")
+            lines.append(f"| {suite.title} | not run | | | | | | {suite.target} % |")
             continue
-        lines.append(f"| {suite.title} | {outcome.applicable} | {outcome.passed} | {len(outcome.failed)} | "
+        lines.append(f"| {suite.title} | {outcome.commit} | {outcome.applicable} | {outcome.passed} | {len(outcome.failed)} | "
                      f"{outcome.skipped.total()} | {outcome.percent:.1f} % | {suite.target} % |")
     for outcome in outcomes:
         lines += details(outcome)
@@ -99,9 +109,9 @@ def details(outcome):
     lines = []
     if outcome.failed:
         lines += ["", f"## Failed: {outcome.suite.name}", "", "| Test | |", "|---|---|"]
-        lines += [f"| `{name}` | {why} |" for name, why in outcome.failed]
+        lines += [f"| `{in_table(name)}` | {why} |" for name, why in outcome.failed]
     if outcome.skipped:
         lines += ["", f"## Skipped: {outcome.suite.name}", "", "| Tests | Reason |", "|--:|---|"]
         reasons = sorted(outcome.skipped.items(), key=lambda item: (-item[1], item[0]))
-        lines += [f"| {count} | {reason.replace('|', chr(92) + '|')} |" for reason, count in reasons]
+        lines += [f"| {count} | {in_table(reason)} |" for reason, count in reasons]
     return lines

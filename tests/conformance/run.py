@@ -67,7 +67,14 @@ def run(suite):
         child.wait(timeout=suite.seconds_max)
     finally:
         end(child)
+    (RESULTS / f"{suite.name}.commit").write_text(commit())
     print(f"{suite.name}: {time.monotonic() - started:.0f} s", flush=True)
+
+
+def commit():
+    """What the node was built from, if the programs are as new as the sources."""
+    done = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], stdout=subprocess.PIPE, text=True, check=False)
+    return done.stdout.strip() or "unknown"
 
 
 def end(child):
