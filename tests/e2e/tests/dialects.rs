@@ -177,7 +177,8 @@ fn too_long_is_told_in_their_words(node: &Node) {
 }
 
 fn tokens_come_with_their_pieces(node: &Node) {
-    let text = "媽 and 🤗";
+    // Characters that span tokens are no text by themselves.
+    let text = "Tokens are pieces of text.";
     let reply = posted(
         node,
         "/tokenize",
