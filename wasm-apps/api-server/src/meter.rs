@@ -16,7 +16,7 @@ use std::task::{Context, Poll};
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::Response;
-use hyper::body::{Body as _, Frame, SizeHint};
+use hyper::body::{Frame, SizeHint};
 
 /// Header with the id under which the ingress will ask.
 const METER: HeaderName = HeaderName::from_static("x-gaia-meter");
