@@ -80,12 +80,7 @@ impl Client {
         Self { agent, url, key }
     }
 
-    /// Asks for an answer to `messages`; gives it whole.
-    pub fn answer(&self, messages: &[Value]) -> Result<Value, AskError> {
-        self.reply(json!({"messages": messages}))
-    }
-
-    /// The answer to a whole chat request.
+    /// Asks for the answer to a whole chat request; gives it whole.
     pub fn reply(&self, request: Value) -> Result<Value, AskError> {
         let mut body = String::new();
         self.post(request, false)?

@@ -276,6 +276,8 @@ fn verbs(node: &Node) {
         prompt.contains("Tell you a word.") && !answer.trim().is_empty(),
         "{tested}"
     );
+    let asked = node.gaia_ok(&["--json", "ask", "--prompt", "told", "Well?"]);
+    assert!(asked.contains("\"told@"), "{asked}");
     let refused = node.gaia(&["prompt", "test", "told", "--var", "whom=you"]);
     assert_eq!(refused.status.code(), Some(2));
     let file = node.home().join("questions.txt");

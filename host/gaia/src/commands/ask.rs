@@ -29,6 +29,9 @@ pub struct Arguments {
     /// Tell the model this first
     #[arg(short, long, value_name = "TEXT")]
     system: Option<String>,
+    /// Answer by this prompt of the node (`gaia prompt list`)
+    #[arg(short, long, value_name = "NAME")]
+    prompt: Option<String>,
 }
 
 /// Runs `gaia ask`.
@@ -39,12 +42,21 @@ pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
         messages.push(json!({"role": "system", "content": system}));
     }
     messages.push(json!({"role": "user", "content": question(&arguments.question)?}));
+    let request = request(&messages, arguments.prompt.as_deref());
     if context.terminal.json {
-        println!("{:#}", client.answer(&messages).map_err(ask_failure)?);
+        println!("{:#}", client.reply(request).map_err(ask_failure)?);
         return Ok(());
     }
-    show_answer(&context.terminal, &client, &messages).map_err(ask_failure)?;
+    show_answer(&context.terminal, &client, request).map_err(ask_failure)?;
     Ok(())
+}
+
+/// A chat request that names a prompt of the node, if it should.
+pub fn request(messages: &[Value], prompt: Option<&str>) -> Value {
+    match prompt {
+        Some(name) => json!({"messages": messages, "metadata": {"prompt": name}}),
+        None => json!({"messages": messages}),
+    }
 }
 
 /// A way to this home's running node.
@@ -84,17 +96,8 @@ fn question(words: &[String]) -> anyhow::Result<String> {
     Ok(question)
 }
 
-/// Prints the answer to `messages` as it comes, then its sources; gives the answer's text.
+/// Prints the answer to a chat request as it comes, then its sources; gives the answer's text.
 pub fn show_answer(
-    terminal: &Terminal,
-    client: &Client,
-    messages: &[Value],
-) -> Result<String, AskError> {
-    show_reply(terminal, client, json!({"messages": messages}))
-}
-
-/// The same for a whole chat request.
-pub fn show_reply(
     terminal: &Terminal,
     client: &Client,
     request: Value,

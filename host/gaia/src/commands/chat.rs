@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::Context;
-use super::ask::{ask_failure, client, is_interactive, show_answer};
+use super::ask::{ask_failure, client, is_interactive, request, show_answer};
 use crate::client::AskError;
 use crate::terminal::Tint;
 
@@ -19,6 +19,9 @@ pub struct Arguments {
     /// Tell the model this first
     #[arg(short, long, value_name = "TEXT")]
     system: Option<String>,
+    /// Answer by this prompt of the node (`gaia prompt list`)
+    #[arg(short, long, value_name = "NAME")]
+    prompt: Option<String>,
 }
 
 /// Runs `gaia chat`.
@@ -57,7 +60,8 @@ pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
             }
             question => messages.push(json!({"role": "user", "content": question})),
         }
-        match show_answer(&terminal, &client, &messages) {
+        let request = request(&messages, arguments.prompt.as_deref());
+        match show_answer(&terminal, &client, request) {
             Ok(answer) => messages.push(json!({"role": "assistant", "content": answer})),
             Err(error) if interactive && !matches!(error, AskError::Reach { .. }) => {
                 messages.pop();

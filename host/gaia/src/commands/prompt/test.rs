@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{Context, OwnModel, SOME_MODEL, find, show, variable, variables};
-use crate::commands::ask::{ask_failure, client, show_reply};
+use crate::commands::ask::{ask_failure, client, show_answer};
 use crate::prompts::Folder;
 use crate::supervisor::state;
 use crate::terminal::Tint;
@@ -58,7 +58,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
     match (request, &arguments.question) {
         (Some(request), _) => {
             println!("{}", context.terminal.out(Tint::Bold, "Answer"));
-            show_reply(&context.terminal, &client(context)?, request).map_err(ask_failure)?;
+            show_answer(&context.terminal, &client(context)?, request).map_err(ask_failure)?;
         }
         (None, Some(_)) => context
             .terminal
