@@ -18,3 +18,4 @@ mod sampling;
 mod shown_tokens;
 mod speculation;
 mod streams;
+mod tool_calls;
