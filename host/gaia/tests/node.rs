@@ -352,7 +352,7 @@ fn running_answers_finish_before_the_node_stops() {
 }
 
 #[test]
-fn the_worker_gets_no_secret_and_sees_one_folder() {
+fn the_worker_gets_no_secret_and_sees_its_folder_and_the_prompts() {
     let mut node = Node::new("env > ../../../seen; echo \"$@\" >> ../../../seen; SERVE");
     node.sandbox
         .set("GAIA_PASSWORD", Path::new("hidden-password"));
@@ -362,12 +362,13 @@ fn the_worker_gets_no_secret_and_sees_one_folder() {
         !seen.contains("hidden-password") && !seen.contains("HOME="),
         "{seen}"
     );
-    assert_eq!(seen.matches("--dir").count(), 1, "{seen}");
+    assert_eq!(seen.matches("--dir").count(), 2, "{seen}");
     let folder = fs::canonicalize(node.sandbox.path("home/run/worker")).unwrap();
-    assert!(
-        seen.contains(&format!("{}:readonly", folder.display())),
-        "{seen}"
-    );
+    let prompts = fs::canonicalize(node.sandbox.path("home/prompts")).unwrap();
+    for (name, folder) in [(".", &folder), ("prompts", &prompts)] {
+        let view = format!("--dir {name}:{}:readonly", folder.display());
+        assert!(seen.contains(&view), "{view} in {seen}");
+    }
     let files: Vec<_> = fs::read_dir(folder)
         .unwrap()
         .flatten()
