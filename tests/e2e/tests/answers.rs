@@ -284,7 +284,7 @@ fn refusals(node: &Node) {
         "temperature"
     );
     assert_eq!(
-        refused(json!({"tools": [{"type": "function", "function": {"name": "f"}}]})).0,
+        refused(json!({"tools": [{"type": "function", "function": {"name": "two words"}}]})).0,
         400
     );
     assert_eq!(refused(json!({"messages": []})).0, 400);

@@ -424,8 +424,8 @@ fn bad_requests_are_refused_by_name() {
     check(
         json!({"tools": [{"type": "function"}]}),
         400,
-        "tools",
-        "unsupported_parameter",
+        "tools[0].function",
+        "missing_required_parameter",
     );
     check(json!({"n": 9}), 400, "n", "invalid_value");
     check(
