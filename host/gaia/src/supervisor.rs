@@ -1,10 +1,11 @@
 //! The running node: what is started, watched and stopped.
 //!
-//! One process, `gaia`, owns everything: the lock, the vector store, the ingress and one child,
+//! One process, `gaia`, owns everything: the lock, the vector store, the ingress, the back port and one child,
 //! the worker (`wasmedge`). Invariants: it only ever signals processes it started itself; the
 //! worker dies with it, also when it is killed; a home has at most one running node.
 
 pub mod aot;
+pub mod back;
 pub mod backoff;
 pub mod child;
 pub mod daemon;

@@ -3,13 +3,15 @@
 //! The table says what a tool asks for, the configuration what may be reached, the keystore what is
 //! sent along. Nothing else has a say: no request, no model, no reply.
 
+mod live;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gaia_egress::{Ask, Egress, Got, HeaderText, Limits, Method, Refusal};
+use gaia_egress::{Ask, Egress, Got, HeaderText, Limits, Method, Refusal, Turn};
 use gaia_keystore::Secret;
 use gaia_outbound::{
     AllowList, AnswerError, CallError, HeaderPart, HttpsTool, Origin, ReadTableError,
@@ -19,6 +21,8 @@ use serde_json::Value;
 
 use crate::config::Config;
 use crate::home::Home;
+
+pub use self::live::{LiveTools, Outcome};
 
 /// Why there is no table of tools.
 #[derive(Debug, thiserror::Error)]
@@ -82,15 +86,28 @@ impl Toolbox {
         Ok(Self { table, egress })
     }
 
-    /// Calls `tool` for real, with those of `secrets` that it asks for.
+    /// No tools, and no way to call any.
+    fn empty(config: &Config) -> Self {
+        let table = Table::default();
+        let egress = Egress::new(allow_list(&table, config), Limits::default());
+        Self { table, egress }
+    }
+
+    /// A new turn, with all its calls left.
+    pub fn turn(&self) -> Turn {
+        self.egress.turn()
+    }
+
+    /// Calls `tool` for real, for `turn`, with those of `secrets` that it asks for.
     pub async fn call(
         &self,
+        turn: &Turn,
         tool: &HttpsTool,
         arguments: &Value,
         secrets: &BTreeMap<String, Secret>,
     ) -> Result<Called, CallToolError> {
         let ask = ask(tool, arguments, secrets)?;
-        let got = self.egress.fetch(&self.egress.turn(), ask).await?;
+        let got = self.egress.fetch(turn, ask).await?;
         let answer = tool.answer(got.status, &got.body);
         Ok(Called { got, answer })
     }

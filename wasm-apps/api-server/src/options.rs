@@ -39,9 +39,9 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// The vector store: its address, checked to be loopback.
+/// Where a service of this node is, checked to be loopback.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct StoreAddress {
+pub(crate) struct LoopbackAddress {
     pub(crate) socket: SocketAddr,
 }
 
@@ -65,9 +65,12 @@ pub(crate) struct Options {
     pub(crate) rag_policy: RagPolicy,
     pub(crate) context_window: usize,
     pub(crate) chat_template: Option<PathBuf>,
-    pub(crate) store_url: Option<StoreAddress>,
+    pub(crate) store_url: Option<LoopbackAddress>,
     pub(crate) store_key: Option<Secret>,
     pub(crate) store_required: bool,
+    pub(crate) back_url: Option<LoopbackAddress>,
+    pub(crate) back_key: Option<Secret>,
+    pub(crate) tool_rounds_max: u32,
     pub(crate) collection: String,
     pub(crate) limit: usize,
     pub(crate) score_threshold: f32,
@@ -108,6 +111,9 @@ impl Default for Options {
             store_url: None,
             store_key: None,
             store_required: false,
+            back_url: None,
+            back_key: None,
+            tool_rounds_max: 4,
             collection: "default".to_owned(),
             limit: 3,
             score_threshold: 0.25,

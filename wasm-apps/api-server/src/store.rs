@@ -8,14 +8,14 @@ use std::time::Duration;
 use gaia_rag::Hit;
 use serde_json::{Value, json};
 
-use crate::options::{Secret, StoreAddress};
+use crate::options::{Secret, LoopbackAddress};
 
 const TIME_MAX: Duration = Duration::from_secs(10);
 const REPLY_BYTES_MAX: usize = 16 << 20;
 
 /// The store the options name.
 pub(crate) struct Store {
-    address: StoreAddress,
+    address: LoopbackAddress,
     key: Option<Secret>,
     collection: String,
 }
@@ -35,7 +35,7 @@ pub(crate) enum StoreError {
 }
 
 impl Store {
-    pub(crate) fn new(address: StoreAddress, key: Option<Secret>, collection: String) -> Self {
+    pub(crate) fn new(address: LoopbackAddress, key: Option<Secret>, collection: String) -> Self {
         Self {
             address,
             key,

@@ -22,6 +22,8 @@ const BODY_BYTES_MAX_MAX: u64 = 1 << 30;
 const TIMEOUT_SECONDS_MAX: u32 = 86_400;
 /// The most answers at a time that can be allowed: the engine's own maximum.
 const REQUESTS_RUNNING_MAX_MAX: u32 = 64;
+/// The most rounds of tool calls that can be allowed: the calls that a turn has at all.
+const TOOL_ROUNDS_MAX: u32 = 16;
 /// The longest queue that can be allowed.
 const QUEUE_LEN_MAX_MAX: u32 = 65_536;
 /// The least similarity a name must have to be suggested (Jaro-Winkler).
@@ -162,6 +164,10 @@ fn check_egress(config: &Config, problems: &mut Vec<Problem>) {
         if let Err(error) = text.parse::<Origin>() {
             problems.push(problem("egress_origins", format!("`{text}`: {error}")));
         }
+    }
+    if config.tool_rounds_max > TOOL_ROUNDS_MAX {
+        let message = format!("must be between 0 and {TOOL_ROUNDS_MAX}");
+        problems.push(problem("tool_rounds_max", message));
     }
 }
 
@@ -358,6 +364,11 @@ mod tests {
             &[
                 "egress_origins: `http://127.1`: `127.1` is a number in disguise; addresses are written as 203.0.113.7 or [2001:db8::7]",
             ],
+        );
+        check("tool_rounds_max = 16", &[]);
+        check(
+            "tool_rounds_max = 17",
+            &["tool_rounds_max: must be between 0 and 16"],
         );
         check(
             "chat_model = ''",

@@ -160,6 +160,8 @@ keys! {
         /// Places that tools may reach although they are plain HTTP or in a private network, such as
         /// "http://127.0.0.1:8000". All others are reached over HTTPS at public addresses only.
         egress_origins: Vec<String> = Vec::new(),
+        /// How often one answer may wait for calls of the node's tools. 0: the model is offered none.
+        tool_rounds_max: u32 = 4,
     }
     "Limits" {
         /// Bytes in one request.

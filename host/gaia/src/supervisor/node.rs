@@ -15,6 +15,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use self::keeper::{Ended, Keeper};
 pub use self::plan::check;
 use self::plan::worker_child;
+use super::back::{Back, OpenBackError, Routes};
 use super::backoff::Backoff;
 use super::child::ChildLog;
 use super::front::{self, Front};
@@ -25,6 +26,7 @@ use super::store::{OpenStoreError, Store, StorePlan};
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::home::{Home, WriteHomeError};
+use crate::toolbox::LiveTools;
 
 /// Why a node does not run.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +37,9 @@ pub enum NodeError {
     /// The address is not to be had.
     #[error(transparent)]
     Listen(#[from] front::ListenError),
+    /// The worker could ask for nothing.
+    #[error(transparent)]
+    Back(#[from] OpenBackError),
     /// The store does not open.
     #[error("failed to open the vector store in `{folder}`")]
     Store {
@@ -117,18 +122,36 @@ pub async fn run(plan: &NodePlan<'_>, on_ready: impl FnOnce(&State)) -> Result<(
     lock::take_for_life(&plan.home.lock())?;
     let mut stop = StopSignal::new()?;
     let mut front = Front::open(plan.config, plan.home).await?;
+    let back = open_back(plan).await?;
     let mut store = tokio::select! {
         store = open_store(plan) => store?,
         () = stop.wait() => return Ok(()),
     };
-    let service = store.service().clone();
+    let services = Services {
+        store: store.service().clone(),
+        back: back.service().clone(),
+    };
     let outcome = tokio::select! {
-        outcome = serve(plan, &mut front, &service, &mut stop, on_ready) => outcome,
+        outcome = serve(plan, &mut front, &services, &mut stop, on_ready) => outcome,
         never = store.keep() => match never {},
     };
     store.close().await;
     let _gone_already = std::fs::remove_file(plan.home.state());
     outcome
+}
+
+/// What the worker may ask.
+#[derive(Debug)]
+pub struct Services {
+    /// The vector store.
+    pub store: Service,
+    /// Its host.
+    pub back: Service,
+}
+
+async fn open_back(plan: &NodePlan<'_>) -> Result<Back, NodeError> {
+    let tools = LiveTools::open(plan.home, plan.config, plan.environment);
+    Ok(Back::open(Routes::new(tools)).await?)
 }
 
 async fn open_store(plan: &NodePlan<'_>) -> Result<Store, NodeError> {
@@ -155,13 +178,13 @@ fn open_log(path: PathBuf) -> Result<ChildLog, NodeError> {
 async fn serve(
     plan: &NodePlan<'_>,
     front: &mut Front,
-    store: &Service,
+    services: &Services,
     stop: &mut StopSignal,
     on_ready: impl FnOnce(&State),
 ) -> Result<(), NodeError> {
     let log = open_log(plan.home.worker_log())?;
-    let worker = worker_child(plan, store)?;
-    let mut state = first_state(plan, front, store);
+    let worker = worker_child(plan, services)?;
+    let mut state = first_state(plan, front, &services.store);
     let mut keeper = Keeper {
         plan,
         front,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Arg, ArgMatches, Command, builder::ValueRange};
 
-use super::{Options, Secret, StoreAddress};
+use super::{LoopbackAddress, Options, Secret};
 
 type Set = fn(&mut Options, &str) -> Result<(), String>;
 
@@ -46,6 +46,9 @@ const TABLE: &[Spec] = options! {
     "store-url" "URL" "Qdrant REST API on this machine, as http://127.0.0.1:6333 [default: no retrieval]" store_url;
     "store-key" "KEY" "api-key for the store" |o, v| secret(&mut o.store_key, v);
     "store-required" "BOOL" "Answer 503 instead of answering without passages when the store is down [default: false]" |o, v| put(&mut o.store_required, v, "true or false");
+    "back-url" "URL" "What the host does for the sandbox, on this machine, as http://127.0.0.1:7000 [default: nothing]" back_url;
+    "back-key" "KEY" "Bearer key for it" |o, v| secret(&mut o.back_key, v);
+    "tool-rounds-max" "COUNT" "How often one answer may wait for calls of the node's tools, 0 for none [default: 4]" |o, v| within(&mut o.tool_rounds_max, v, 0, 16);
     "collection" "NAME" "Collection to search [default: default]" collection;
     "limit" "COUNT" "Most passages in a prompt, 0 for none [default: 3]" |o, v| within(&mut o.limit, v, 0, 100);
     "score-threshold" "SCORE" "Least similarity of a passage, -1 to 1 [default: 0.25]" score_threshold;
@@ -289,23 +292,31 @@ fn collection(options: &mut Options, value: &str) -> Result<(), String> {
 
 // The sandbox talks to this machine only; everything else goes through the host's egress.
 fn store_url(options: &mut Options, value: &str) -> Result<(), String> {
+    options.store_url = loopback(value, 6333)?;
+    Ok(())
+}
+
+fn back_url(options: &mut Options, value: &str) -> Result<(), String> {
+    options.back_url = loopback(value, 80)?;
+    Ok(())
+}
+
+fn loopback(value: &str, port: u16) -> Result<Option<LoopbackAddress>, String> {
     if value.is_empty() {
-        options.store_url = None;
-        return Ok(());
+        return Ok(None);
     }
-    let expected = || format!("`{value}` is not like http://127.0.0.1:6333");
+    let expected = || format!("`{value}` is not like http://127.0.0.1:{port}");
     let rest = value.strip_prefix("http://").ok_or_else(expected)?;
     let rest = rest.strip_suffix('/').unwrap_or(rest);
     let rest = rest.replace("localhost", "127.0.0.1");
     let socket = match rest.parse::<SocketAddr>() {
         Ok(socket) => socket,
-        Err(_) => SocketAddr::new(rest.parse::<IpAddr>().map_err(|_| expected())?, 6333),
+        Err(_) => SocketAddr::new(rest.parse::<IpAddr>().map_err(|_| expected())?, port),
     };
     if !socket.ip().is_loopback() || !socket.is_ipv4() {
         return Err(format!("`{value}` is not on this machine's IPv4 loopback"));
     }
-    options.store_url = Some(StoreAddress { socket });
-    Ok(())
+    Ok(Some(LoopbackAddress { socket }))
 }
 
 fn cors_origins(options: &mut Options, value: &str) -> Result<(), String> {

@@ -51,7 +51,7 @@ fn told(app: &App) -> BTreeMap<&'static str, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::{Options, Secret, StoreAddress};
+    use crate::options::{Options, Secret, LoopbackAddress};
 
     #[test]
     fn nothing_secret_is_told() {
@@ -59,7 +59,7 @@ mod tests {
         let options = Options {
             worker_key: Some(Secret::new(secret)),
             store_key: Some(Secret::new(secret)),
-            store_url: Some(StoreAddress {
+            store_url: Some(LoopbackAddress {
                 socket: ([127, 0, 0, 1], 6399).into(),
             }),
             system_prompt: Some(secret.to_owned()),

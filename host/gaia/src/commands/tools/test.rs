@@ -37,7 +37,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
     let given: Value = serde_json::from_str(&arguments.arguments)
         .map_err(|error| failure(Exit::Usage, format!("--args is not JSON: {error}")))?;
     let secrets = open_secrets(context, tool, arguments.password_file.as_deref())?;
-    let called = runtime()?.block_on(toolbox.call(tool, &given, &secrets));
+    let called = runtime()?.block_on(toolbox.call(&toolbox.turn(), tool, &given, &secrets));
     let called = called.map_err(|error| no_reply(&error, tool, &config))?;
     show(context.terminal, tool, &called)
 }

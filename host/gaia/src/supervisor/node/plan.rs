@@ -4,12 +4,11 @@ use std::path::PathBuf;
 
 use gaia_prompt::{ChatTemplate, SpecialTokens};
 
-use super::{NodeError, NodePlan};
+use super::{NodeError, NodePlan, Services};
 use crate::config::Config;
 use crate::home::{Home, make_private_folder, write_private};
 use crate::password::random_hex;
 use crate::supervisor::child::ChildPlan;
-use crate::supervisor::state::Service;
 use crate::supervisor::worker::{
     GraphOptions, Preload, SETTINGS_FILE, Surroundings, WorkerPlan, worker_settings,
 };
@@ -24,7 +23,7 @@ pub struct WorkerChild {
 }
 
 /// Writes the worker's settings and says how to start it.
-pub fn worker_child(plan: &NodePlan, store: &Service) -> Result<WorkerChild, NodeError> {
+pub fn worker_child(plan: &NodePlan, services: &Services) -> Result<WorkerChild, NodeError> {
     const TEMPLATE_FILE: &str = "chat-template.jinja";
     let (config, prepared) = (plan.config, plan.prepared);
     let folder = worker_folder(plan.home)?;
@@ -36,7 +35,8 @@ pub fn worker_child(plan: &NodePlan, store: &Service) -> Result<WorkerChild, Nod
         write_private(&folder.join(TEMPLATE_FILE), text.as_bytes())?;
     }
     let around = Surroundings {
-        store,
+        store: &services.store,
+        back: &services.back,
         worker_key: &key,
         node_id: plan.node_id,
         chat_name: &prepared.models.chat.name,

@@ -111,6 +111,8 @@ impl GraphOptions {
 pub struct Surroundings<'a> {
     /// The vector store.
     pub store: &'a Service,
+    /// What the worker asks its host for.
+    pub back: &'a Service,
     /// The key that the worker asks for.
     pub worker_key: &'a str,
     /// The node's address.
@@ -144,6 +146,8 @@ pub fn worker_settings(config: &Config, around: &Surroundings) -> String {
     text("rag_policy", config.rag_policy.as_str());
     text("store_url", &around.store.url);
     text("store_key", &around.store.key);
+    text("back_url", &around.back.url);
+    text("back_key", &around.back.key);
     text("collection", &config.collection);
     text("worker_key", around.worker_key);
     text("node_id", around.node_id);
@@ -161,6 +165,7 @@ pub fn worker_settings(config: &Config, around: &Surroundings) -> String {
     number("body_bytes_max", config.body_bytes_max);
     number("requests_running_max", config.requests_running_max.into());
     file["port"] = value(0);
+    file["tool_rounds_max"] = value(i64::from(config.tool_rounds_max));
     file["queue_len_max"] = value(i64::from(config.queue_len_max));
     file["priority_allowed"] = value(config.priority_allowed(around.has_named_keys));
     file["temperature"] = config.temperature.to_toml().into();
@@ -224,8 +229,13 @@ mod tests {
             url: "http://127.0.0.1:5".into(),
             key: "sk".into(),
         };
+        let back = Service {
+            url: "http://127.0.0.1:6".into(),
+            key: "bk".into(),
+        };
         let around = Surroundings {
             store: &store,
+            back: &back,
             worker_key: "wk",
             node_id: "0xabc",
             chat_name: "m",
@@ -238,6 +248,9 @@ mod tests {
         assert_eq!(file["port"].as_integer(), Some(0));
         assert_eq!(file["worker_key"].as_str(), Some("wk"));
         assert_eq!(file["store_key"].as_str(), Some("sk"));
+        assert_eq!(file["back_url"].as_str(), Some("http://127.0.0.1:6"));
+        assert_eq!(file["back_key"].as_str(), Some("bk"));
+        assert_eq!(file["tool_rounds_max"].as_integer(), Some(4));
         assert_eq!(file["score_threshold"].as_float(), Some(0.25));
         assert_eq!(file["prompts"].as_str(), Some("prompts"));
         assert_eq!(file["n_predict_max"].as_integer(), Some(1024));

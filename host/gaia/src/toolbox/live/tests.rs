@@ -1,0 +1,67 @@
+use super::*;
+
+const TOOL: &str = "[[tool]]\nname = \"news\"\nurl = \"https://api.example.org/\"\n\
+                    headers = { Authorization = \"Bearer {secret:news}\" }\n";
+
+fn live(password: Option<&str>) -> (tempfile::TempDir, LiveTools) {
+    let folder = tempfile::tempdir().unwrap();
+    let home = Home::new(folder.path()).unwrap();
+    fs::write(home.tools(), TOOL).unwrap();
+    let environment = Environment {
+        password: password.map(|text| Password::new(text.to_owned())),
+        user_config: folder.path().join("config"),
+        ..Environment::default()
+    };
+    let live = LiveTools::open(&home, &Config::default(), &environment);
+    (folder, live)
+}
+
+async fn opened(live: &LiveTools) -> Result<String, String> {
+    let toolbox = live.toolbox();
+    let tool = toolbox.table.find("news").unwrap();
+    let secrets = live.secrets(tool).await?;
+    Ok(secrets["news"].reveal().to_owned())
+}
+
+#[tokio::test]
+async fn secrets_are_opened_with_the_nodes_password_and_again_when_they_change() {
+    let (folder, live) = live(Some("pw"));
+    let closed = Err("the secret `news` of this tool cannot be opened".to_owned());
+    assert_eq!(opened(&live).await, closed);
+    fs::create_dir(folder.path().join("secrets")).unwrap();
+    let set = |text: &str, password: &str| {
+        let secrets = Secrets::new(&folder.path().join("secrets"));
+        let password = Password::new(password.to_owned());
+        let secret = Secret::new(text.to_owned());
+        secrets.set("news", &secret, &password).unwrap();
+    };
+    set("first-key", "pw");
+    assert_eq!(opened(&live).await.as_deref(), Ok("first-key"));
+    set("second-key", "pw");
+    assert_eq!(opened(&live).await.as_deref(), Ok("second-key"));
+    set("third-key", "another");
+    assert_eq!(opened(&live).await, closed);
+}
+
+#[tokio::test]
+async fn without_a_password_nothing_opens_and_nobody_is_asked() {
+    let (_folder, live) = live(None);
+    let outcome = live.call("t", "news", "{}").await;
+    let expected = "the secret `news` of this tool cannot be opened";
+    assert_eq!(outcome.result, Err(expected.to_owned()));
+    assert_eq!(outcome.bytes, 0);
+}
+
+#[test]
+fn of_too_many_turns_the_oldest_is_forgotten() {
+    let (_folder, live) = live(None);
+    let toolbox = live.toolbox();
+    let mut turns = Turns::default();
+    let first = turns.of("0", || toolbox.turn());
+    assert!(Arc::ptr_eq(&first, &turns.of("0", || toolbox.turn())));
+    for id in 1..=TURNS_MAX {
+        turns.of(&id.to_string(), || toolbox.turn());
+    }
+    assert_eq!(turns.0.len(), TURNS_MAX);
+    assert!(!Arc::ptr_eq(&first, &turns.of("0", || toolbox.turn())));
+}
