@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gaia_outbound::{AllowList, Host, Target};
+use gaia_outbound::{AllowList, Host, Origin, Target};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::client::conn::http1;
@@ -23,8 +23,8 @@ use crate::{Ask, Got, Limits, Refusal, Turn};
 
 /// The most bytes that a reply's status line and headers may have.
 const HEAD_BYTES_MAX: usize = 64 << 10;
-/// The longest content type that is passed on, in bytes.
-const CONTENT_TYPE_BYTES_MAX: usize = 256;
+/// The longest header of a reply that is passed on, in bytes.
+const REPLY_HEADER_BYTES_MAX: usize = 1024;
 
 /// The way out.
 pub struct Egress {
@@ -33,6 +33,7 @@ pub struct Egress {
     resolver: Box<dyn Resolve>,
     tls: TlsConnector,
     places: Arc<Semaphore>,
+    stream_places: Arc<Semaphore>,
 }
 
 impl std::fmt::Debug for Egress {
@@ -47,15 +48,14 @@ impl std::fmt::Debug for Egress {
 impl Egress {
     /// A way out to what `allow` names, within `limits`.
     pub fn new(allow: AllowList, limits: Limits) -> Self {
-        let places = Arc::new(Semaphore::new(
-            limits.running_max.min(Semaphore::MAX_PERMITS),
-        ));
+        let places = |max: usize| Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS)));
         Self {
+            places: places(limits.running_max),
+            stream_places: places(limits.streams_max),
             allow,
             limits,
             resolver: Box::new(System),
             tls: connect::tls(Vec::new()),
-            places,
         }
     }
 
@@ -101,20 +101,36 @@ impl Egress {
         got.map(|got| Got { took, ..got })
     }
 
-    fn take_place(&self, turn: &Turn) -> Result<OwnedSemaphorePermit, Refusal> {
-        let limits = &self.limits;
-        if !turn.take() {
-            let max = limits.calls_per_turn_max;
-            return Err(Refusal::TurnSpent { max });
+    /// Counts a call of `turn` that is not made by [`Egress::fetch`].
+    ///
+    /// # Errors
+    /// The turn has made all its calls.
+    pub fn count(&self, turn: &Turn) -> Result<(), Refusal> {
+        let max = self.limits.calls_per_turn_max;
+        match turn.take() {
+            true => Ok(()),
+            false => Err(Refusal::TurnSpent { max }),
         }
-        let place = Arc::clone(&self.places).try_acquire_owned();
-        place.map_err(|_| Refusal::Busy {
-            max: limits.running_max,
-        })
+    }
+
+    fn take_place(&self, turn: &Turn) -> Result<OwnedSemaphorePermit, Refusal> {
+        self.count(turn)?;
+        place_of(&self.places, self.limits.running_max)
+    }
+
+    /// A place among those that stay open.
+    pub(crate) fn take_stream_place(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        place_of(&self.stream_places, self.limits.streams_max)
+    }
+
+    async fn run(&self, ask: Ask) -> Result<Got, Refusal> {
+        let reply_bytes_max = ask.reply_bytes_max;
+        let reached = self.reach(ask).await?;
+        self.read(reached, reply_bytes_max).await
     }
 
     /// Resolves once, and follows redirections to the same addresses.
-    async fn run(&self, mut ask: Ask) -> Result<Got, Refusal> {
+    pub(crate) async fn reach(&self, mut ask: Ask) -> Result<Reached, Refusal> {
         let redaction = Redaction::of(ask.headers.iter().flat_map(|(_, value)| value.secrets()));
         let addresses = self.resolve(&ask.target).await?;
         for _ in 0..=self.limits.redirects_max {
@@ -124,7 +140,15 @@ impl Egress {
             let response = send(stream, &ask, &mut connections).await?;
             match redirection(&ask.target, &response, &redaction)? {
                 Some(target) => redirect(&mut ask, target, response.status()),
-                None => return self.read(&ask, response, &redaction).await,
+                None => {
+                    return Reached {
+                        origin: ask.target.origin().clone(),
+                        response,
+                        redaction,
+                        _connections: connections,
+                    }
+                    .uncompressed();
+                }
             }
         }
         Err(Refusal::TooManyRedirects {
@@ -151,38 +175,54 @@ impl Egress {
         Ok(addresses)
     }
 
-    async fn read(
-        &self,
-        ask: &Ask,
-        response: Response<Incoming>,
-        redaction: &Redaction,
-    ) -> Result<Got, Refusal> {
-        let origin = || ask.target.origin().clone();
-        let headers = response.headers();
-        let coding = headers.get(header::CONTENT_ENCODING);
-        if coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-            return Err(Refusal::Compressed(origin()));
-        }
-        let content_type = headers.get(header::CONTENT_TYPE);
-        let content_type = content_type
-            .and_then(|value| value.to_str().ok())
-            .filter(|text| text.len() <= CONTENT_TYPE_BYTES_MAX)
-            .map(|text| redaction.apply_to_text(text));
-        let status = response.status().as_u16();
+    async fn read(&self, reached: Reached, reply_bytes_max: Option<usize>) -> Result<Got, Refusal> {
+        let content_type = reached.header(&header::CONTENT_TYPE);
+        let status = reached.response.status().as_u16();
         let limit = self.limits.reply_bytes_max;
-        let max = ask.reply_bytes_max.unwrap_or(limit).min(limit);
-        let body = read_body(response.into_body(), max).await?;
+        let max = reply_bytes_max.unwrap_or(limit).min(limit);
+        let body = read_body(reached.response.into_body(), max).await?;
         let body = body.map_err(|source| Refusal::Http {
-            origin: origin(),
+            origin: reached.origin,
             source,
         })?;
         Ok(Got {
             status,
             content_type,
-            body: redaction.apply(body),
+            body: reached.redaction.apply(body),
             took: Duration::ZERO,
         })
     }
+}
+
+/// A server that has begun to reply.
+pub(crate) struct Reached {
+    pub(crate) origin: Origin,
+    pub(crate) response: Response<Incoming>,
+    pub(crate) redaction: Redaction,
+    pub(crate) _connections: JoinSet<()>,
+}
+
+impl Reached {
+    fn uncompressed(self) -> Result<Self, Refusal> {
+        let coding = self.response.headers().get(header::CONTENT_ENCODING);
+        match coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+            true => Err(Refusal::Compressed(self.origin)),
+            false => Ok(self),
+        }
+    }
+
+    /// A header of the reply, unless it is too long.
+    pub(crate) fn header(&self, name: &HeaderName) -> Option<String> {
+        let value = self.response.headers().get(name)?;
+        let text = value.to_str().ok();
+        text.filter(|text| text.len() <= REPLY_HEADER_BYTES_MAX)
+            .map(|text| self.redaction.apply_to_text(text))
+    }
+}
+
+fn place_of(places: &Arc<Semaphore>, max: usize) -> Result<OwnedSemaphorePermit, Refusal> {
+    let place = Arc::clone(places).try_acquire_owned();
+    place.map_err(|_| Refusal::Busy { max })
 }
 
 /// The body up to `max` bytes; one that announces more is not read at all.

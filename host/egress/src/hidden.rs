@@ -106,9 +106,36 @@ impl Redaction {
 
     /// `bytes` with stars where a secret stood.
     pub(crate) fn apply(&self, bytes: Vec<u8>) -> Vec<u8> {
-        self.needles
-            .iter()
-            .fold(bytes, |bytes, needle| replace(bytes, needle))
+        match self.needles.is_empty() {
+            true => bytes,
+            false => self.clean(&bytes, true).0,
+        }
+    }
+
+    /// The beginning of `bytes`, cleaned, and how many of them that was: all, but for an end that may
+    /// be the beginning of a secret, unless they have `ended`.
+    pub(crate) fn clean(&self, bytes: &[u8], ended: bool) -> (Vec<u8>, usize) {
+        let mut cleaned = Vec::with_capacity(bytes.len());
+        let mut at = 0;
+        while at < bytes.len() {
+            let rest = &bytes[at..];
+            let is_cut =
+                |needle: &Zeroizing<Vec<u8>>| needle.len() > rest.len() && needle.starts_with(rest);
+            if !ended && self.needles.iter().any(is_cut) {
+                break;
+            }
+            match self.needles.iter().find(|needle| rest.starts_with(needle)) {
+                Some(needle) => {
+                    cleaned.extend_from_slice(STARS);
+                    at += needle.len();
+                }
+                None => {
+                    cleaned.push(rest[0]);
+                    at += 1;
+                }
+            }
+        }
+        (cleaned, at)
     }
 
     /// As [`Redaction::apply`], for text.
@@ -129,27 +156,6 @@ fn in_url(secret: &str) -> String {
         _ => format!("%{byte:02X}"),
     });
     encoded.collect()
-}
-
-fn replace(bytes: Vec<u8>, needle: &[u8]) -> Vec<u8> {
-    let mut rest = bytes.as_slice();
-    let mut cleaned = Vec::new();
-    while let Some(at) = find(rest, needle) {
-        cleaned.extend_from_slice(&rest[..at]);
-        cleaned.extend_from_slice(STARS);
-        rest = &rest[at + needle.len()..];
-    }
-    if cleaned.is_empty() {
-        return bytes;
-    }
-    cleaned.extend_from_slice(rest);
-    cleaned
-}
-
-fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
-    bytes
-        .windows(needle.len())
-        .position(|window| window == needle)
 }
 
 #[cfg(test)]
@@ -195,5 +201,27 @@ mod tests {
         check(&["a\"b\\c/d="], "?key=a%22b%5Cc%2Fd%3D", "?key=****");
         check(&["abc", "abcdef"], "abcdef abc", "**** ****");
         check(&[], "x", "x");
+    }
+
+    #[test]
+    fn a_secret_is_covered_wherever_it_is_cut() {
+        let redaction = Redaction::of(["abc", "abcdef", "xyx"].into_iter());
+        let reply = b"ab abc abcdef abcde xyxyx abcdeabcdef ab";
+        let expected = redaction.apply(reply.to_vec());
+        for cut in 0..=reply.len() {
+            let mut held = reply[..cut].to_vec();
+            let (mut cleaned, used) = redaction.clean(&held, false);
+            held.drain(..used);
+            held.extend_from_slice(&reply[cut..]);
+            cleaned.extend(redaction.clean(&held, true).0);
+            assert_eq!(cleaned, expected, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn nothing_waits_that_cannot_be_a_secret() {
+        let redaction = Redaction::of(["k-123"].into_iter());
+        assert_eq!(redaction.clean(b"data: x\n\n", false).1, 9);
+        assert_eq!(redaction.clean(b"data: k-1", false).1, 6);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A name is resolved once, all its addresses are judged, and the connection goes to one of those that
 //! were judged: what the name says a moment later changes nothing. Redirections stay within the
-//! origin. Bytes, time, calls at once and calls of a turn have an end.
+//! origin. Bytes, time, calls at once and calls of a turn have an end, of streams too.
 //!
 //! It refuses on purpose to hear of proxies in the environment: a proxy resolves names by itself.
 //!
@@ -31,12 +31,15 @@ mod hidden;
 mod limits;
 mod refusal;
 mod resolve;
+mod stream;
 
 pub use ask::{Ask, Got};
 pub use fetch::Egress;
 pub use hidden::HeaderText;
 pub use hyper::Method;
+pub use hyper::body::Bytes;
 pub use limits::{Limits, Turn};
 pub use refusal::Refusal;
 pub use resolve::Resolve;
+pub use stream::{Opened, StreamLimits};
 pub use tokio_rustls::rustls::pki_types::CertificateDer;

@@ -12,6 +12,8 @@ pub struct Limits {
     pub time_max: Duration,
     /// Calls at the same time. One more is refused, not queued.
     pub running_max: usize,
+    /// Replies that are read piece by piece at the same time. One more is refused, not queued.
+    pub streams_max: usize,
     /// Calls of one turn.
     pub calls_per_turn_max: u32,
     /// Redirections of one call.
@@ -24,6 +26,7 @@ impl Default for Limits {
             reply_bytes_max: 1 << 20,
             time_max: Duration::from_secs(20),
             running_max: 16,
+            streams_max: 64,
             calls_per_turn_max: 16,
             redirects_max: 3,
         }

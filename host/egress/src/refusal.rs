@@ -81,6 +81,12 @@ pub enum Refusal {
         /// The limit.
         max: Duration,
     },
+    /// It stopped in the middle.
+    #[error("nothing more came within {max:?}")]
+    Silent {
+        /// The limit.
+        max: Duration,
+    },
     /// As many calls run as may.
     #[error("{max} calls are running already; try again later")]
     Busy {

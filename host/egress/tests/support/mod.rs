@@ -1,5 +1,7 @@
 //! Servers of a few lines on real sockets, and a resolver that says what a test wants.
 
+#![allow(dead_code, reason = "not every test file needs all of it")]
+
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -19,6 +21,8 @@ pub enum Reply {
     Say(String),
     /// Says nothing, and stays.
     Silence,
+    /// Says this, and then nothing, and stays.
+    Stall(String),
     /// Says this, and then a byte now and then, for ever.
     Drip(String),
     /// Says this, and then as much as is taken, for ever.
@@ -119,6 +123,11 @@ async fn say(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), reply: Reply) -
             stream.shutdown().await
         }
         Reply::Silence => {
+            let mut byte = [0];
+            stream.read(&mut byte).await.map(drop)
+        }
+        Reply::Stall(text) => {
+            stream.write_all(text.as_bytes()).await?;
             let mut byte = [0];
             stream.read(&mut byte).await.map(drop)
         }
