@@ -5,7 +5,8 @@
 //! [`Utf8Joiner`] mend the output of an engine that does less than ours.
 //!
 //! What the model writes is read while it comes: text, reasoning and calls of the caller's tools are
-//! parts of their own.
+//! parts of their own. [`Rounds`] is several turns for one question: between them the node calls tools
+//! of its own.
 //!
 //! Invariant: a turn ends exactly once, with [`Effect::Finish`] or [`Effect::Fail`], unless it was
 //! cancelled; after that it asks for nothing.
@@ -15,6 +16,7 @@ mod generation;
 mod node;
 mod pieces;
 mod retrieval;
+mod rounds;
 mod tooling;
 mod turn;
 
@@ -23,4 +25,5 @@ pub use generation::{Engine, Generation};
 pub use node::{Node, Retrieval};
 pub use pieces::{StopFilter, Utf8Joiner};
 pub use retrieval::{query_of, to_wire};
-pub use turn::{Effect, Event, Given, Part, Turn};
+pub use rounds::{OwnTools, RoundLimits, Rounds};
+pub use turn::{Effect, Event, Given, Outcome, Part, Turn};

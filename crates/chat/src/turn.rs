@@ -18,7 +18,7 @@ use gaia_rag::Hit;
 use gaia_tools::Parser;
 
 use self::answers::Answers;
-pub use self::event::{Effect, Event, Part};
+pub use self::event::{Effect, Event, Outcome, Part};
 use crate::generation::{self, Generation};
 use crate::tooling::Offer;
 use crate::{Engine, Node, query_of, to_wire};
@@ -71,6 +71,7 @@ impl Turn {
     /// # Errors
     /// 400 where the request asks for what this model or engine cannot do.
     pub fn new(node: Arc<Node>, request: ChatRequest, given: Given) -> Result<Self, ApiError> {
+        request.tooling.check()?;
         let offer = Offer::of(&request.tooling);
         offer.check(&request, node.engine)?;
         generation::check_choices(request.choices, node.engine)?;

@@ -427,7 +427,7 @@ fn tool(name: &str) -> Value {
 #[test]
 fn tools() {
     let offered = |fields: Value| accepted(fields).tooling;
-    assert_eq!(offered(json!({})).choice, ToolChoice::None);
+    assert_eq!(offered(json!({})).choice, ToolChoice::Auto);
     let tooling = offered(json!({"tools": [tool("f"), tool("g")]}));
     assert_eq!((tooling.choice, tooling.parallel), (ToolChoice::Auto, true));
     assert_eq!(tooling.tools[1].name, "g");
@@ -474,13 +474,15 @@ fn tools_that_are_none() {
     );
 
     let with = |choice: Value| json!({"tools": [tool("f")], "tool_choice": choice});
-    refused("tool_choice", json!({"tool_choice": "required"}));
     refused("tool_choice", with(json!("always")));
     refused("tool_choice", with(json!(1)));
-    refused(
-        "tool_choice",
-        with(json!({"type": "function", "function": {"name": "g"}})),
-    );
+    let cannot_be_met = |fields: Value| {
+        let error = accepted(fields).tooling.check().unwrap_err();
+        assert_eq!(error.param.as_deref(), Some("tool_choice"));
+    };
+    cannot_be_met(json!({"tool_choice": "required"}));
+    cannot_be_met(with(json!({"type": "function", "function": {"name": "g"}})));
+    assert_eq!(accepted(with(json!("required"))).tooling.check(), Ok(()));
     refused("tool_choice.function", with(json!({"type": "function"})));
     not_yet("tool_choice.type", with(json!({"type": "allowed_tools"})));
     refused("parallel_tool_calls", json!({"parallel_tool_calls": 1}));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use ureq::Agent;
 
-pub use events::{Citation, Event};
+pub use events::{Called, Citation, Event};
 
 use crate::config::Config;
 use crate::supervisor::state::State;

@@ -1,13 +1,15 @@
-//! Drives a turn of conversation: carries out what [`Turn`] asks for and reports back.
+//! Drives an answer: carries out what [`Rounds`] asks for and reports back.
 //!
-//! What an answer is made of is decided there; here are the models, the store and the places.
+//! What an answer is made of is decided there; here are the models, the store, the node's tools and the places.
 
 use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
-use gaia_chat::{Effect, Event, Generation, Given, Turn};
-use gaia_openai::chat::{ChunkHead, TokenLogProb, TopLogProb};
+use gaia_chat::{Effect, Event, Generation, Given, Rounds};
+use gaia_openai::chat::{ChunkHead, TokenLogProb, ToolCall, TopLogProb};
 use gaia_openai::completion::Prompt;
 use gaia_openai::{ApiError, ChatRequest, Constraint, Sampling, ServiceTier};
 
@@ -18,22 +20,45 @@ use crate::failure::{Failure, from_inference};
 use crate::inference::{Engine, InferenceError, Model, Step, TokenEvent};
 use crate::prompts::{self, Wanted};
 use crate::timing::Timing;
-use crate::{random, retrieval};
+use crate::{random, retrieval, tools};
 
 /// An answer that has begun.
 pub(crate) struct Answer {
     app: Arc<App>,
-    turn: Turn,
+    rounds: Rounds,
+    /// What the host counts the calls of its tools by.
+    id: String,
     /// How urgent it is taken.
     tier: ServiceTier,
     generating: Option<Choices>,
+    /// What the rounds wait for when it is not the engine.
+    working: Option<Work>,
     timing: Timing,
     /// The text that was counted last and its tokens: it is most likely the prompt.
     counted: Option<(String, Vec<u32>)>,
     /// The text that was embedded to choose a prompt: it is most likely the query.
     embedded: Option<(String, Vec<f32>)>,
-    /// What the turn wants sent and nobody has taken yet.
-    outgoing: VecDeque<Effect>,
+    /// What the rounds want done, and nobody has taken yet.
+    effects: VecDeque<Effect>,
+}
+
+/// Something that takes its time. Dropped, it ends, wherever it is done.
+type Work = Pin<Box<dyn Future<Output = Done> + Send>>;
+
+enum Done {
+    /// The rounds are told of it.
+    Event(Event),
+    /// The engine works.
+    Generating(Begun),
+    /// The engine will not.
+    Refused(InferenceError),
+}
+
+struct Begun {
+    choices: Choices,
+    /// When it began to wait for its places.
+    since: Instant,
+    prompt_tokens: usize,
 }
 
 impl Answer {
@@ -51,36 +76,39 @@ impl Answer {
             now_unix_seconds: i64::try_from(unix_seconds()).unwrap_or(i64::MAX),
             nonce: random::wide(),
         };
-        let include_usage = request.include_usage;
-        let may_call = !request.tooling.offered().is_empty();
         let granted = request
             .service_tier
             .map(|tier| tier.granted(app.options.priority_allowed));
         let tier = granted.unwrap_or_default();
+        let head = ChunkHead {
+            include_usage: request.include_usage,
+            may_call: !request.tooling.offered().is_empty(),
+            service_tier: granted,
+            ..head(chat)
+        };
         let wanted = Wanted::of(&request, tier);
         let prompted = prompts::choose(app, chat, wanted).await?;
+        let own = app.tools.offered(prompted.node.context_tokens).await;
         let mut answer = Self {
             app: Arc::clone(app),
-            turn: Turn::new(prompted.node, request, given)?,
+            rounds: Rounds::new(prompted.node, &own, request, given)?,
+            id: head.id.clone(),
             tier,
             generating: None,
+            working: None,
             timing,
             counted: None,
             embedded: prompted.embedded,
-            outgoing: VecDeque::new(),
+            effects: VecDeque::new(),
         };
-        let first = answer.turn.step(Event::Start);
-        answer.carry_out(chat, first).await;
+        answer.step(Event::Start);
         match answer.next().await {
             Effect::Begin { citations, warning } => {
                 let head = ChunkHead {
-                    include_usage,
-                    may_call,
-                    service_tier: granted,
                     citations,
                     warning,
                     prompts: prompted.used,
-                    ..head(chat)
+                    ..head
                 };
                 Ok((answer, head))
             }
@@ -89,9 +117,9 @@ impl Answer {
         }
     }
 
-    /// The request it answers.
+    /// The request it answers, with the node's tools beside the caller's.
     pub(crate) fn request(&self) -> &ChatRequest {
-        self.turn.request()
+        self.rounds.request()
     }
 
     /// What the caller is to be told of an answer that has ended.
@@ -103,39 +131,69 @@ impl Answer {
     /// May be dropped while it waits without losing anything.
     pub(crate) async fn next(&mut self) -> Effect {
         loop {
-            if let Some(effect) = self.outgoing.pop_front() {
-                return effect;
+            if let Some(effect) = self.effects.pop_front() {
+                match self.carry_out(effect) {
+                    Some(outward) => return outward,
+                    None => continue,
+                }
             }
-            let next = match &mut self.generating {
-                Some(generating) => generating.next().await,
-                None => None,
-            };
-            let Some((choice, step)) = next else {
-                return Effect::Fail(ApiError::internal("The answer has no end."));
-            };
-            let event = match step {
-                Ok(Step::Piece(piece)) => {
-                    self.timing.piece(choice);
-                    let top = self.turn.request().logprobs.unwrap_or(0) as usize;
-                    let tokens = piece.events.iter();
-                    Event::Generated {
-                        choice,
-                        text: piece.text,
-                        logprobs: tokens.map(|token| token_logprob(token, top)).collect(),
-                    }
+            let event = match (&mut self.working, &mut self.generating) {
+                (Some(work), _) => {
+                    let done = work.as_mut().await;
+                    self.working = None;
+                    self.done(done)
                 }
-                Ok(Step::End { reason, usage, .. }) => Event::Ended {
-                    choice,
-                    reason,
-                    usage,
+                (None, Some(generating)) => match generating.next().await {
+                    Some((choice, step)) => Some(self.came(choice, step)),
+                    None => return no_end(),
                 },
-                Err(error) => {
-                    self.timing.failed();
-                    self.failed(error)
-                }
+                (None, None) => return no_end(),
             };
-            let effects = self.turn.step(event);
-            self.send(effects);
+            if let Some(event) = event {
+                self.step(event);
+            }
+        }
+    }
+
+    fn step(&mut self, event: Event) {
+        let effects = self.rounds.step(event);
+        self.effects.extend(effects);
+    }
+
+    fn done(&mut self, done: Done) -> Option<Event> {
+        match done {
+            Done::Event(event) => Some(event),
+            Done::Refused(error) => Some(self.failed(error)),
+            Done::Generating(begun) => {
+                self.timing.entered(begun.since);
+                self.timing.begun(begun.prompt_tokens);
+                self.generating = Some(begun.choices);
+                None
+            }
+        }
+    }
+
+    fn came(&mut self, choice: u32, step: Result<Step, InferenceError>) -> Event {
+        match step {
+            Ok(Step::Piece(piece)) => {
+                self.timing.piece(choice);
+                let top = self.request().logprobs.unwrap_or(0) as usize;
+                let tokens = piece.events.iter();
+                Event::Generated {
+                    choice,
+                    text: piece.text,
+                    logprobs: tokens.map(|token| token_logprob(token, top)).collect(),
+                }
+            }
+            Ok(Step::End { reason, usage, .. }) => Event::Ended {
+                choice,
+                reason,
+                usage,
+            },
+            Err(error) => {
+                self.timing.failed();
+                self.failed(error)
+            }
         }
     }
 
@@ -143,7 +201,7 @@ impl Answer {
         match error {
             InferenceError::PromptTooLong => Event::PromptTooLong,
             error => {
-                let request = self.turn.request();
+                let request = self.request();
                 let error = match request.tooling.offered() {
                     [] => refused(error, "messages", &request.sampling),
                     _ => from_inference(error, "messages", Some("tools")),
@@ -153,57 +211,74 @@ impl Answer {
         }
     }
 
-    // Up to the moment when the engine generates, every effect leads to one event.
-    async fn carry_out(&mut self, chat: &Chat, first: Vec<Effect>) {
-        let mut effects = VecDeque::from(first);
-        while let Some(effect) = effects.pop_front() {
-            let event = match effect {
-                Effect::Embed { query } => self.embed(query).await,
-                Effect::Search {
-                    vector,
-                    limit,
-                    score_threshold,
-                } => match retrieval::ask(&self.app, &vector, limit, score_threshold).await {
-                    Ok(Some(hits)) => Event::Found(hits),
-                    Ok(None) => Event::NoKnowledge,
-                    Err(error) => not_retrieved(error),
-                },
-                Effect::Count { texts } => self.count(chat, texts),
-                Effect::Generate(generation) => match self.generate(chat, generation).await {
-                    Ok(()) => return,
-                    Err(event) => event,
-                },
-                other => {
-                    self.send(vec![other]);
-                    continue;
-                }
-            };
-            effects.extend(self.turn.step(event));
+    /// Does what is to be done here, or begins it; what is the caller's to see is given back.
+    fn carry_out(&mut self, effect: Effect) -> Option<Effect> {
+        match effect {
+            Effect::Embed { query } => self.embed(query),
+            Effect::Search {
+                vector,
+                limit,
+                score_threshold,
+            } => self.search(vector, limit, score_threshold),
+            Effect::Count { texts } => {
+                let event = self.count(texts);
+                self.step(event);
+            }
+            Effect::Generate(generation) => self.generate(generation),
+            Effect::Call(calls) => self.call(calls),
+            Effect::Stop => self.generating = None,
+            Effect::Finish { usage } => {
+                self.timing.end(usage);
+                return Some(Effect::Finish { usage });
+            }
+            outward => return Some(outward),
         }
+        None
     }
 
-    async fn embed(&mut self, query: String) -> Event {
+    fn work(&mut self, work: impl Future<Output = Done> + Send + 'static) {
+        self.working = Some(Box::pin(work));
+    }
+
+    fn embed(&mut self, query: String) {
         if let Some((_, vector)) = self.embedded.take_if(|(text, _)| *text == query) {
-            return Event::Embedded(vector);
+            return self.step(Event::Embedded(vector));
         }
-        match retrieval::embed(&self.app, &query, self.tier).await {
-            Ok(vector) => Event::Embedded(vector),
-            Err(error) => not_retrieved(error),
-        }
+        let (app, tier) = (Arc::clone(&self.app), self.tier);
+        self.work(async move {
+            Done::Event(match retrieval::embed(&app, &query, tier).await {
+                Ok(vector) => Event::Embedded(vector),
+                Err(error) => not_retrieved(error),
+            })
+        });
     }
 
-    fn count(&mut self, chat: &Chat, texts: Vec<String>) -> Event {
+    fn search(&mut self, vector: Vec<f32>, limit: usize, score_threshold: f32) {
+        let app = Arc::clone(&self.app);
+        self.work(async move {
+            let found = retrieval::ask(&app, &vector, limit, score_threshold).await;
+            Done::Event(match found {
+                Ok(Some(hits)) => Event::Found(hits),
+                Ok(None) => Event::NoKnowledge,
+                Err(error) => not_retrieved(error),
+            })
+        });
+    }
+
+    fn count(&mut self, texts: Vec<String>) -> Event {
+        let app = Arc::clone(&self.app);
+        let model = match app.chat(None) {
+            Ok(chat) => &chat.model,
+            Err(error) => return Event::Failed(error),
+        };
         let mut counts = Vec::with_capacity(texts.len());
         for text in texts {
-            let counted = match chat.model.engine {
-                Engine::Gaia => chat.model.tokenize(&text).map(|tokens| {
+            let counted = match model.engine {
+                Engine::Gaia => model.tokenize(&text).map(|tokens| {
                     counts.push(u32::try_from(tokens.len()).unwrap_or(u32::MAX));
                     self.counted = Some((text, tokens));
                 }),
-                Engine::Stock => chat
-                    .model
-                    .count_tokens(&text)
-                    .map(|count| counts.push(count)),
+                Engine::Stock => model.count_tokens(&text).map(|count| counts.push(count)),
             };
             if let Err(error) = counted {
                 return self.failed(error);
@@ -212,7 +287,7 @@ impl Answer {
         Event::Counted(counts)
     }
 
-    async fn generate(&mut self, chat: &Chat, mut generation: Generation) -> Result<(), Event> {
+    fn generate(&mut self, mut generation: Generation) {
         // Long prompts take milliseconds to tokenise: once is enough.
         if let Some((_, tokens)) = self
             .counted
@@ -220,34 +295,51 @@ impl Answer {
         {
             generation.prompt = Prompt::Tokens(tokens);
         }
-        let prompt_tokens = match &generation.prompt {
-            Prompt::Tokens(tokens) => tokens.len(),
-            // Only the stock engine is given text; how long it is comes with the end.
-            Prompt::Text(_) => 0,
-        };
-        let since = Instant::now();
-        let choices = self.turn.request().choices;
-        let pass = enter(&self.app, &chat.model, choices, self.tier).await;
-        let pass = pass.map_err(Event::Failed)?;
-        self.timing.entered(since);
-        let started = Choices::start(&chat.model, &generation, choices, pass);
-        self.generating = Some(started.map_err(|error| self.failed(error))?);
-        self.timing.begun(prompt_tokens);
-        Ok(())
+        let (app, tier, choices) = (Arc::clone(&self.app), self.tier, self.request().choices);
+        self.work(async move {
+            match start(&app, &generation, choices, tier).await {
+                Ok(Ok(begun)) => Done::Generating(begun),
+                Ok(Err(error)) => Done::Refused(error),
+                Err(error) => Done::Event(Event::Failed(error)),
+            }
+        });
     }
 
-    fn send(&mut self, effects: Vec<Effect>) {
-        for effect in effects {
-            match effect {
-                Effect::Stop => self.generating = None,
-                Effect::Finish { usage } => {
-                    self.timing.end(usage);
-                    self.outgoing.push_back(Effect::Finish { usage });
-                }
-                effect => self.outgoing.push_back(effect),
-            }
-        }
+    /// Calls tools of the node. Meanwhile others have its places; it is not to wait behind those that come then.
+    fn call(&mut self, calls: Vec<ToolCall>) {
+        self.generating = None;
+        self.tier = ServiceTier::Priority;
+        let called = tools::call_all(Arc::clone(&self.app), self.id.clone(), calls);
+        self.work(async move { Done::Event(Event::Called(called.await)) });
     }
+}
+
+/// Waits for the places of so many answers and starts them; the inner error is the engine's.
+async fn start(
+    app: &App,
+    generation: &Generation,
+    choices: u32,
+    tier: ServiceTier,
+) -> Result<Result<Begun, InferenceError>, ApiError> {
+    let prompt_tokens = match &generation.prompt {
+        Prompt::Tokens(tokens) => tokens.len(),
+        // Only the stock engine is given text; how long it is comes with the end.
+        Prompt::Text(_) => 0,
+    };
+    let model = &app.chat(None)?.model;
+    let since = Instant::now();
+    let pass = enter(app, model, choices, tier).await?;
+    Ok(
+        Choices::start(model, generation, choices, pass).map(|choices| Begun {
+            choices,
+            since,
+            prompt_tokens,
+        }),
+    )
+}
+
+fn no_end() -> Effect {
+    Effect::Fail(ApiError::internal("The answer has no end."))
 }
 
 fn not_retrieved(error: ApiError) -> Event {

@@ -14,6 +14,7 @@ use crate::metrics::{Gauges, Metrics};
 use crate::options::Options;
 use crate::prompts::Prompts;
 use crate::store::Store;
+use crate::tools::NodeTools;
 
 /// Seconds a client should wait while the models load.
 const LOADING_RETRY_SECONDS: u32 = 2;
@@ -26,6 +27,7 @@ pub(crate) struct App {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) store: Option<Store>,
     pub(crate) prompts: Prompts,
+    pub(crate) tools: NodeTools,
     models: OnceLock<Result<Models, String>>,
     started: Instant,
     created: u64,
@@ -73,6 +75,7 @@ impl App {
             ledger: Arc::default(),
             store,
             prompts: Prompts::new(options.prompts.clone()),
+            tools: NodeTools::new(&options),
             models: OnceLock::new(),
             started: Instant::now(),
             created: unix_seconds(),

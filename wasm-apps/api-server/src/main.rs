@@ -15,6 +15,7 @@
 mod admission;
 mod answer;
 mod app;
+mod back;
 mod choices;
 mod edge;
 mod failure;
@@ -31,6 +32,7 @@ mod routes;
 mod store;
 mod stream;
 mod timing;
+mod tools;
 
 #[cfg(not(target_os = "wasi"))]
 fn main() -> std::process::ExitCode {

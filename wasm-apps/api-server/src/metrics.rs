@@ -1,13 +1,17 @@
 //! What the server counts, and how Prometheus reads it.
 //!
 //! Names follow vLLM's where it has one, with `gaia_` for `vllm:`. Counting is a few integer additions: nothing is
-//! allocated and no label comes from a request, so no caller can grow this.
+//! allocated and no label comes from a request, so no caller can grow this; those of tools are bounded.
+
+mod tools;
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use gaia_prompt::prompt::ChosenBy;
+
+use self::tools::ToolCounts;
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -79,6 +83,7 @@ pub(crate) struct Metrics {
     responses: [Counter; 5],
     retrievals: [Counter; 3],
     prompted: [Counter; 3],
+    pub(crate) tools: ToolCounts,
     pub(crate) refused_queue_full: Counter,
     pub(crate) aborted: Counter,
     pub(crate) prompt_tokens: Counter,
@@ -123,6 +128,7 @@ impl Metrics {
         let mut out = String::new();
         self.write_gauges(&mut out, gauges);
         self.write_counters(&mut out);
+        self.tools.write(&mut out);
         self.write_histograms(&mut out);
         out
     }

@@ -19,6 +19,8 @@ pub(crate) struct Timing {
     entered: Option<Instant>,
     first: Option<Instant>,
     last: Instant,
+    /// Whether the next piece does not follow upon the last: tools were called in between.
+    resumed: bool,
     generating: bool,
 }
 
@@ -33,6 +35,7 @@ impl Timing {
             entered: None,
             first: None,
             last: now,
+            resumed: false,
             generating: false,
         }
     }
@@ -46,7 +49,8 @@ impl Timing {
 
     /// The engine took the request, with a prompt of so many tokens.
     pub(crate) fn begun(&mut self, prompt_tokens: usize) {
-        self.tokens = prompt_tokens as u64;
+        self.tokens += prompt_tokens as u64;
+        self.resumed = self.first.is_some();
         self.generating = true;
     }
 
@@ -65,6 +69,7 @@ impl Timing {
         let now = Instant::now();
         let metrics = &self.app.metrics;
         match self.first {
+            Some(_) if self.resumed => self.resumed = false,
             Some(_) => metrics.inter_token.observe(now - self.last),
             None => {
                 metrics.time_to_first_token.observe(now - self.started);

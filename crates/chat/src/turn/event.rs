@@ -1,6 +1,6 @@
 //! What a turn is told, and what it wants done.
 
-use gaia_openai::chat::TokenLogProb;
+use gaia_openai::chat::{CallStatus, NodeCall, TokenLogProb, ToolCall};
 use gaia_openai::{ApiError, Citation, FinishReason, Usage};
 use gaia_rag::Hit;
 
@@ -42,12 +42,43 @@ pub enum Event {
         /// What it took.
         usage: Usage,
     },
+    /// What came of the calls that [`Effect::Call`] asked for. Those that are missing were not made.
+    Called(Vec<Outcome>),
     /// The engine says that the prompt does not fit.
     PromptTooLong,
     /// The engine failed.
     Failed(ApiError),
     /// The caller is gone.
     Cancelled,
+}
+
+/// What came of a call of one of the node's tools.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// Which call.
+    pub id: String,
+    /// What the model is told: the answer, or why there is none.
+    pub result: Result<String, String>,
+    /// How long it took.
+    pub ms: u64,
+    /// How long the tool's reply was.
+    pub bytes: u64,
+}
+
+impl Outcome {
+    /// The call that this came of, in short.
+    pub(crate) fn of(&self, call: &ToolCall) -> NodeCall {
+        NodeCall {
+            name: call.name.clone(),
+            arguments: call.arguments.clone(),
+            status: match self.result {
+                Ok(_) => CallStatus::Completed,
+                Err(_) => CallStatus::Failed,
+            },
+            ms: self.ms,
+            bytes: self.bytes,
+        }
+    }
 }
 
 /// A piece of an answer.
@@ -122,6 +153,10 @@ pub enum Effect {
         /// The tokens of a text, where asked for.
         logprobs: Vec<TokenLogProb>,
     },
+    /// Call these tools of the node's own, all at once; answer with [`Event::Called`].
+    Call(Vec<ToolCall>),
+    /// Tools were called: for the caller to see, no part of the answer.
+    Called(Vec<NodeCall>),
     /// One answer is complete.
     End {
         /// Which.

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::chat::{CallDelta, LogProbs};
+use crate::chat::{CallDelta, LogProbs, NodeCall};
 use crate::{Citation, FinishReason, ServiceTier, Usage};
 
 /// One chunk.
@@ -39,6 +39,9 @@ pub struct ChatChunk {
     /// An addition, on the first chunk: why the answer comes without retrieval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
+    /// An addition, on a chunk with an empty delta: the node has called a tool of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gaia_tool: Option<NodeCall>,
     /// An addition, on the first chunk: the versions of the named prompts it answers by.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub prompts: Vec<String>,
@@ -159,6 +162,14 @@ impl ChunkHead {
         self.choice(index, delta, None, None)
     }
 
+    /// A chunk that says that the node has called a tool of its own.
+    pub fn node_call(&self, index: u32, call: NodeCall) -> ChatChunk {
+        ChatChunk {
+            gaia_tool: Some(call),
+            ..self.choice(index, Delta::default(), None, None)
+        }
+    }
+
     /// The last chunk of a choice.
     pub fn finish(&self, index: u32, reason: FinishReason) -> ChatChunk {
         self.choice(index, Delta::default(), None, Some(reason))
@@ -197,6 +208,7 @@ impl ChunkHead {
             choices,
             usage,
             warning: None,
+            gaia_tool: None,
             prompts: Vec::new(),
         }
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::chat::{ChunkHead, LogProbs, ToolCall};
+use crate::chat::{ChunkHead, LogProbs, NodeCall, ToolCall};
 use crate::{Citation, FinishReason, ServiceTier, Usage};
 
 /// A chat answer.
@@ -31,6 +31,9 @@ pub struct ChatReply {
     /// An addition: why the answer came without retrieval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
+    /// An addition: the calls of its own tools that the node made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gaia_tools: Vec<NodeCall>,
     /// An addition: the versions of the named prompts it was answered by.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub prompts: Vec<String>,
@@ -131,6 +134,7 @@ impl ChatReply {
             system_fingerprint: head.system_fingerprint.clone(),
             service_tier: head.service_tier,
             warning: head.warning.clone(),
+            gaia_tools: Vec::new(),
             prompts: head.prompts.clone(),
         }
     }

@@ -1,6 +1,7 @@
 //! The tools a request offers, and what it wants done with them.
 //!
-//! Invariant: names are unique, and a named choice is among them; no tools, no choice but none.
+//! Invariant: names are unique. Whether a choice can be met is looked at when all tools are together: a node
+//! may have some of its own ([`Tooling::check`]).
 
 use std::collections::HashSet;
 
@@ -57,15 +58,27 @@ impl Tooling {
         }
     }
 
+    /// Refuses a choice that these tools cannot meet.
+    ///
+    /// # Errors
+    /// 400 where a call is wanted and there is nothing to call, or not that.
+    pub fn check(&self) -> Result<(), ApiError> {
+        let known = |name: &String| self.tools.iter().any(|tool| tool.name == *name);
+        let message = match &self.choice {
+            ToolChoice::Required if self.tools.is_empty() => {
+                "`tool_choice` asks for a call, and there are no `tools`.".to_owned()
+            }
+            ToolChoice::Named(name) if !known(name) => format!("There is no tool named `{name}`."),
+            _ => return Ok(()),
+        };
+        Err(ApiError::invalid_value("tool_choice", message))
+    }
+
     pub(crate) fn parse(root: &Fields<'_>, limits: &Limits) -> Result<Self, ApiError> {
         let tools = tools(root, limits)?;
-        let choice = choice(root, &tools)?;
         Ok(Self {
-            choice: match tools.is_empty() {
-                true => ToolChoice::None,
-                false => choice,
-            },
             tools,
+            choice: choice(root)?,
             parallel: root.boolean("parallel_tool_calls")?.unwrap_or(true),
         })
     }
@@ -148,33 +161,21 @@ pub(super) fn name(function: &Fields<'_>, limits: &Limits) -> Result<String, Api
     Ok(name.to_owned())
 }
 
-fn choice(root: &Fields<'_>, tools: &[Tool]) -> Result<ToolChoice, ApiError> {
+fn choice(root: &Fields<'_>) -> Result<ToolChoice, ApiError> {
     const PARAM: &str = "tool_choice";
-    let choice = match root.get(PARAM) {
-        None => ToolChoice::Auto,
+    match root.get(PARAM) {
+        None => Ok(ToolChoice::Auto),
         Some(Value::String(word)) => match word.as_str() {
-            "none" => ToolChoice::None,
-            "auto" => ToolChoice::Auto,
-            "required" => ToolChoice::Required,
+            "none" => Ok(ToolChoice::None),
+            "auto" => Ok(ToolChoice::Auto),
+            "required" => Ok(ToolChoice::Required),
             _ => {
                 let message = "`tool_choice` must be `none`, `auto`, `required` or a function.";
-                return Err(ApiError::invalid_value(PARAM, message));
+                Err(ApiError::invalid_value(PARAM, message))
             }
         },
-        Some(Value::Object(_)) => named(root)?,
-        Some(_) => return Err(ApiError::invalid_type(PARAM, "a string or an object")),
-    };
-    let known = |name: &String| tools.iter().any(|tool| tool.name == *name);
-    match &choice {
-        ToolChoice::Required if tools.is_empty() => {
-            let message = "`tool_choice` asks for a call, and there are no `tools`.";
-            Err(ApiError::invalid_value(PARAM, message))
-        }
-        ToolChoice::Named(name) if !known(name) => {
-            let message = format!("There is no tool named `{name}`.");
-            Err(ApiError::invalid_value(PARAM, message))
-        }
-        _ => Ok(choice),
+        Some(Value::Object(_)) => named(root),
+        Some(_) => Err(ApiError::invalid_type(PARAM, "a string or an object")),
     }
 }
 

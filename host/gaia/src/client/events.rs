@@ -15,6 +15,8 @@ pub enum Event {
     Text(String),
     /// The passages it rests on.
     Citations(Vec<Citation>),
+    /// The node has called a tool of its own.
+    Called(Called),
     /// Why it was made without the node's knowledge.
     Warning(String),
 }
@@ -33,6 +35,22 @@ pub struct Citation {
     /// The passage.
     #[serde(default)]
     pub text: String,
+}
+
+/// A call of a tool.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Called {
+    /// The tool.
+    pub name: String,
+    /// What came of it: `completed` or `failed`.
+    #[serde(default)]
+    pub status: String,
+    /// How long it took.
+    #[serde(default)]
+    pub ms: u64,
+    /// How long its reply was.
+    #[serde(default)]
+    pub bytes: u64,
 }
 
 /// Why a stream could not be read to its end.
@@ -91,6 +109,9 @@ fn read_event(data: &str, on_event: &mut dyn FnMut(Event)) -> Result<(), ReadEve
     if let Some(warning) = event["warning"].as_str() {
         on_event(Event::Warning(warning.to_owned()));
     }
+    if let Ok(called) = Called::deserialize(&event["gaia_tool"]) {
+        on_event(Event::Called(called));
+    }
     let delta = &event["choices"][0]["delta"];
     let citations = citations_of(delta);
     if !citations.is_empty() {
@@ -120,6 +141,7 @@ mod tests {
             got.push(match event {
                 Event::Text(text) => text,
                 Event::Citations(list) => format!("{}@{}", list.len(), list[0].document),
+                Event::Called(called) => format!("{} {}", called.name, called.status),
                 Event::Warning(text) => format!("!{text}"),
             });
         });
@@ -135,11 +157,12 @@ mod tests {
         check(
             "data: {\"warning\":\"w\",\"choices\":[{\"delta\":{\"role\":\"assistant\",\"citations\":[{\"document\":\"d\"}]}}]}\n\n\
              : ping\n\
+             data: {\"gaia_tool\":{\"name\":\"t\",\"status\":\"failed\"},\"choices\":[{\"delta\":{}}]}\n\n\
              data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\r\n\r\n\
              data: {\"choices\":[{\"delta\":{\"content\":\"\"}}]}\n\n\
              data: {\"choices\":[],\"usage\":{}}\n\n\
              data: [DONE]\n\n",
-            Ok(&["!w", "1@d", "a"]),
+            Ok(&["!w", "1@d", "t failed", "a"]),
         );
     }
 

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use super::Context;
 use super::knowledge::place;
-use crate::client::{AskError, Citation, Client, Event};
+use crate::client::{AskError, Called, Citation, Client, Event};
 use crate::exit::{Exit, failure};
 use crate::supervisor::state;
-use crate::terminal::{Terminal, Tint};
+use crate::terminal::{Terminal, Tint, bytes};
 
 /// The longest question that is read from standard input, in bytes.
 const QUESTION_BYTES_MAX: u64 = 1024 * 1024;
@@ -111,6 +111,14 @@ pub fn show_answer(
             answer.push_str(&text);
         }
         Event::Citations(list) => citations = list,
+        Event::Called(called) => {
+            // Two turns are two paragraphs anyway.
+            if !answer.is_empty() && !answer.ends_with('\n') {
+                println!();
+                answer.push('\n');
+            }
+            terminal.note(&terminal.err(Tint::Dim, &call(&called)));
+        }
         Event::Warning(text) => {
             terminal.note(&terminal.err(Tint::Yellow, &format!("Without knowledge: {text}")));
         }
@@ -123,6 +131,14 @@ pub fn show_answer(
         println!("\n{}", sources(terminal, &citations));
     }
     Ok(answer)
+}
+
+fn call(called: &Called) -> String {
+    let Called { name, ms, .. } = called;
+    match called.status.as_str() {
+        "failed" => format!("called {name}, which failed ({ms} ms)"),
+        _ => format!("called {name} ({ms} ms, {})", bytes(called.bytes)),
+    }
 }
 
 fn sources(terminal: &Terminal, citations: &[Citation]) -> String {
@@ -173,6 +189,21 @@ mod tests {
         assert_eq!(
             excerpt(&long),
             format!("{} …", "ä".repeat(PASSAGE_CHARS_MAX))
+        );
+    }
+
+    #[test]
+    fn calls_are_told_with_time_and_size() {
+        let called = |status: &str| Called {
+            name: "weather".into(),
+            status: status.into(),
+            ms: 42,
+            bytes: 4210,
+        };
+        assert_eq!(call(&called("completed")), "called weather (42 ms, 4.2 kB)");
+        assert_eq!(
+            call(&called("failed")),
+            "called weather, which failed (42 ms)"
         );
     }
 

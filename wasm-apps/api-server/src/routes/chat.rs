@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::response::Response;
 use gaia_chat::{Effect, Part};
 use gaia_openai::chat::{
-    Answered, CallDelta, ChatChoice, ChunkHead, LogProbs, TokenLogProb, ToolCall,
+    Answered, CallDelta, ChatChoice, ChunkHead, LogProbs, NodeCall, TokenLogProb, ToolCall,
 };
 use gaia_openai::{ApiError, ChatReply, ChatRequest, sse};
 use gaia_wasi_rt::timeout;
@@ -37,6 +37,7 @@ pub(super) async fn create(State(app): Shared, Sent(body): Sent) -> Result<Respo
 async fn whole(mut answer: Answer, head: &ChunkHead) -> Result<Response, Failure> {
     let mut texts = BTreeMap::<u32, (Answered, Vec<TokenLogProb>)>::new();
     let mut choices = Vec::new();
+    let mut gaia_tools = Vec::new();
     loop {
         match answer.next().await {
             Effect::Part {
@@ -57,8 +58,13 @@ async fn whole(mut answer: Answer, head: &ChunkHead) -> Result<Response, Failure
             }
             Effect::Finish { usage } => {
                 choices.sort_by_key(|choice| choice.index);
-                return Ok(json(&ChatReply::new(head, choices, usage)));
+                let reply = ChatReply::new(head, choices, usage);
+                return Ok(json(&ChatReply {
+                    gaia_tools,
+                    ..reply
+                }));
             }
+            Effect::Called(calls) => gaia_tools.extend(calls),
             Effect::Fail(error) => return Err(error.into()),
             _ => {}
         }
@@ -112,6 +118,7 @@ async fn next(mut state: Box<(Answer, ChunkHead)>) -> Next<Box<(Answer, ChunkHea
             let tokens = logprobs(answer, tokens);
             Next::More(frames(chunk(head, choice, part, tokens)), state)
         }
+        Effect::Called(calls) => Next::More(node_calls(head, calls), state),
         Effect::End { choice, reason } => {
             let mut chunk = head.finish(choice, reason);
             for last in &mut chunk.choices {
@@ -127,6 +134,12 @@ async fn next(mut state: Box<(Answer, ChunkHead)>) -> Next<Box<(Answer, ChunkHea
         Effect::Fail(error) => Next::Last(broken(&error)),
         _ => Next::More(VecDeque::new(), state),
     }
+}
+
+/// Calls of the node's tools; such an answer is the only one to its request.
+fn node_calls(head: &ChunkHead, calls: Vec<NodeCall>) -> VecDeque<Bytes> {
+    let events = calls.into_iter();
+    frames(events.map(|call| sse::event(&head.node_call(0, call))))
 }
 
 fn logprobs(answer: &Answer, content: Vec<TokenLogProb>) -> Option<LogProbs> {
