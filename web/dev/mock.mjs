@@ -1,5 +1,5 @@
 // A stand-in node for working on the page: `npm run dev` starts it. No test of the product uses it.
-// Ask for "error", "busy", "toolong", "slow", "warning", "cut" or "key" to see those; with MOCK_KEY set, everything needs that key.
+// Ask for "error", "busy", "toolong", "slow", "warning", "cut", "tool" or "key" to see those; with MOCK_KEY set, everything needs that key.
 import { createServer } from 'node:http';
 import { readFile } from 'node:fs/promises';
 import { extname } from 'node:path';
@@ -55,6 +55,12 @@ async function chat(request, response) {
   await pause(200);
   send({ ...choice({ role: 'assistant', content: '', citations: has('warning') ? [] : CITATIONS }), warning: has('warning') ? 'Answered without the knowledge base: the store does not answer.' : null });
   await pause(has('slow') ? 3000 : 500);
+  if (has('tool')) {
+    const call = (fields) => send({ ...choice({}), gaia_tool: { name: 'weather', arguments: '{"city": "Bonn"}', status: 'completed', ms: 132, bytes: 4210, ...fields } });
+    call({});
+    call({ name: 'search_of_the_whole_library_by_words_and_dates', status: 'failed', ms: 20004, bytes: 0 });
+    await pause(1500);
+  }
   const tokens = ANSWER.match(/\s*\S+/g);
   for (const [at, token] of tokens.entries()) {
     if (gone) return;

@@ -3,7 +3,7 @@
  *
  * Pure: the `data` of one server-sent event in, zero or more happenings out.
  */
-import { type Citation, list, object, readCitations, readUsage, text, type Usage } from './wire.ts';
+import { type Citation, list, object, readCall, readCitations, readUsage, text, type ToolCall, type Usage } from './wire.ts';
 import { type Failure, failureFromBody } from './failure.ts';
 
 export type StreamEvent =
@@ -12,6 +12,8 @@ export type StreamEvent =
   | { kind: 'warning'; message: string }
   | { kind: 'text'; text: string }
   | { kind: 'thought'; text: string }
+  /** The node called a tool of its own; the answer goes on. */
+  | { kind: 'called'; call: ToolCall }
   | { kind: 'finish'; reason: string }
   | { kind: 'usage'; usage: Usage }
   | { kind: 'failure'; failure: Failure }
@@ -47,8 +49,10 @@ function readChoice(choice: Record<string, unknown>): StreamEvent[] {
 function readRest(chunk: Record<string, unknown>): StreamEvent[] {
   const warning = text(chunk['warning']);
   const usage = readUsage(chunk['usage']);
+  const call = readCall(chunk['gaia_tool']);
   const events: StreamEvent[] = [];
   if (warning !== null) events.push({ kind: 'warning', message: warning });
+  if (call !== null) events.push({ kind: 'called', call });
   if (usage !== null) events.push({ kind: 'usage', usage });
   return events;
 }

@@ -17,6 +17,17 @@ export interface Citation {
   text: string;
 }
 
+/** A tool that the node called by itself. */
+export interface ToolCall {
+  name: string;
+  /** What it was called with, as JSON. */
+  arguments: string;
+  failed: boolean;
+  ms: number;
+  /** How long the tool's reply was. */
+  bytes: number;
+}
+
 export interface Usage {
   promptTokens: number;
   completionTokens: number;
@@ -66,6 +77,20 @@ export function readCitations(value: unknown): Citation[] {
       text: passage,
     };
   });
+}
+
+/** null for what has no name. */
+export function readCall(value: unknown): ToolCall | null {
+  const fields = object(value);
+  const name = text(fields['name']);
+  if (name === null) return null;
+  return {
+    name,
+    arguments: text(fields['arguments']) ?? '{}',
+    failed: fields['failed'] === true || fields['status'] === 'failed',
+    ms: number(fields['ms']) ?? 0,
+    bytes: number(fields['bytes']) ?? 0,
+  };
 }
 
 export function readUsage(value: unknown): Usage | null {

@@ -16,6 +16,8 @@ export function grow(answer: Answer, event: StreamEvent, elapsedMs: number): Ans
       return { ...answer, thoughts: answer.thoughts + event.text, timing: at(answer, elapsedMs) };
     case 'text':
       return { ...answer, text: answer.text + event.text, timing: at(answer, elapsedMs) };
+    case 'called':
+      return { ...answer, calls: [...answer.calls, event.call] };
     case 'finish':
       return { ...answer, state: event.reason === 'length' ? 'length' : 'complete' };
     case 'usage': {

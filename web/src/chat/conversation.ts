@@ -4,7 +4,7 @@
  * Pure. Invariant: a conversation alternates between the person and the node, and begins with the person.
  */
 import type { Failure } from '../api/failure.ts';
-import type { Citation } from '../api/wire.ts';
+import type { Citation, ToolCall } from '../api/wire.ts';
 import { splitThoughts } from '../markdown/thoughts.ts';
 import type { Settings } from './settings.ts';
 
@@ -28,6 +28,8 @@ export interface Answer {
   text: string;
   thoughts: string;
   state: AnswerState;
+  /** The tools that the node called for it, in their order. */
+  calls: ToolCall[];
   /** null where the knowledge base was not asked. */
   citations: Citation[] | null;
   warning: string | null;
@@ -55,6 +57,7 @@ export const emptyAnswer = (): Answer => ({
   text: '',
   thoughts: '',
   state: 'streaming',
+  calls: [],
   citations: null,
   warning: null,
   failure: null,

@@ -4,7 +4,7 @@
  * The storage arrives as an argument. Invariant: never more than CONVERSATIONS_MAX conversations; where the browser has
  * no room left the oldest others go first, and what cannot be kept is dropped without disturbing the talk.
  */
-import { list, number, object, readCitations, text } from '../api/wire.ts';
+import { list, number, object, readCall, readCitations, text } from '../api/wire.ts';
 import { readFailure } from '../api/failure.ts';
 import { type Answer, type Conversation, emptyAnswer, type Message, MESSAGES_MAX, settled } from './conversation.ts';
 
@@ -106,6 +106,7 @@ function readMessage(value: unknown): Message[] {
       text: said,
       thoughts: text(fields['thoughts']) ?? '',
       state: readState(fields['state']),
+      calls: list(fields['calls']).flatMap((call) => readCall(call) ?? []),
       citations: Array.isArray(fields['citations']) ? readCitations(fields['citations']) : null,
       warning: text(fields['warning']),
       failure: readFailure(fields['failure']),

@@ -4,6 +4,8 @@ import { explain } from '../api/failure.ts';
 import { type Answer, type Message, tokensPerSecond } from '../chat/conversation.ts';
 import { askAgain, open } from '../chat/session.ts';
 import { splitThoughts } from '../markdown/thoughts.ts';
+import { seconds } from './amounts.ts';
+import { Calls } from './Calls.tsx';
 import { CopyButton } from './CopyButton.tsx';
 import { Again, Pencil, Warning } from './icons.tsx';
 import { Markdown } from './Markdown.tsx';
@@ -51,7 +53,8 @@ function AnswerView({ answer, last, onEdit }: { answer: Answer; last: boolean; o
           <Markdown source={thoughts} />
         </details>
       )}
-      {spoken.answer === '' && streaming && thoughts === '' && <Waiting passages={answer.citations?.length ?? 0} />}
+      {answer.calls.length > 0 && <Calls calls={answer.calls} />}
+      {spoken.answer === '' && streaming && thoughts === '' && <Waiting answer={answer} />}
       {spoken.answer !== '' && <Markdown source={spoken.answer} />}
       {answer.failure !== null && <FailureNote answer={answer} retry={last} />}
       {answer.citations !== null && answer.citations.length > 0 && <Sources citations={answer.citations} />}
@@ -60,8 +63,7 @@ function AnswerView({ answer, last, onEdit }: { answer: Answer; last: boolean; o
   );
 }
 
-function Waiting({ passages }: { passages: number }) {
-  const doing = passages === 0 ? 'Reading the question' : `Reading ${passages} passage${passages === 1 ? '' : 's'}`;
+function Waiting({ answer }: { answer: Answer }) {
   return (
     <p class="waiting">
       <span class="dots" aria-hidden="true">
@@ -69,9 +71,16 @@ function Waiting({ passages }: { passages: number }) {
         <i />
         <i />
       </span>
-      {doing}
+      {doing(answer)}
     </p>
   );
+}
+
+function doing({ calls, citations }: Answer): string {
+  const passages = citations?.length ?? 0;
+  const called = calls.at(-1);
+  if (called !== undefined) return `Reading what ${called.name} said`;
+  return passages === 0 ? 'Reading the question' : `Reading ${passages} passage${passages === 1 ? '' : 's'}`;
 }
 
 function FailureNote({ answer, retry }: { answer: Answer; retry: boolean }) {
@@ -131,5 +140,3 @@ function facts(answer: Answer): string[] {
     ...(completionTokens === null ? [] : [`${completionTokens} tokens`]),
   ];
 }
-
-const seconds = (ms: number) => (ms < 950 ? `${Math.max(10, Math.round(ms / 10) * 10)} ms` : `${(ms / 1000).toFixed(1)} s`);

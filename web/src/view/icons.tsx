@@ -39,6 +39,7 @@ export const Close = icon(<path d="m6 6 12 12M18 6 6 18" />);
 export const Chevron = icon(<path d="m9 6 6 6-6 6" />);
 export const Down = icon(<path d="M12 5v14M6 13l6 6 6-6" />);
 export const Book = icon(<path d="M5 5.5A1.5 1.5 0 0 1 6.5 4H19v13H7a2 2 0 0 0-2 2V5.5ZM7 17a2 2 0 0 0 0 4h12v-4" />);
+export const Wrench = icon(<path d="M19.5 7.5a4.5 4.5 0 0 1-6 5.4L7 19.4a1.7 1.7 0 0 1-2.4-2.4l6.5-6.5a4.5 4.5 0 0 1 5.4-6L14 7l.5 2.5L17 10l2.5-2.5Z" />);
 export const Warning = icon(<path d="M12 4 2.8 19.5h18.4L12 4ZM12 10v4.5M12 17v.2" />);
 
 /** The mark beside the name. */

@@ -101,6 +101,12 @@ test('an answer grows from its events', () => {
   assert.equal(tokensPerSecond(emptyAnswer().timing), null);
 });
 
+test('calls of tools are kept in their order', () => {
+  const call = { name: 'weather', arguments: '{}', failed: false, ms: 1, bytes: 2 };
+  const called = grow(emptyAnswer(), { kind: 'called', call }, 1);
+  assert.deepEqual(grow(called, { kind: 'called', call: { ...call, failed: true } }, 2).calls, [call, { ...call, failed: true }]);
+});
+
 test('how an answer ended is remembered', () => {
   assert.equal(grow(emptyAnswer(), { kind: 'finish', reason: 'length' }, 1).state, 'length');
   assert.equal(grow(emptyAnswer(), { kind: 'failure', failure: { kind: 'cut-short' } }, 1).state, 'failed');

@@ -19,6 +19,13 @@ test('chunks become what they tell', () => {
   check('[DONE]', [{ kind: 'done' }]);
   check(delta({ role: 'assistant', citations: [PASSAGE] }), [{ kind: 'passages', citations: [PASSAGE] }]);
   check(delta({ citations: [] }), [{ kind: 'passages', citations: [] }]);
+  check({ ...delta({}), gaia_tool: { name: 'weather', arguments: '{"city":"Bonn"}', status: 'failed', ms: 12, bytes: 34 } }, [
+    { kind: 'called', call: { name: 'weather', arguments: '{"city":"Bonn"}', failed: true, ms: 12, bytes: 34 } },
+  ]);
+  check({ ...delta({}), gaia_tool: { name: 'news' } }, [
+    { kind: 'called', call: { name: 'news', arguments: '{}', failed: false, ms: 0, bytes: 0 } },
+  ]);
+  check({ ...delta({}), gaia_tool: {} }, []);
   check({ ...delta({}), warning: 'store down' }, [{ kind: 'warning', message: 'store down' }]);
   check({ choices: [], usage: { prompt_tokens: 5, completion_tokens: 7 } }, [
     { kind: 'usage', usage: { promptTokens: 5, completionTokens: 7, cachedTokens: 0 } },

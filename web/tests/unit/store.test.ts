@@ -48,6 +48,15 @@ test('what is saved comes back, the latest first', () => {
   assert.deepEqual(store.list().map(({ id }) => id), ['one']);
 });
 
+test('calls of tools come back with their answer', () => {
+  const store = new ConversationStore(new SmallShelf());
+  const call = { name: 'weather', arguments: '{}', failed: true, ms: 12, bytes: 34 };
+  const asked = ask(newConversation('one', 1), 'why?', 1);
+  const called = withAnswer(asked, { ...emptyAnswer(), state: 'complete', calls: [call] });
+  store.save(called);
+  assert.deepEqual(store.list(), [called]);
+});
+
 test('clearing leaves other entries alone', () => {
   const shelf = new SmallShelf();
   shelf.setItem('gaia.settings', '{}');
