@@ -12,10 +12,10 @@ mod event;
 use std::sync::Arc;
 
 use gaia_openai::completion::Prompt;
-use gaia_openai::{ApiError, ChatRequest, Constraint};
+use gaia_openai::{AnswerSchema, ApiError, ChatRequest, Constraint};
 use gaia_prompt::budget;
 use gaia_rag::Hit;
-use gaia_tools::Parser;
+use gaia_tools::{Format, Parser};
 
 use self::answers::Answers;
 pub use self::event::{Effect, Event, Outcome, Part};
@@ -301,7 +301,8 @@ impl Turn {
 
     /// What the engine is to generate, held to the form of calls, and who reads it.
     ///
-    /// A caller's own grammar or schema begins with the first token: there is nothing but text then.
+    /// A caller's own grammar begins with the first token: there is nothing but text then. A schema holds
+    /// for what follows upon the model's thinking.
     fn held(
         &self,
         mut generation: Generation,
@@ -309,10 +310,18 @@ impl Turn {
         prompt_tokens: u32,
     ) -> Result<(Generation, Answers), ApiError> {
         let mut answers = Answers::new(prompt_tokens, self.request.choices, self.given.nonce);
-        if generation.sampling.constraint.is_some() {
-            return Ok((generation, answers));
-        }
         let format = self.node.format(&self.offer);
+        match &generation.sampling.constraint {
+            None => {}
+            Some(Constraint::Schema(schema)) if format.comes_before(reasoning_open) => {
+                let behind = behind_thinking(schema, format, reasoning_open)?;
+                generation.sampling.constraint = Some(Constraint::Schema(Arc::new(behind)));
+                generation.shown_tokens = format.shown_tokens();
+                answers.read_by(|| Parser::new(format, &[], reasoning_open));
+                return Ok((generation, answers));
+            }
+            Some(_) => return Ok((generation, answers)),
+        }
         let grammar = self.offer.grammar(format, reasoning_open)?;
         generation.sampling.constraint = grammar.map(Constraint::Grammar);
         generation.shown_tokens = format.shown_tokens();
@@ -340,6 +349,20 @@ impl Turn {
             self.request.sampling.tokens_max.unwrap_or(1),
         )
     }
+}
+
+/// The schema behind what the model thinks.
+fn behind_thinking(
+    schema: &AnswerSchema,
+    format: Format,
+    reasoning_open: bool,
+) -> Result<AnswerSchema, ApiError> {
+    let grammar = format.structured(&schema.schema, &schema.limits, reasoning_open);
+    let refused = |error| ApiError::invalid_value("response_format", format!("{error}."));
+    Ok(AnswerSchema {
+        grammar: Arc::new(grammar.map_err(refused)?),
+        ..schema.clone()
+    })
 }
 
 type Step = Result<(State, Vec<Effect>), ApiError>;

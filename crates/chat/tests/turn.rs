@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use gaia_chat::{Effect, Engine, Event, Given, Node, Part, Retrieval, Turn};
+use gaia_chat::{Effect, Ending, Engine, Event, Given, Node, Part, Retrieval, Turn};
 use gaia_openai::completion::Prompt;
 use gaia_openai::{ApiError, ChatRequest, Constraint, FinishReason, Limits, Usage};
 use gaia_prompt::{ChatTemplate, RagPolicy, RagPrompt, SpecialTokens, named_template};
@@ -551,6 +551,38 @@ fn parts(effects: Vec<Effect>) -> Vec<Part> {
 }
 
 const HERMES: &str = include_str!("../../prompt/tests/models/qwen3.jinja");
+
+#[test]
+fn a_model_thinks_before_it_answers_in_json() {
+    let json = r#","response_format":{"type":"json_object"}"#;
+    let (mut turn, generation) = generating(node_of(HERMES), json);
+    let accepts = |text: &str| match &generation.sampling.constraint {
+        Some(Constraint::Schema(schema)) => schema.grammar.accepts(text),
+        other => panic!("{other:?}"),
+    };
+    assert!(accepts("{\"a\":1}") && accepts("<think>Hm.</think>\n\n{\"a\":1}"));
+    assert!(!accepts("Hm. {}"));
+    assert!(generation.shown_tokens.contains(&"</think>"));
+    let mut ending = Ending::new(&generation.sampling, 1);
+    assert_eq!(ending.push(0, "<think>Hm".to_owned()), "<think>Hm");
+    assert!(
+        ending.close(0).starts_with("</think>{"),
+        "cut while it thinks"
+    );
+    let mut seen = parts(turn.step(piece("<think>Hm.</think>\n\n{\"a\"")));
+    seen.extend(parts(turn.step(piece(":\"<tool_call>\"}"))));
+    seen.extend(parts(turn.step(ended())));
+    let mut said = (String::new(), String::new());
+    for part in seen {
+        match part {
+            Part::Reasoning(text) => said.0.push_str(&text),
+            Part::Text(text) => said.1.push_str(&text),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(said.0.trim(), "Hm.");
+    assert_eq!(said.1, "{\"a\":\"<tool_call>\"}");
+}
 
 #[test]
 fn a_call_comes_in_pieces_and_ends_the_answer() {

@@ -56,16 +56,27 @@ pub struct LogitBias {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Constraint {
     /// What a JSON schema permits.
-    Schema(Arc<gaia_grammar::Grammar>),
+    Schema(Arc<AnswerSchema>),
     /// A grammar in llama.cpp's GBNF, already checked.
     Grammar(String),
+}
+
+/// A JSON schema, and what it permits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnswerSchema {
+    /// The schema as it came.
+    pub schema: Value,
+    /// What it was compiled within.
+    pub limits: schema::Limits,
+    /// What is permitted: the schema's values, or whatever holds one.
+    pub grammar: Arc<gaia_grammar::Grammar>,
 }
 
 impl Constraint {
     /// It as a grammar in llama.cpp's GBNF.
     pub fn gbnf(&self) -> &str {
         match self {
-            Self::Schema(grammar) => grammar.gbnf(),
+            Self::Schema(schema) => schema.grammar.gbnf(),
             Self::Grammar(text) => text,
         }
     }
@@ -212,7 +223,11 @@ fn json_schema(value: &Value, param: &str, limits: &Limits) -> Result<Constraint
     };
     let grammar = schema::compile(value, &limits)
         .map_err(|error| ApiError::invalid_value(param, format!("`{param}`: {error}.")))?;
-    Ok(Constraint::Schema(Arc::new(grammar)))
+    Ok(Constraint::Schema(Arc::new(AnswerSchema {
+        schema: value.clone(),
+        limits,
+        grammar: Arc::new(grammar),
+    })))
 }
 
 #[cfg(test)]

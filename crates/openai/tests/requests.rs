@@ -354,7 +354,7 @@ fn constraints() {
         None
     );
     let accepts = |fields: Value, text: &str| match constraint(fields) {
-        Some(Constraint::Schema(grammar)) => grammar.accepts(text),
+        Some(Constraint::Schema(schema)) => schema.grammar.accepts(text),
         other => panic!("{other:?}"),
     };
     let object = json!({"response_format": {"type": "json_object"}});

@@ -12,6 +12,12 @@ use crate::marker::Mark;
 const SPACES_MAX: u32 = 4;
 
 impl Format {
+    /// Whether something may come before an answer in JSON, so that [`Format::structured`] says more than
+    /// the schema does. `reasoning_open` as in [`Calls`](crate::Calls).
+    pub fn comes_before(&self, reasoning_open: bool) -> bool {
+        reasoning_open || self.thinks() || self.family() == Family::GptOss
+    }
+
     /// The grammar of an answer that is JSON valid against `schema`, behind what the model thinks.
     /// gpt-oss writes it into its last channel. `reasoning_open` as in [`Calls`](crate::Calls).
     ///
