@@ -199,6 +199,7 @@ impl Models {
             queue_len_max: options.queue_len_max,
             embedding: false,
             as_stock: options.stock_engine,
+            bell_port: options.bell_port,
         })?;
         let chat = match chat {
             Some(opening) => {
@@ -217,6 +218,7 @@ impl Models {
             queue_len_max: options.queue_len_max,
             embedding: true,
             as_stock: options.stock_engine,
+            bell_port: options.bell_port,
         })?;
         let embedding = match embedding {
             Some(opening) => Some(opening.loaded().await?),

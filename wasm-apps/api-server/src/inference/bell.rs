@@ -112,10 +112,10 @@ mod wire {
     const SECRET_TIME_MAX: Duration = Duration::from_secs(1);
 
     impl Bell {
-        /// A bell that waits for the plugin.
-        pub(crate) fn hang() -> Self {
+        /// A bell that waits for the plugin at `port`, or at any that is free where that is taken.
+        pub(crate) fn hang(port: u16) -> Self {
             let shared = Arc::<Shared>::default();
-            let address = listen(&shared).inspect_err(|error| {
+            let address = listen(port, &shared).inspect_err(|error| {
                 eprintln!("api-server: no bell, looking for tokens instead: {error}");
             });
             Self {
@@ -125,8 +125,9 @@ mod wire {
         }
     }
 
-    fn listen(shared: &Arc<Shared>) -> std::io::Result<Address> {
-        let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+    fn listen(port: u16, shared: &Arc<Shared>) -> std::io::Result<Address> {
+        let bind = |port| TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        let listener = bind(port).or_else(|_| bind(0))?;
         let port = listener.local_addr()?.port();
         let secret = crate::random::id("");
         spawn(attend(listener, secret.clone(), Arc::clone(shared)));
@@ -173,7 +174,7 @@ mod wire {
 #[cfg(not(target_os = "wasi"))]
 impl Bell {
     /// A bell that nobody rings.
-    pub(crate) fn hang() -> Self {
+    pub(crate) fn hang(_port: u16) -> Self {
         Self::default()
     }
 }

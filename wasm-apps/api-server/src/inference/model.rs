@@ -33,6 +33,7 @@ pub(crate) struct LoadSettings<'a> {
     pub(crate) queue_len_max: usize,
     pub(crate) embedding: bool,
     pub(crate) as_stock: bool,
+    pub(crate) bell_port: u16,
 }
 
 /// Why a model could not be opened.
@@ -54,7 +55,7 @@ impl<'a> Opening<'a> {
     /// Begins to load a preloaded model; `None` when nothing is preloaded by that name. The stock plugin waits here
     /// until it is loaded, ours does not.
     pub(crate) fn begin(wanted: LoadSettings<'a>) -> Result<Option<Self>, OpenModelError> {
-        let bell = Bell::hang();
+        let bell = Bell::hang(wanted.bell_port);
         let settings = match wanted.as_stock {
             true => wanted.settings(),
             false => settings::behind_our_back(wanted.settings(), bell.address()),

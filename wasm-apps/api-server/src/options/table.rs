@@ -33,6 +33,7 @@ const TABLE: &[Spec] = options! {
     "chat-name" "ID" "Name of the chat model in the API [default: the model's own]" |o, v| some_text(&mut o.chat_name, v);
     "embedding-name" "ID" "Name of the embedding model in the API [default: the model's own]" |o, v| some_text(&mut o.embedding_name, v);
     "stock-engine" "BOOL" "Use the plugin as WasmEdge's stock one, whatever it can [default: false]" |o, v| put(&mut o.stock_engine, v, "true or false");
+    "bell-port" "PORT" "Port on loopback where the plugin wakes the server, 0 for any free one [default: 0]" |o, v| put(&mut o.bell_port, v, "a port");
     "ctx-size" "TOKENS" "Context of a request [default: the engine's; 4096 with the stock plugin]" |o, v| some_within(&mut o.ctx_size, v, 64, 1 << 24);
     "n-predict-max" "TOKENS" "Most tokens an answer may have [default: what fits the context]" |o, v| some_within(&mut o.n_predict_max, v, 1, 1 << 24);
     "system-prompt" "TEXT" "System message for conversations that bring none" |o, v| some_text(&mut o.system_prompt, v);
