@@ -146,6 +146,24 @@ impl ApiError {
         Self::new(404, INVALID_REQUEST, Some("unknown_url"), message)
     }
 
+    /// 404: nothing of this `kind`, such as "response", has the id, or it belongs to somebody else.
+    pub fn no_such_object(kind: &str, id: &str) -> Self {
+        let shown: String = id.chars().take(128).collect();
+        let mut letters = kind.chars();
+        let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+        let name: String = first.into_iter().chain(letters).collect();
+        let message = format!("{name} with id '{shown}' not found.");
+        Self::new(404, INVALID_REQUEST, Some("not_found"), message).at("id")
+    }
+
+    /// 400: the response that the conversation was to go on from is not there.
+    pub fn previous_response_not_found(id: &str) -> Self {
+        let shown: String = id.chars().take(128).collect();
+        let message = format!("Previous response with id '{shown}' not found.");
+        let code = Some("previous_response_not_found");
+        Self::new(400, INVALID_REQUEST, code, message).at("previous_response_id")
+    }
+
     /// 405: the route exists, with another method.
     pub fn method_not_allowed(method: &str, path: &str) -> Self {
         let path: String = path.chars().take(256).collect();
@@ -187,6 +205,11 @@ impl ApiError {
     /// 500: our fault. The message must hold nothing a caller should not see.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(500, "server_error", Some("internal_error"), message)
+    }
+
+    /// 501: part of the API that this node has nothing for.
+    pub fn not_implemented(message: impl Into<String>) -> Self {
+        Self::new(501, "server_error", Some("not_implemented"), message)
     }
 
     /// 502: the worker answered nothing, or nonsense.
@@ -262,6 +285,13 @@ mod tests {
         let error = ApiError::context_length_exceeded("messages", 2048, 3000, 100);
         assert!(error.message.contains("2048") && error.message.contains("3000"));
         assert_eq!(error.code.as_deref(), Some("context_length_exceeded"));
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let error = ApiError::no_such_object("response", "resp_1");
+        assert_eq!(error.message, "Response with id 'resp_1' not found.");
+        assert_eq!((error.status, error.param.as_deref()), (404, Some("id")));
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod limits;
 pub mod line;
 pub mod model;
 mod pace;
+pub mod responses;
 mod sampling;
 pub mod sse;
 mod tier;

@@ -207,11 +207,27 @@ fn response_format(format: &Fields<'_>, limits: &Limits) -> Result<Option<Constr
             let schema = outer.require("schema")?;
             json_schema(schema, &outer.param("schema"), limits).map(Some)
         }
-        _ => Err(ApiError::invalid_value(
-            param,
-            "`response_format.type` must be `text`, `json_object` or `json_schema`.",
-        )),
+        _ => {
+            let message = format!("`{param}` must be `text`, `json_object` or `json_schema`.");
+            Err(ApiError::invalid_value(param, message))
+        }
     }
+}
+
+/// The `format` of a response's text: as `response_format`, with the schema beside the type.
+pub(crate) fn text_format(
+    format: &Fields<'_>,
+    limits: &Limits,
+) -> Result<Option<Constraint>, ApiError> {
+    format.require("type")?;
+    if format.text("type")? != Some("json_schema") {
+        return response_format(format, limits);
+    }
+    format.require("name")?;
+    format.name("name", limits)?;
+    format.boolean("strict")?;
+    let schema = format.require("schema")?;
+    json_schema(schema, &format.param("schema"), limits).map(Some)
 }
 
 fn json_schema(value: &Value, param: &str, limits: &Limits) -> Result<Constraint, ApiError> {

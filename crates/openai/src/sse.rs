@@ -23,6 +23,13 @@ pub fn event(payload: &impl Serialize) -> Vec<u8> {
     bytes
 }
 
+/// One event with a name, as streams of responses have them.
+pub fn named_event(name: &str, payload: &impl Serialize) -> Vec<u8> {
+    let mut bytes = format!("event: {name}\n").into_bytes();
+    bytes.extend(event(payload));
+    bytes
+}
+
 /// An event that tells a client in the middle of a stream what went wrong.
 pub fn error_event(error: &ApiError) -> Vec<u8> {
     format!("data: {}\n\n", error.to_json()).into_bytes()
@@ -98,6 +105,7 @@ mod tests {
     #[test]
     fn an_event_is_one_data_line() {
         assert_eq!(event(&"a\nb"), b"data: \"a\\nb\"\n\n");
+        assert_eq!(named_event("a.b", &1), b"event: a.b\ndata: 1\n\n");
     }
 
     #[test]

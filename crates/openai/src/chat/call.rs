@@ -89,14 +89,14 @@ impl ToolCall {
             .ok_or_else(|| ApiError::missing(fields.param(FUNCTION)))?;
         Ok(Self {
             id: fields.name("id", limits)?.unwrap_or_default(),
-            name: tool::name(&function, limits)?,
-            arguments: arguments(&function)?,
+            name: tool::function_name(&function, limits)?,
+            arguments: function_arguments(&function)?,
         })
     }
 }
 
 /// The text of a JSON object. Clients send nothing at all for functions without arguments.
-fn arguments(function: &Fields<'_>) -> Result<String, ApiError> {
+pub(crate) fn function_arguments(function: &Fields<'_>) -> Result<String, ApiError> {
     function.require("arguments")?;
     let text = function.text("arguments")?.unwrap_or_default();
     if text.trim().is_empty() {

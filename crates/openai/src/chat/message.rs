@@ -151,7 +151,7 @@ fn content(fields: &Fields<'_>, required: bool, limits: &Limits) -> Result<Strin
 }
 
 /// A tool speaks only when it was called, and once for each call.
-fn check_answers(messages: &[Message]) -> Result<(), ApiError> {
+pub(crate) fn check_answers(messages: &[Message]) -> Result<(), ApiError> {
     let mut open = HashSet::new();
     for (index, message) in messages.iter().enumerate() {
         let id = match message.role {

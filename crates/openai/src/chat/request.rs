@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use crate::chat::tool::Shape;
 use crate::chat::{Message, Tooling, variables};
 use crate::fields::{self, Fields};
 use crate::{ApiError, Limits, Sampling, ServiceTier};
@@ -52,7 +53,7 @@ impl ChatRequest {
         Ok(Self {
             model: root.name("model", limits)?,
             messages: Message::parse_list(&root, limits)?,
-            tooling: Tooling::parse(&root, limits)?,
+            tooling: Tooling::parse(&root, Shape::Nested, limits)?,
             variables: variables::parse(&root, limits)?,
             sampling: Sampling::parse(&root, limits)?,
             logprobs: logprobs(&root, limits)?,
@@ -108,7 +109,10 @@ fn logprobs(root: &Fields<'_>, limits: &Limits) -> Result<Option<u32>, ApiError>
     }
 }
 
-fn metadata(root: &Fields<'_>, limits: &Limits) -> Result<BTreeMap<String, String>, ApiError> {
+pub(crate) fn metadata(
+    root: &Fields<'_>,
+    limits: &Limits,
+) -> Result<BTreeMap<String, String>, ApiError> {
     let Some(map) = root.object("metadata")? else {
         return Ok(BTreeMap::new());
     };

@@ -74,30 +74,58 @@ impl Tooling {
         Err(ApiError::invalid_value("tool_choice", message))
     }
 
-    pub(crate) fn parse(root: &Fields<'_>, limits: &Limits) -> Result<Self, ApiError> {
-        let tools = tools(root, limits)?;
+    pub(crate) fn parse(
+        root: &Fields<'_>,
+        shape: Shape,
+        limits: &Limits,
+    ) -> Result<Self, ApiError> {
+        let tools = tools(root, shape, limits)?;
         Ok(Self {
             tools,
-            choice: choice(root)?,
+            choice: choice(root, shape)?,
             parallel: root.boolean("parallel_tool_calls")?.unwrap_or(true),
         })
     }
 }
 
-fn tools(root: &Fields<'_>, limits: &Limits) -> Result<Vec<Tool>, ApiError> {
+/// Where a function's own fields stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// In an object `function` beside the type, as chats have it.
+    Nested,
+    /// Beside the type, as responses have it.
+    Flat,
+}
+
+impl Shape {
+    /// The function that `fields` describes; another type is refused.
+    fn function<'a>(self, fields: Fields<'a>) -> Result<Fields<'a>, ApiError> {
+        is_function(&fields)?;
+        match self {
+            Self::Flat => Ok(fields),
+            Self::Nested => {
+                fields.require("function")?;
+                let function = fields.object("function")?;
+                function.ok_or_else(|| ApiError::missing(fields.param("function")))
+            }
+        }
+    }
+}
+
+fn tools(root: &Fields<'_>, shape: Shape, limits: &Limits) -> Result<Vec<Tool>, ApiError> {
     let list = root.list("tools", limits.tools_max)?.unwrap_or_default();
     let mut names = HashSet::new();
     let mut bytes = 0;
     let mut tools = Vec::with_capacity(list.len());
     for (index, value) in list.iter().enumerate() {
         let fields = Fields::of(value, format!("tools[{index}]"))?;
-        let tool = Tool::parse(&fields, limits)?;
+        let function = shape.function(fields)?;
+        let tool = Tool::parse(&function, limits)?;
         bytes += tool.bytes();
         fields::too_large("tools", bytes, limits.tool_schema_bytes_max)?;
         if !names.insert(tool.name.clone()) {
             let message = format!("There are two tools named `{}`.", tool.name);
-            let param = fields.param("function.name");
-            return Err(ApiError::invalid_value(param, message));
+            return Err(ApiError::invalid_value(function.param("name"), message));
         }
         tools.push(tool);
     }
@@ -105,12 +133,7 @@ fn tools(root: &Fields<'_>, limits: &Limits) -> Result<Vec<Tool>, ApiError> {
 }
 
 impl Tool {
-    fn parse(fields: &Fields<'_>, limits: &Limits) -> Result<Self, ApiError> {
-        is_function(fields)?;
-        fields.require("function")?;
-        let function = fields
-            .object("function")?
-            .ok_or_else(|| ApiError::missing(fields.param("function")))?;
+    fn parse(function: &Fields<'_>, limits: &Limits) -> Result<Self, ApiError> {
         let parameters = match function.get("parameters") {
             None => json!({"type": "object", "properties": {}}),
             Some(value @ Value::Object(_)) => value.clone(),
@@ -120,7 +143,7 @@ impl Tool {
             }
         };
         Ok(Self {
-            name: name(&function, limits)?,
+            name: function_name(function, limits)?,
             description: function.text("description")?.map(str::to_owned),
             parameters,
             strict: function.boolean("strict")?.unwrap_or(false),
@@ -148,7 +171,7 @@ pub(super) fn is_function(fields: &Fields<'_>) -> Result<(), ApiError> {
 
 /// The `name` of a function: it goes into prompts and grammars, so it is held to letters, digits, `_`
 /// and `-`.
-pub(super) fn name(function: &Fields<'_>, limits: &Limits) -> Result<String, ApiError> {
+pub(crate) fn function_name(function: &Fields<'_>, limits: &Limits) -> Result<String, ApiError> {
     function.require("name")?;
     let name = function.text("name")?.unwrap_or_default();
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
@@ -161,7 +184,7 @@ pub(super) fn name(function: &Fields<'_>, limits: &Limits) -> Result<String, Api
     Ok(name.to_owned())
 }
 
-fn choice(root: &Fields<'_>) -> Result<ToolChoice, ApiError> {
+fn choice(root: &Fields<'_>, shape: Shape) -> Result<ToolChoice, ApiError> {
     const PARAM: &str = "tool_choice";
     match root.get(PARAM) {
         None => Ok(ToolChoice::Auto),
@@ -174,19 +197,16 @@ fn choice(root: &Fields<'_>) -> Result<ToolChoice, ApiError> {
                 Err(ApiError::invalid_value(PARAM, message))
             }
         },
-        Some(Value::Object(_)) => named(root),
+        Some(Value::Object(_)) => named(root, shape),
         Some(_) => Err(ApiError::invalid_type(PARAM, "a string or an object")),
     }
 }
 
-fn named(root: &Fields<'_>) -> Result<ToolChoice, ApiError> {
+fn named(root: &Fields<'_>, shape: Shape) -> Result<ToolChoice, ApiError> {
     let fields = root
         .object("tool_choice")?
         .ok_or_else(|| ApiError::missing("tool_choice"))?;
-    is_function(&fields)?;
-    let function = fields
-        .object("function")?
-        .ok_or_else(|| ApiError::missing(fields.param("function")))?;
+    let function = shape.function(fields)?;
     function.require("name")?;
     let name = function.text("name")?.unwrap_or_default();
     Ok(ToolChoice::Named(name.to_owned()))

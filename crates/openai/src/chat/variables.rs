@@ -23,12 +23,7 @@ const NAME_BYTES_MAX: usize = 64;
 ///
 /// Templates know three efforts at most, and a switch: those between are the nearest.
 pub(super) fn parse(root: &Fields<'_>, limits: &Limits) -> Result<Map<String, Value>, ApiError> {
-    let mut variables = Map::new();
-    if let Some(effort) = effort(root)? {
-        let thinks = root.text("reasoning_effort")? != Some("none");
-        variables.insert("reasoning_effort".to_owned(), json!(effort));
-        variables.insert("enable_thinking".to_owned(), json!(thinks));
-    }
+    let mut variables = thinking(root, "reasoning_effort")?;
     let Some(map) = root.object("chat_template_kwargs")? else {
         return Ok(variables);
     };
@@ -41,18 +36,26 @@ pub(super) fn parse(root: &Fields<'_>, limits: &Limits) -> Result<Map<String, Va
     Ok(variables)
 }
 
-fn effort(root: &Fields<'_>) -> Result<Option<&'static str>, ApiError> {
-    match root.text("reasoning_effort")? {
-        None => Ok(None),
-        Some("none" | "minimal" | "low") => Ok(Some("low")),
-        Some("medium") => Ok(Some("medium")),
-        Some("high" | "xhigh") => Ok(Some("high")),
+/// How much to think, by the field `key`, as the variables that templates have for it.
+pub(crate) fn thinking(fields: &Fields<'_>, key: &str) -> Result<Map<String, Value>, ApiError> {
+    let asked = fields.text(key)?;
+    let effort = match asked {
+        None => return Ok(Map::new()),
+        Some("none" | "minimal" | "low") => "low",
+        Some("medium") => "medium",
+        Some("high" | "xhigh") => "high",
         Some(_) => {
+            let param = fields.param(key);
             let message =
-                "`reasoning_effort` must be `none`, `minimal`, `low`, `medium`, `high` or `xhigh`.";
-            Err(ApiError::invalid_value("reasoning_effort", message))
+                format!("`{param}` must be `none`, `minimal`, `low`, `medium`, `high` or `xhigh`.");
+            return Err(ApiError::invalid_value(param, message));
         }
-    }
+    };
+    let thinks = asked != Some("none");
+    Ok(Map::from_iter([
+        ("reasoning_effort".to_owned(), json!(effort)),
+        ("enable_thinking".to_owned(), json!(thinks)),
+    ]))
 }
 
 /// Plain values only: nothing a template could take for messages or tools.

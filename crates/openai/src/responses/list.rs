@@ -1,0 +1,146 @@
+//! Lists in pieces: what follows what, newest first unless asked otherwise.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ApiError;
+
+/// Entries of a piece that names no number.
+const ENTRIES_DEFAULT: usize = 20;
+
+/// Entries of a piece.
+pub const ENTRIES_MAX: usize = 100;
+
+/// Which piece of a list is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    limit: usize,
+    ascending: bool,
+    after: Option<String>,
+}
+
+/// A piece of a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct List<T> {
+    /// Always `list`.
+    pub object: Cow<'static, str>,
+    /// The entries.
+    pub data: Vec<T>,
+    /// The first entry's identifier.
+    pub first_id: Option<String>,
+    /// The last entry's identifier, for `after` of the next request.
+    pub last_id: Option<String>,
+    /// Whether there are more.
+    pub has_more: bool,
+}
+
+impl Page {
+    /// Reads what stands after a path's `?`, taken apart already.
+    ///
+    /// # Errors
+    /// 400 naming what is wrong.
+    pub fn parse<'a>(
+        query: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Self, ApiError> {
+        let mut page = Self {
+            limit: ENTRIES_DEFAULT,
+            ascending: false,
+            after: None,
+        };
+        for (key, value) in query {
+            match (key, value) {
+                ("limit", number) => page.limit = limit(number)?,
+                ("order", "asc") => page.ascending = true,
+                ("order", "desc") => page.ascending = false,
+                ("order", _) => {
+                    let message = "`order` must be `asc` or `desc`.";
+                    return Err(ApiError::invalid_value("order", message));
+                }
+                ("after", id) => page.after = Some(id.to_owned()),
+                ("before", _) => {
+                    let message =
+                        "`before` is not supported by this node: use `after` and `order`.";
+                    return Err(ApiError::unsupported("before", message));
+                }
+                _ => {}
+            }
+        }
+        Ok(page)
+    }
+
+    /// The piece of `entries`, which are given oldest first.
+    pub fn of<T>(&self, mut entries: Vec<T>, id: impl Fn(&T) -> &str) -> List<T> {
+        if !self.ascending {
+            entries.reverse();
+        }
+        let begin = match &self.after {
+            None => 0,
+            Some(after) => entries
+                .iter()
+                .position(|entry| id(entry) == after)
+                .map_or(entries.len(), |at| at + 1),
+        };
+        let mut data = entries.split_off(begin);
+        let has_more = data.len() > self.limit;
+        data.truncate(self.limit);
+        List {
+            object: Cow::Borrowed("list"),
+            first_id: data.first().map(|entry| id(entry).to_owned()),
+            last_id: data.last().map(|entry| id(entry).to_owned()),
+            data,
+            has_more,
+        }
+    }
+}
+
+fn limit(number: &str) -> Result<usize, ApiError> {
+    let limit = number.parse().ok();
+    limit
+        .filter(|limit| (1..=ENTRIES_MAX).contains(limit))
+        .ok_or_else(|| {
+            let message = format!("`limit` must be between 1 and {ENTRIES_MAX}.");
+            ApiError::invalid_value("limit", message)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(query: &[(&str, &str)], expected: &[&str], has_more: bool) {
+        let page = Page::parse(query.iter().copied()).unwrap();
+        let list = page.of(vec!["a", "b", "c"], |entry| entry);
+        assert_eq!((list.data.as_slice(), list.has_more), (expected, has_more));
+        assert_eq!(list.last_id.as_deref(), expected.last().copied());
+    }
+
+    #[test]
+    fn pieces_follow_each_other() {
+        check(&[], &["c", "b", "a"], false);
+        check(&[("order", "asc")], &["a", "b", "c"], false);
+        check(&[("limit", "2")], &["c", "b"], true);
+        check(&[("limit", "2"), ("after", "b")], &["a"], false);
+        check(
+            &[("order", "asc"), ("after", "a"), ("limit", "1")],
+            &["b"],
+            true,
+        );
+        check(&[("after", "x")], &[], false);
+    }
+
+    #[test]
+    fn what_is_no_piece_is_refused() {
+        let check = |key: &str, value: &str| {
+            let error = Page::parse([(key, value)]).unwrap_err();
+            assert_eq!((error.status, error.param.as_deref()), (400, Some(key)));
+        };
+        check("limit", "0");
+        check("limit", "101");
+        check("limit", "x");
+        check("order", "up");
+        check("before", "x");
+        assert!(Page::parse([("limit", "100"), ("include", "x")]).is_ok());
+    }
+}
