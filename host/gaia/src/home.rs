@@ -91,6 +91,16 @@ impl Home {
         self.root.join("secrets")
     }
 
+    /// What is kept for callers of the API.
+    pub fn records(&self) -> PathBuf {
+        self.root.join("records")
+    }
+
+    /// Files that callers handed in, and what is noted of their vector stores.
+    pub fn library(&self) -> PathBuf {
+        self.root.join("library")
+    }
+
     /// The vector store's folder.
     pub fn store(&self) -> PathBuf {
         self.root.join("store")

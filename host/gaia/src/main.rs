@@ -12,6 +12,7 @@ mod environment;
 mod exit;
 mod home;
 mod import;
+mod library;
 mod password;
 mod prompts;
 mod supervisor;

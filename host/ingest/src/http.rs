@@ -128,6 +128,10 @@ impl Client {
         self.call(&Method::POST, path, Some(body))
     }
 
+    pub(crate) fn delete(&self, path: &str) -> Result<Value, HttpError> {
+        self.call(&Method::DELETE, path, None)
+    }
+
     /// Sends `file` as the field `field` of a form. It is sent once, however busy the server says it is.
     pub(crate) fn upload(
         &self,

@@ -121,6 +121,15 @@ impl Store {
         self.index()
     }
 
+    /// Removes the collection and all that is in it; one that is not there stays away.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub fn destroy(&self) -> Result<(), HttpError> {
+        found(self.client.delete(&self.path("")))?;
+        Ok(())
+    }
+
     /// Puts an index on the names of documents; one that is there stays.
     ///
     /// # Errors

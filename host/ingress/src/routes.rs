@@ -83,6 +83,7 @@ const ROUTES: &[(&str, &str, Rule)] = &[
     ("GET", "/v1/responses/{}", INFERENCE),
     ("DELETE", "/v1/responses/{}", INFERENCE),
     ("GET", "/v1/responses/{}/input_items", INFERENCE),
+    ("POST", "/responses", ANSWER),
     ("POST", "/v1/responses/{}/cancel", INFERENCE),
     ("POST", "/v1/vector_stores/{}/search", PROMPT),
     ("POST", "/v1/chunks", KNOWLEDGE),

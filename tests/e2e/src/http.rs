@@ -100,6 +100,14 @@ pub fn get_with(url: &str, header: (&str, &str)) -> Result<Answer, Failure> {
     read(agent().get(url).header(header.0, header.1).call()?)
 }
 
+/// DELETE with one more header.
+///
+/// # Errors
+/// When no answer came.
+pub fn delete_with(url: &str, header: (&str, &str)) -> Result<Answer, Failure> {
+    read(agent().delete(url).header(header.0, header.1).call()?)
+}
+
 /// POST of JSON.
 ///
 /// # Errors
@@ -118,6 +126,24 @@ pub fn post_with(url: &str, header: (&str, &str), body: &Value) -> Result<Answer
             .post(url)
             .header(header.0, header.1)
             .send_json(body)?,
+    )
+}
+
+/// POST of a form with one file, and what it is for.
+///
+/// # Errors
+/// When no answer came.
+pub fn upload(url: &str, name: &str, bytes: &[u8]) -> Result<Answer, Failure> {
+    let head = format!(
+        "--form\r\ncontent-disposition: form-data; name=\"purpose\"\r\n\r\nassistants\r\n--form\r\n\
+         content-disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n"
+    );
+    let body = [head.as_bytes(), bytes, b"\r\n--form--\r\n"].concat();
+    let request = agent().post(url);
+    read(
+        request
+            .header("content-type", "multipart/form-data; boundary=form")
+            .send(&body[..])?,
     )
 }
 

@@ -8,11 +8,13 @@ use gaia_openai::{ApiError, Limits, info};
 use gaia_prompt::{ChatTemplate, RagPrompt, SpecialTokens, TemplateError, named_template};
 use gaia_rag::SelectLimits;
 
+use crate::background::Background;
 use crate::inference::{Engine, LoadSettings, Model, OpenModelError, Opening};
 use crate::meter::Ledger;
 use crate::metrics::{Gauges, Metrics};
 use crate::options::Options;
 use crate::prompts::Prompts;
+use crate::records::Records;
 use crate::store::Store;
 use crate::tools::NodeTools;
 
@@ -28,6 +30,8 @@ pub(crate) struct App {
     pub(crate) store: Option<Store>,
     pub(crate) prompts: Prompts,
     pub(crate) tools: NodeTools,
+    pub(crate) records: Records,
+    pub(crate) background: Background,
     models: OnceLock<Result<Models, String>>,
     started: Instant,
     created: u64,
@@ -76,6 +80,8 @@ impl App {
             store,
             prompts: Prompts::new(options.prompts.clone()),
             tools: NodeTools::new(&options),
+            records: Records::new(&options),
+            background: Background::default(),
             models: OnceLock::new(),
             started: Instant::now(),
             created: unix_seconds(),

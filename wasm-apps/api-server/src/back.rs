@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use axum::body::Bytes;
+use axum::http::HeaderMap;
 use serde_json::Value;
 
 use crate::options::{LoopbackAddress, Options, Secret};
@@ -13,6 +15,26 @@ use crate::options::{LoopbackAddress, Options, Secret};
 pub(crate) struct Back {
     address: LoopbackAddress,
     key: Option<Secret>,
+}
+
+/// The longest reply to what is passed on: a file.
+const PASSED_BYTES_MAX: usize = 65 << 20;
+/// Reading a file for the knowledge base takes its time.
+const PASSED_TIME_MAX: Duration = Duration::from_secs(120);
+
+/// A request that the host answers as it is.
+pub(crate) struct Passed<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) content_type: &'a str,
+    pub(crate) body: Bytes,
+}
+
+/// The host's answer to what was passed on, whatever it is.
+pub(crate) struct Said {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 /// What is asked of the host.
@@ -52,11 +74,15 @@ impl Back {
 
 #[cfg(target_os = "wasi")]
 mod wire {
-    use http_body_util::Full;
-    use hyper::Request;
-    use hyper::body::Bytes;
+    use std::time::Duration;
 
-    use super::{Back, BackError, Question, Value};
+    use http_body_util::Full;
+    use hyper::body::Bytes;
+    use hyper::{Request, Response};
+
+    use super::{
+        Back, BackError, PASSED_BYTES_MAX, PASSED_TIME_MAX, Passed, Question, Said, Value,
+    };
 
     impl Back {
         /// Asks the host.
@@ -64,22 +90,51 @@ mod wire {
         /// # Errors
         /// See [`BackError`].
         pub(crate) async fn ask(&self, question: Question<'_>) -> Result<Value, BackError> {
+            let passed = Passed {
+                method: question.method,
+                path: question.path,
+                content_type: "application/json",
+                body: Bytes::from(question.body),
+            };
+            let sent = self.send(passed, question.reply_bytes_max, question.time_max);
+            let response = sent.await?;
+            super::read(response.status().as_u16(), response.body())
+        }
+
+        /// Has the host answer a request of a caller.
+        ///
+        /// # Errors
+        /// The host does not answer.
+        pub(crate) async fn pass(&self, passed: Passed<'_>) -> Result<Said, BackError> {
+            let response = self.send(passed, PASSED_BYTES_MAX, PASSED_TIME_MAX).await?;
+            let (head, body) = response.into_parts();
+            Ok(Said {
+                status: head.status.as_u16(),
+                headers: head.headers,
+                body,
+            })
+        }
+
+        async fn send(
+            &self,
+            passed: Passed<'_>,
+            bytes_max: usize,
+            time_max: Duration,
+        ) -> Result<Response<Bytes>, BackError> {
             let mut request = Request::builder()
-                .method(question.method)
-                .uri(question.path)
+                .method(passed.method)
+                .uri(passed.path)
                 .header("host", self.address.socket.to_string())
-                .header("content-type", "application/json");
+                .header("content-type", passed.content_type);
             if let Some(key) = &self.key {
                 request = request.header("authorization", format!("Bearer {}", key.reveal()));
             }
             let request = request
-                .body(Full::new(Bytes::from(question.body)))
+                .body(Full::new(passed.body))
                 .map_err(|error| BackError::Unreachable(error.to_string()))?;
-            let (bytes_max, time_max) = (question.reply_bytes_max, question.time_max);
             let socket = self.address.socket;
             let response = gaia_wasi_rt::send_request(socket, request, bytes_max, time_max).await;
-            let response = response.map_err(|error| BackError::Unreachable(error.to_string()))?;
-            super::read(response.status().as_u16(), response.body())
+            response.map_err(|error| BackError::Unreachable(error.to_string()))
         }
     }
 }
@@ -89,6 +144,11 @@ impl Back {
     /// There are no sockets natively, where only the tests run.
     pub(crate) async fn ask(&self, question: Question<'_>) -> Result<Value, BackError> {
         Err(BackError::Unreachable(question.path.to_owned()))
+    }
+
+    /// Neither is there anybody to pass on to.
+    pub(crate) async fn pass(&self, passed: Passed<'_>) -> Result<Said, BackError> {
+        Err(BackError::Unreachable(passed.path.to_owned()))
     }
 }
 

@@ -3,12 +3,14 @@
 mod chat;
 mod completions;
 mod embeddings;
+mod library;
 mod models;
 mod node;
 mod openapi;
 mod page;
 mod prompts;
 mod public_config;
+mod responses;
 mod retrieve;
 mod tokenize;
 
@@ -47,6 +49,36 @@ fn table() -> Table {
     Table::default()
         .route("/v1/chat/completions", post(chat::create))
         .route("/v1/completions", post(completions::create))
+        .route("/v1/responses", post(responses::create))
+        .route("/responses", post(responses::create))
+        .route(
+            "/v1/responses/{id}",
+            get(responses::retrieve).delete(responses::delete),
+        )
+        .route(
+            "/v1/responses/{id}/input_items",
+            get(responses::input_items),
+        )
+        .route("/v1/responses/{id}/cancel", post(responses::cancel))
+        .route("/v1/files", get(library::pass).post(library::pass))
+        .route("/v1/files/{id}", get(library::pass).delete(library::pass))
+        .route("/v1/files/{id}/content", get(library::pass))
+        .route("/v1/vector_stores", get(library::pass).post(library::pass))
+        .route(
+            "/v1/vector_stores/{id}",
+            get(library::pass)
+                .post(library::pass)
+                .delete(library::pass),
+        )
+        .route("/v1/vector_stores/{id}/search", post(library::pass))
+        .route(
+            "/v1/vector_stores/{id}/files",
+            get(library::pass).post(library::pass),
+        )
+        .route(
+            "/v1/vector_stores/{id}/files/{file_id}",
+            get(library::pass).delete(library::pass),
+        )
         .route("/v1/embeddings", post(embeddings::create))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*id}", get(models::retrieve))

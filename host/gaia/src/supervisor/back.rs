@@ -6,6 +6,8 @@
 //! Invariant: the worker asks and the host judges: what is reached, how often and how much of it does not
 //! depend on the worker being well.
 
+mod library;
+mod records;
 mod tools;
 
 use std::convert::Infallible;
@@ -15,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gaia_ingress::ApiKey;
+use gaia_records::Records;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -29,8 +32,10 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
+use self::records::KeptRecords;
 use self::tools::Tools;
 use super::state::Service;
+use crate::library::Library;
 use crate::password::random_hex;
 use crate::toolbox::LiveTools;
 
@@ -63,6 +68,8 @@ pub struct Back {
 #[derive(Debug)]
 pub struct Routes {
     tools: Tools,
+    records: KeptRecords,
+    library: Arc<Library>,
 }
 
 /// A request with the right key, read whole.
@@ -70,6 +77,9 @@ pub struct Routes {
 struct Asked {
     method: Method,
     path: String,
+    /// What stands after the path's `?`.
+    query: String,
+    content_type: String,
     body: Bytes,
 }
 
@@ -109,10 +119,12 @@ impl Drop for Back {
 }
 
 impl Routes {
-    /// The routes of a node with these tools.
-    pub fn new(tools: LiveTools) -> Self {
+    /// The routes of a node with these tools, which keeps records and files there.
+    pub fn new(tools: LiveTools, records: Arc<Records>, library: Arc<Library>) -> Self {
         Self {
             tools: Tools::new(tools),
+            records: KeptRecords::new(records),
+            library,
         }
     }
 
@@ -120,6 +132,8 @@ impl Routes {
     fn body_bytes_max(&self, path: &str) -> usize {
         match first_segment(path) {
             "call" => tools::CALL_BYTES_MAX,
+            "records" => self.records.body_bytes_max(),
+            "library" => library::BODY_BYTES_MAX,
             _ => 0,
         }
     }
@@ -127,6 +141,8 @@ impl Routes {
     async fn answer(&self, asked: Asked) -> Reply {
         match first_segment(&asked.path) {
             "call" | "tools" => self.tools.answer(&asked).await,
+            "records" => self.records.answer(asked).await,
+            "library" => library::answer(Arc::clone(&self.library), asked).await,
             _ => refused(StatusCode::NOT_FOUND, "there is nothing here"),
         }
     }
@@ -150,6 +166,10 @@ impl Door {
         }
         let (head, body) = request.into_parts();
         let path = head.uri.path().to_owned();
+        let query = head.uri.query().unwrap_or_default().to_owned();
+        let content_type = head.headers.get(CONTENT_TYPE);
+        let content_type = content_type.and_then(|kind| kind.to_str().ok());
+        let content_type = content_type.unwrap_or_default().to_owned();
         let max = self.routes.body_bytes_max(&path);
         let body = match timeout(READ_TIMEOUT, Limited::new(body, max).collect()).await {
             Ok(Ok(body)) => body.to_bytes(),
@@ -157,7 +177,14 @@ impl Door {
             Err(_) => return refused(StatusCode::REQUEST_TIMEOUT, "the body takes too long"),
         };
         let method = head.method;
-        self.routes.answer(Asked { method, path, body }).await
+        let asked = Asked {
+            method,
+            path,
+            query,
+            content_type,
+            body,
+        };
+        self.routes.answer(asked).await
     }
 }
 

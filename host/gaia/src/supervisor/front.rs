@@ -154,6 +154,11 @@ impl Front {
         self.worker.send_replace(worker.and_then(upstream));
     }
 
+    /// Tells of the worker that requests go to.
+    pub fn watch_worker(&self) -> watch::Receiver<Option<Worker>> {
+        self.worker.subscribe()
+    }
+
     /// Takes no new requests and waits until the running ones have finished, as long as
     /// `drain_timeout_seconds` allows.
     pub async fn drain(&mut self) {

@@ -7,9 +7,11 @@ mod keeper;
 mod plan;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use gaia_prompt::TemplateError;
+use gaia_records::{OpenRecordsError, Records};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::keeper::{Ended, Keeper};
@@ -26,6 +28,7 @@ use super::store::{OpenStoreError, Store, StorePlan};
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::home::{Home, WriteHomeError};
+use crate::library::Library;
 use crate::toolbox::LiveTools;
 
 /// Why a node does not run.
@@ -40,6 +43,9 @@ pub enum NodeError {
     /// The worker could ask for nothing.
     #[error(transparent)]
     Back(#[from] OpenBackError),
+    /// What it keeps for its callers cannot be read.
+    #[error(transparent)]
+    Records(#[from] OpenRecordsError),
     /// The store does not open.
     #[error("failed to open the vector store in `{folder}`")]
     Store {
@@ -122,11 +128,11 @@ pub async fn run(plan: &NodePlan<'_>, on_ready: impl FnOnce(&State)) -> Result<(
     lock::take_for_life(&plan.home.lock())?;
     let mut stop = StopSignal::new()?;
     let mut front = Front::open(plan.config, plan.home).await?;
-    let back = open_back(plan).await?;
     let mut store = tokio::select! {
         store = open_store(plan) => store?,
         () = stop.wait() => return Ok(()),
     };
+    let back = open_back(plan, &front, store.service()).await?;
     let services = Services {
         store: store.service().clone(),
         back: back.service().clone(),
@@ -149,9 +155,16 @@ pub struct Services {
     pub back: Service,
 }
 
-async fn open_back(plan: &NodePlan<'_>) -> Result<Back, NodeError> {
+async fn open_back(
+    plan: &NodePlan<'_>,
+    front: &Front,
+    store: &Service,
+) -> Result<Back, NodeError> {
     let tools = LiveTools::open(plan.home, plan.config, plan.environment);
-    Ok(Back::open(Routes::new(tools)).await?)
+    let records = Records::open(&plan.home.records(), gaia_records::Limits::default())?;
+    let library = Library::open(&plan.home.library(), store.clone(), front.watch_worker())?;
+    let routes = Routes::new(tools, Arc::new(records), library);
+    Ok(Back::open(routes).await?)
 }
 
 async fn open_store(plan: &NodePlan<'_>) -> Result<Store, NodeError> {

@@ -19,7 +19,7 @@ use crate::failure::Failure;
 use crate::stream::{self, Next};
 
 /// How long a stream may be silent before a comment keeps it open.
-const SILENCE_MAX: Duration = Duration::from_secs(10);
+pub(super) const SILENCE_MAX: Duration = Duration::from_secs(10);
 
 pub(super) async fn create(State(app): Shared, Sent(body): Sent) -> Result<Response, Failure> {
     let request = ChatRequest::parse(&body, &app.limits)?;

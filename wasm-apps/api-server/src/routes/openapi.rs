@@ -26,6 +26,8 @@ mod tests {
     use gaia_openai::Limits;
     use gaia_openai::completion::RESPONSE_FIELDS_MAX;
     use gaia_openai::embedding::DIMENSIONS_MAX;
+    use gaia_openai::responses::{ENTRIES_MAX, INCLUDES_MAX};
+    use gaia_openai::vector_store::{RESULTS_MAX, STORE_FILES_MAX};
     use gaia_wasi_rt::block_on;
     use serde_json::Value;
     use tower::ServiceExt;
@@ -34,6 +36,9 @@ mod tests {
     use crate::app::App;
     use crate::options::Options;
     use crate::routes::{router, table};
+
+    /// What an item of a path may hold that is no method.
+    const NO_METHOD: &str = "parameters";
 
     const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
@@ -66,6 +71,7 @@ mod tests {
         let paths = document["paths"].as_object().unwrap();
         let operations = paths.iter().flat_map(|(path, item)| {
             let methods = item.as_object().unwrap().keys();
+            let methods = methods.filter(|key| *key != NO_METHOD);
             methods.map(move |method| format!("{} {path}", method.to_uppercase()))
         });
         assert_eq!(operations.collect::<BTreeSet<_>>(), served);
@@ -145,6 +151,23 @@ mod tests {
             ("/Messages/maxItems", limits.messages_max),
             ("/Messages/x-total-bytes-max", limits.text_bytes_max),
             ("/query/x-bytes-max", limits.text_bytes_max),
+            ("/input/anyOf/x-bytes-max", limits.text_bytes_max),
+            ("/input/anyOf/maxItems", limits.messages_max),
+            ("/input/anyOf/x-total-bytes-max", limits.text_bytes_max),
+            ("/instructions/x-bytes-max", limits.text_bytes_max),
+            ("/Item/anyOf/properties/content/anyOf/maxItems", limits.parts_max),
+            ("/include/maxItems", INCLUDES_MAX),
+            ("/ResponseRequest/properties/tools/maxItems", limits.tools_max),
+            (
+                "/ResponseRequest/properties/tools/x-total-bytes-max",
+                limits.tool_schema_bytes_max,
+            ),
+            ("/parameters/Limit/schema/maximum", ENTRIES_MAX),
+            ("/file_ids/maxItems", STORE_FILES_MAX),
+            (
+                "/SearchRequest/properties/query/anyOf/maxItems",
+                limits.parts_max,
+            ),
             ("/tool_calls/maxItems", limits.tool_calls_max),
             ("/FunctionName/x-bytes-max", limits.tool_name_bytes_max),
             ("/Tools/maxItems", limits.tools_max),
@@ -165,6 +188,9 @@ mod tests {
         let numbers = [
             ("/top_k/maximum", limits.top_k_max),
             ("/max_tokens/maximum", limits.tokens_max),
+            ("/max_output_tokens/maximum", limits.tokens_max),
+            ("/max_num_results/maximum", RESULTS_MAX),
+            ("/score_threshold/maximum", 1),
             ("/max_completion_tokens/maximum", limits.tokens_max),
             ("/n/maximum", limits.choices_max),
             ("/n_predict/maximum", limits.tokens_max),

@@ -28,7 +28,16 @@ impl Opened {
             &config,
             &Environment::default(),
         );
-        let back = Back::open(Routes::new(live)).await.unwrap();
+        let folder = home.path().join("records");
+        let records = Records::open(&folder, gaia_records::Limits::default()).unwrap();
+        let store = Service {
+            url: "http://127.0.0.1:9".to_owned(),
+            key: String::new(),
+        };
+        let (_no_worker, worker) = tokio::sync::watch::channel(None);
+        let library = Library::open(&home.path().join("library"), store, worker).unwrap();
+        let routes = Routes::new(live, Arc::new(records), library);
+        let back = Back::open(routes).await.unwrap();
         Self { home, back }
     }
 
@@ -124,6 +133,31 @@ async fn what_is_no_request_is_refused() {
     check("POST /call", &turn("x".repeat(128)), 200).await;
     check("GET /tools", "too long", 413).await;
     check("POST /call", &"x".repeat(tools::CALL_BYTES_MAX + 1), 413).await;
+}
+
+#[tokio::test]
+async fn records_are_kept() {
+    let opened = Opened::with("", "http://127.0.0.1:1").await;
+    let path = "/records/anna/resp_0123456789abcdef01234567";
+    assert_eq!(opened.ask(&format!("GET {path}"), "").await.0, 404);
+    let kept = opened.ask(&format!("PUT {path}"), "{\"a\":1}").await;
+    assert_eq!(kept.0, 200);
+    let found = opened.ask(&format!("GET {path}"), "").await;
+    assert_eq!(found, (200, json!({"a": 1})));
+    let large = "x".repeat(gaia_records::Limits::default().record_bytes_max + 1);
+    assert_eq!(opened.ask(&format!("PUT {path}"), &large).await.0, 413);
+}
+
+#[tokio::test]
+async fn files_are_asked_for() {
+    let opened = Opened::with("", "http://127.0.0.1:1").await;
+    let listed = opened.ask("GET /library/anna/v1/files?limit=2", "").await;
+    assert_eq!((listed.0, &listed.1["data"]), (200, &json!([])));
+    let refused = opened.ask("GET /library/anna/v1/files/x", "").await;
+    assert_eq!((refused.0, &refused.1["error"]["param"]), (404, &json!("id")));
+    for path in ["/library", "/library/A/v1/files", "/library/anna/x"] {
+        assert_eq!(opened.ask(&format!("GET {path}"), "").await.0, 404, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,103 @@
+//! Files and vector stores: handed in, brought in, searched, also over a kill in the middle.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fmt::Write as _;
+
+use e2e::http;
+use e2e::node::{Node, READY_LIMIT};
+use e2e::process::{is_alive, signal, wait_for};
+use serde_json::{Value, json};
+
+const FACTS: &str = "# Brellin\n\nThe lighthouse of Brellin was built in 1874 by Ansa Torvik and is 31 metres high.\n\n\
+    ## The bakery\n\nThe bakery of Brellin closes on Tuesdays, because its oven is cleaned then.\n";
+
+fn upload(node: &Node, name: &str, text: &str) -> String {
+    let url = format!("{}/v1/files", node.url());
+    let answer = http::upload(&url, name, text.as_bytes()).unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    answer.json()["id"].as_str().unwrap().to_owned()
+}
+
+fn store_of(node: &Node, files: &[&str]) -> String {
+    let answer = node.post(
+        "/v1/vector_stores",
+        &json!({"name": "s", "file_ids": files}),
+    );
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    format!(
+        "/v1/vector_stores/{}",
+        answer.json()["id"].as_str().unwrap()
+    )
+}
+
+fn wait_for_all(node: &Node, store: &str) {
+    wait_for("the files to be brought in", READY_LIMIT, || {
+        let counts = node.get(store).json()["file_counts"].clone();
+        (counts["in_progress"] == 0).then_some(())
+    });
+}
+
+fn search(node: &Node, store: &str, question: &str) -> Vec<Value> {
+    let answer = node.post(&format!("{store}/search"), &json!({"query": question}));
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    answer.json()["data"].as_array().unwrap().clone()
+}
+
+#[test]
+fn files_are_brought_in_and_found() {
+    let node = Node::started();
+    let file = upload(&node, "../brellin.md", FACTS);
+    let content = node.get(&format!("/v1/files/{file}/content"));
+    assert_eq!((content.status, content.text.as_str()), (200, FACTS));
+    let store = store_of(&node, &[&file]);
+    wait_for_all(&node, &store);
+    let found = search(&node, &store, "When does the bakery close?");
+    assert_eq!(found[0]["file_id"], file, "{found:?}");
+    assert_eq!(found[0]["filename"], "brellin.md");
+    let text = found[0]["content"][0]["text"].as_str().unwrap();
+    assert!(text.contains("Tuesdays"), "{text}");
+    // What a vector store knows is none of the node's own knowledge.
+    let retrieved = node.post(
+        "/v1/retrieve",
+        &json!({"query": "When does the bakery close?"}),
+    );
+    assert_eq!(retrieved.json()["hits"], json!([]), "{}", retrieved.text);
+    killed_in_the_middle(&node);
+    let gone = http::delete_with(
+        &format!("{}/v1/files/{file}", node.url()),
+        ("accept", "*/*"),
+    );
+    assert_eq!(gone.unwrap().status, 200);
+    assert_eq!(
+        search(&node, &store, "When does the bakery close?"),
+        [] as [Value; 0]
+    );
+}
+
+/// What was on its way when everything was killed is on its way again, and found once.
+fn killed_in_the_middle(node: &Node) {
+    let mut long = String::new();
+    for number in 0..400 {
+        writeln!(long, "## House {number}\n\nIn house number {number} of Brellin lives a cat that is {number} years old.\n").unwrap();
+    }
+    let file = upload(node, "houses.md", &long);
+    let store = store_of(node, &[&file]);
+    let pid = node.pid();
+    signal(pid, "KILL");
+    wait_for("the node to be gone", READY_LIMIT, || {
+        (!is_alive(pid)).then_some(())
+    });
+    node.start();
+    wait_for_all(node, &store);
+    let shown = node.get(&store).json();
+    assert_eq!(shown["file_counts"]["completed"], 1, "{shown}");
+    let found = search(node, &store, "Who lives in house number 250?");
+    let mut texts: Vec<String> = found
+        .iter()
+        .map(|hit| hit["content"][0]["text"].to_string())
+        .collect();
+    texts.sort();
+    texts.dedup();
+    assert_eq!(texts.len(), found.len(), "nothing is there twice");
+}
