@@ -66,6 +66,18 @@ fn the_bare_wasmedge_line_answers() {
     let body = json!({"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 4, "temperature": 0});
     let answer = http::post(&format!("{url}/v1/chat/completions"), &body).unwrap();
     assert_eq!(answer.status, 200, "{}", answer.text);
+    // Nobody keeps anything here, and whoever asks for that is told so.
+    let body = json!({"input": "Hello", "max_output_tokens": 4, "store": true});
+    let response = http::post(&format!("{url}/v1/responses"), &body).unwrap();
+    assert_eq!(response.status, 200, "{}", response.text);
+    let response = response.json();
+    assert_eq!(response["store"], false, "{response}");
+    assert!(response["warning"].is_string(), "{response}");
+    let id = response["id"].as_str().unwrap();
+    let kept = http::get(&format!("{url}/v1/responses/{id}")).unwrap();
+    assert_eq!(kept.status, 404, "{}", kept.text);
+    let files = http::get(&format!("{url}/v1/files")).unwrap();
+    assert_eq!(files.status, 501, "{}", files.text);
     let vectors = http::post(&format!("{url}/v1/embeddings"), &json!({"input": "hello"}))
         .unwrap()
         .json();
