@@ -1,3 +1,5 @@
+//! A back port that is open, and all who have no business there.
+
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream as Socket;

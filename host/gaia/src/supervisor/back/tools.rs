@@ -33,10 +33,12 @@ struct Call {
 }
 
 impl Tools {
+    /// These tools.
     pub fn new(live: LiveTools) -> Self {
         Self { live }
     }
 
+    /// Answers.
     pub async fn answer(&self, asked: &Asked) -> Reply {
         match (&asked.method, asked.path.as_str()) {
             (&Method::GET, "/tools") => reply(&self.table()),

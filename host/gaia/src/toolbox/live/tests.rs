@@ -1,3 +1,5 @@
+//! Secrets that change, and more turns than are remembered.
+
 use super::*;
 
 const TOOL: &str = "[[tool]]\nname = \"news\"\nurl = \"https://api.example.org/\"\n\
