@@ -10,6 +10,7 @@ mod allow;
 mod header;
 mod origin;
 mod parameters;
+mod server;
 mod table;
 mod tool;
 mod url_template;
@@ -21,10 +22,14 @@ pub use origin::{Host, Origin, ReadUrlError, Scheme, Target, URL_BYTES_MAX};
 pub use parameters::{
     ARGUMENTS_BYTES_MAX, ArgumentsError, Parameters, ReadParametersError, SCHEMA_BYTES_MAX,
 };
+pub use server::{
+    McpServer, SERVER_NAME_BYTES_MAX, SERVER_TIME_MS_DEFAULT, SERVER_TIME_MS_MAX, SERVER_TOOLS_MAX,
+    SERVERS_MAX, ServerTransport, is_server_name,
+};
 pub use table::{
-    DESCRIPTION_BYTES_MAX, HEADERS_MAX, POINTER_BYTES_MAX, REPLY_BYTES_DEFAULT, REPLY_BYTES_MAX,
-    ReadTableError, TABLE_BYTES_MAX, TIME_MS_DEFAULT, TIME_MS_MAX, TOOLS_MAX, Table, TableProblem,
-    ToolError,
+    DESCRIPTION_BYTES_MAX, EntryKind, HEADERS_MAX, POINTER_BYTES_MAX, REPLY_BYTES_DEFAULT,
+    REPLY_BYTES_MAX, ReadTableError, TABLE_BYTES_MAX, TIME_MS_DEFAULT, TIME_MS_MAX, TOOLS_MAX,
+    Table, TableProblem, ToolError,
 };
 pub use tool::{AnswerError, Call, CallError, HttpsTool, Method};
 pub use url_template::{FillError, ReadTemplateError, UrlTemplate};

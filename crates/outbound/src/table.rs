@@ -1,6 +1,8 @@
-//! `tools.toml`: the table of a node's HTTPS tools.
+//! `tools.toml`: the table of a node's HTTPS tools and MCP servers.
 //!
-//! Invariant: a tool that is wrong is left out, by name and line, and harms no other.
+//! Invariant: a tool or server that is wrong is left out, by name and line, and harms no other.
+
+mod problem;
 
 use std::collections::BTreeMap;
 
@@ -9,11 +11,14 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use crate::NAME_BYTES_MAX;
-use crate::header::{HeaderTemplate, ReadHeaderError};
+use crate::header::HeaderTemplate;
 use crate::origin::Origin;
-use crate::parameters::{Parameters, ReadParametersError};
+use crate::parameters::Parameters;
+use crate::server::{McpServer, RawServer, SERVERS_MAX};
 use crate::tool::{HttpsTool, Method};
-use crate::url_template::{ReadTemplateError, UrlTemplate};
+use crate::url_template::UrlTemplate;
+
+pub use problem::{EntryKind, ReadTableError, TableProblem, ToolError};
 
 /// The longest table, in bytes.
 pub const TABLE_BYTES_MAX: usize = 1 << 20;
@@ -34,103 +39,13 @@ pub const REPLY_BYTES_MAX: u32 = 1 << 20;
 /// The longest reply where the table does not say, in bytes.
 pub const REPLY_BYTES_DEFAULT: u32 = 256 << 10;
 
-/// Why there is no table at all.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ReadTableError {
-    /// Longer than the limit.
-    #[error("the table is longer than {TABLE_BYTES_MAX} bytes")]
-    TooLong,
-    /// Not TOML.
-    #[error("line {line}: {message}")]
-    Toml {
-        /// Counted from 1.
-        line: usize,
-        /// What and where.
-        message: String,
-    },
-    /// Something else than tools.
-    #[error(
-        "line {line}: `{name}` is nothing that a table of tools has; a tool begins with [[tool]]"
-    )]
-    Unknown {
-        /// Counted from 1.
-        line: usize,
-        /// What stands there.
-        name: String,
-    },
-}
-
-/// Why a tool is left out.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ToolError {
-    /// A field is missing, unknown or of another type.
-    #[error("{0}")]
-    Field(String),
-    /// Not a name.
-    #[error("a name has 1 to {NAME_BYTES_MAX} letters, digits, - and _")]
-    Name,
-    /// Another has it.
-    #[error("there is a tool of that name above")]
-    Twice,
-    /// One too many.
-    #[error("a node has at most {TOOLS_MAX} tools")]
-    TooMany,
-    /// Longer than the limit.
-    #[error("the description is longer than {DESCRIPTION_BYTES_MAX} bytes")]
-    Description,
-    /// The URL cannot be used.
-    #[error("url")]
-    Url(#[from] ReadTemplateError),
-    /// Not a method.
-    #[error("method `{0}` is none of GET, POST, PUT, PATCH, DELETE")]
-    Method(String),
-    /// The schema cannot be used.
-    #[error("parameters")]
-    Parameters(#[from] ReadParametersError),
-    /// A place in the URL that nothing can fill.
-    #[error("the URL has a place for `{0}`, which is no parameter")]
-    NotParameter(String),
-    /// A place in the path that may stay empty.
-    #[error("`{0}` stands in the path, so it must be required")]
-    NotRequired(String),
-    /// A parameter that goes nowhere.
-    #[error("parameter `{0}` has no place in the URL, and {1} has no body")]
-    NoPlace(String, Method),
-    /// A header cannot be used.
-    #[error("headers")]
-    Header(#[from] ReadHeaderError),
-    /// More than the limit.
-    #[error("a tool has at most {HEADERS_MAX} headers")]
-    Headers,
-    /// Outside its limits.
-    #[error("time_ms must be 1 to {TIME_MS_MAX}")]
-    Time,
-    /// Outside its limits.
-    #[error("reply_bytes must be 1 to {REPLY_BYTES_MAX}")]
-    ReplyBytes,
-    /// Not a JSON pointer.
-    #[error("`{0}` is no JSON pointer such as /current/text")]
-    Pointer(String),
-}
-
-/// A tool that was left out.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}: tool `{name}`")]
-pub struct TableProblem {
-    /// Counted from 1.
-    pub line: usize,
-    /// As it calls itself; `?` where it does not.
-    pub name: String,
-    /// What is wrong.
-    #[source]
-    pub error: ToolError,
-}
-
 /// The tools of a node.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Table {
     /// Those that can be called, in the order of the file.
     pub tools: Vec<HttpsTool>,
+    /// The MCP servers that can be asked, in the order of the file.
+    pub servers: Vec<McpServer>,
     /// Those that were left out.
     pub problems: Vec<TableProblem>,
 }
@@ -164,16 +79,16 @@ impl Table {
             return Err(ReadTableError::TooLong);
         }
         let mut table = Self::default();
-        for entry in entries(text)? {
+        for (kind, entry) in entries(text)? {
             let line = line_of(text, entry.span().start);
             let name = name_of(entry.get_ref());
-            match table.read(entry) {
-                Ok(tool) => table.tools.push(tool),
-                Err((at, error)) => table.problems.push(TableProblem {
+            if let Err((at, error)) = table.add(kind, entry) {
+                table.problems.push(TableProblem {
+                    kind,
                     line: at.map_or(line, |at| line_of(text, at)),
                     name: name.unwrap_or_else(|| "?".to_owned()),
                     error,
-                }),
+                });
             }
         }
         Ok(table)
@@ -184,24 +99,37 @@ impl Table {
         self.tools.iter().find(|tool| tool.name == name)
     }
 
-    /// Where the tools are, each place once.
+    /// The MCP server called `name`.
+    pub fn find_server(&self, name: &str) -> Option<&McpServer> {
+        self.servers.iter().find(|server| server.name == name)
+    }
+
+    /// Where the tools and servers are, each place once.
     pub fn origins(&self) -> Vec<Origin> {
         let mut origins: Vec<Origin> = Vec::new();
-        for tool in &self.tools {
-            if !origins.contains(tool.url.origin()) {
-                origins.push(tool.url.origin().clone());
+        let tools = self.tools.iter().map(|tool| tool.url.origin());
+        let servers = self.servers.iter().map(|server| server.url.origin());
+        for origin in tools.chain(servers) {
+            if !origins.contains(origin) {
+                origins.push(origin.clone());
             }
         }
         origins
     }
 
-    /// With the place of an error, where it is more exact than the tool's own.
-    fn read(&self, entry: Spanned<DeValue<'_>>) -> Result<HttpsTool, (Option<usize>, ToolError)> {
-        let raw = RawTool::deserialize(ValueDeserializer::from(entry)).map_err(|error| {
-            let at = error.span().map(|span| span.start);
-            (at, ToolError::Field(error.message().to_owned()))
-        })?;
-        self.check(raw).map_err(|error| (None, error))
+    /// With the place of an error, where it is more exact than the entry's own.
+    fn add(&mut self, kind: EntryKind, entry: Entry<'_>) -> Result<(), (Option<usize>, ToolError)> {
+        match kind {
+            EntryKind::Tool => {
+                let tool = self.check(read(entry)?).map_err(|error| (None, error))?;
+                self.tools.push(tool);
+            }
+            EntryKind::Server => {
+                let server = self.check_server(read(entry)?);
+                self.servers.push(server.map_err(|error| (None, error))?);
+            }
+        }
+        Ok(())
     }
 
     fn check(&self, raw: RawTool) -> Result<HttpsTool, ToolError> {
@@ -218,18 +146,44 @@ impl Table {
         check_places(&tool)?;
         Ok(tool)
     }
+
+    fn check_server(&self, raw: RawServer) -> Result<McpServer, ToolError> {
+        if self.find_server(&raw.name).is_some() {
+            return Err(ToolError::ServerTwice);
+        }
+        if self.servers.len() >= SERVERS_MAX {
+            return Err(ToolError::TooManyServers);
+        }
+        McpServer::read(raw)
+    }
 }
 
-/// The values after `[[tool]]`, each with its place.
-fn entries(text: &str) -> Result<Vec<Spanned<DeValue<'_>>>, ReadTableError> {
+/// What stands after `[[tool]]` or `[[mcp]]`, with its place.
+type Entry<'a> = Spanned<DeValue<'a>>;
+
+fn read<T: for<'de> Deserialize<'de>>(entry: Entry<'_>) -> Result<T, (Option<usize>, ToolError)> {
+    T::deserialize(ValueDeserializer::from(entry)).map_err(|error| {
+        let at = error.span().map(|span| span.start);
+        (at, ToolError::Field(error.message().to_owned()))
+    })
+}
+
+/// The values after `[[tool]]` and `[[mcp]]`, each with its place.
+fn entries(text: &str) -> Result<Vec<(EntryKind, Entry<'_>)>, ReadTableError> {
     let document = DeTable::parse(text).map_err(|error| ReadTableError::Toml {
         line: line_of(text, error.span().map_or(0, |span| span.start)),
         message: error.message().to_owned(),
     })?;
-    let mut tools = Vec::new();
+    let mut entries = Vec::new();
     for (key, value) in document.into_inner() {
+        let of = |kind| move |entry| (kind, entry);
         match (key.get_ref().as_ref(), value.into_inner()) {
-            ("tool", DeValue::Array(list)) => tools.extend(list),
+            ("tool", DeValue::Array(list)) => {
+                entries.extend(list.into_iter().map(of(EntryKind::Tool)));
+            }
+            ("mcp", DeValue::Array(list)) => {
+                entries.extend(list.into_iter().map(of(EntryKind::Server)));
+            }
             (name, _) => {
                 return Err(ReadTableError::Unknown {
                     line: line_of(text, key.span().start),
@@ -238,7 +192,7 @@ fn entries(text: &str) -> Result<Vec<Spanned<DeValue<'_>>>, ReadTableError> {
             }
         }
     }
-    Ok(tools)
+    Ok(entries)
 }
 
 fn line_of(text: &str, at: usize) -> usize {
@@ -275,12 +229,10 @@ fn build(raw: RawTool) -> Result<HttpsTool, ToolError> {
         Some(schema) => Parameters::parse(schema)?,
         None => Parameters::of_url(&url),
     };
-    let headers = raw.headers.iter();
-    let headers = headers.map(|(name, value)| HeaderTemplate::parse(name, value));
     Ok(HttpsTool {
         name: raw.name,
         description: raw.description,
-        headers: headers.collect::<Result<_, _>>()?,
+        headers: headers(&raw.headers)?,
         url,
         method,
         parameters,
@@ -291,7 +243,12 @@ fn build(raw: RawTool) -> Result<HttpsTool, ToolError> {
     })
 }
 
-fn within(value: Option<u32>, default: u32, max: u32) -> Option<u32> {
+pub(crate) fn headers(raw: &BTreeMap<String, String>) -> Result<Vec<HeaderTemplate>, ToolError> {
+    let parse = |(name, value): (&String, &String)| HeaderTemplate::parse(name, value);
+    Ok(raw.iter().map(parse).collect::<Result<_, _>>()?)
+}
+
+pub(crate) fn within(value: Option<u32>, default: u32, max: u32) -> Option<u32> {
     let value = value.unwrap_or(default);
     (1..=max).contains(&value).then_some(value)
 }

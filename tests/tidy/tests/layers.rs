@@ -11,6 +11,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("gaia-manifest", 0),
     ("gaia-grammar", 0),
     ("gaia-outbound", 0),
+    ("gaia-mcp-server", 0),
     ("gaia-convert", 1),
     ("gaia-tools", 1),
     ("gaia-chat", 2),
@@ -18,6 +19,7 @@ const LEVELS: &[(&str, u8)] = &[
 
 /// Native libraries that stand on another native library. Only `gaia`, the binary, puts parts together.
 const HOST_SHELLS: &[(&str, &str)] = &[
+    ("gaia-mcp", "gaia-egress"),
     ("gaia-wasi-nn", "gaia-engine"),
     ("gaia-vector-store", "gaia-archive"),
 ];
