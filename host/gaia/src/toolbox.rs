@@ -1,21 +1,23 @@
-//! The node's HTTPS tools and their way out, put together.
+//! The node's tools and their way out, put together.
 //!
 //! The table says what a tool asks for, the configuration what may be reached, the keystore what is
 //! sent along. Nothing else has a say: no request, no model, no reply.
 
 mod live;
+mod mcp;
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use gaia_egress::{Ask, Egress, Got, HeaderText, Limits, Method, Refusal, Turn};
 use gaia_keystore::Secret;
 use gaia_outbound::{
-    AllowList, AnswerError, CallError, HeaderPart, HttpsTool, Origin, ReadTableError,
-    TABLE_BYTES_MAX, Table,
+    AllowList, AnswerError, CallError, HeaderPart, HeaderTemplate, HttpsTool, Origin,
+    ReadTableError, TABLE_BYTES_MAX, Table,
 };
 use serde_json::Value;
 
@@ -75,22 +77,27 @@ pub struct Called {
 pub struct Toolbox {
     /// What can be called.
     pub table: Table,
-    egress: Egress,
+    egress: Arc<Egress>,
 }
 
 impl Toolbox {
     /// The tools of the node in `home`.
     pub fn open(home: &Home, config: &Config) -> Result<Self, ReadToolsError> {
         let table = parse(&home.tools(), &read_text(&home.tools())?)?;
-        let egress = Egress::new(allow_list(&table, config), Limits::default());
-        Ok(Self { table, egress })
+        Ok(Self::of(table, config))
     }
 
     /// No tools, and no way to call any.
     fn empty(config: &Config) -> Self {
-        let table = Table::default();
+        Self::of(Table::default(), config)
+    }
+
+    fn of(table: Table, config: &Config) -> Self {
         let egress = Egress::new(allow_list(&table, config), Limits::default());
-        Self { table, egress }
+        Self {
+            table,
+            egress: Arc::new(egress),
+        }
     }
 
     /// A new turn, with all its calls left.
@@ -150,8 +157,12 @@ pub fn parse(path: &Path, text: &str) -> Result<Table, ReadToolsError> {
 
 /// The names of the secrets that `tool` needs, each once.
 pub fn secrets_of(tool: &HttpsTool) -> Vec<String> {
-    let mut names: Vec<_> = tool
-        .headers
+    secret_names(&tool.headers)
+}
+
+/// The names of the secrets that `headers` need, each once.
+pub fn secret_names(headers: &[HeaderTemplate]) -> Vec<String> {
+    let mut names: Vec<_> = headers
         .iter()
         .flat_map(|header| header.secrets().map(str::to_owned))
         .collect();
@@ -167,19 +178,8 @@ fn ask(
 ) -> Result<Ask, CallToolError> {
     let call = tool.call(arguments)?;
     let mut ask = Ask::new(method(call.method), call.target);
-    for header in &tool.headers {
-        let mut value = HeaderText::default();
-        for part in header.value() {
-            value = match part {
-                HeaderPart::Text(text) => value.and_plain(text),
-                HeaderPart::Secret(name) => {
-                    let secret = secrets.get(name);
-                    let secret = secret.ok_or_else(|| CallToolError::Secret(name.clone()))?;
-                    value.and_hidden(secret.reveal())
-                }
-            };
-        }
-        ask.header(header.name(), value);
+    for (name, value) in header_texts(&tool.headers, secrets)? {
+        ask.header(&name, value);
     }
     if let Some(body) = call.body {
         ask.json(body);
@@ -188,6 +188,34 @@ fn ask(
     let reply_bytes_max = usize::try_from(tool.reply_bytes).unwrap_or(usize::MAX);
     ask.limit(time_max, reply_bytes_max);
     Ok(ask)
+}
+
+/// Names and values of `headers`, with those of `secrets` in them that they ask for.
+pub fn header_texts(
+    headers: &[HeaderTemplate],
+    secrets: &BTreeMap<String, Secret>,
+) -> Result<Vec<(String, HeaderText)>, CallToolError> {
+    let text =
+        |header: &HeaderTemplate| Ok((header.name().to_owned(), header_text(header, secrets)?));
+    headers.iter().map(text).collect()
+}
+
+fn header_text(
+    header: &HeaderTemplate,
+    secrets: &BTreeMap<String, Secret>,
+) -> Result<HeaderText, CallToolError> {
+    let mut value = HeaderText::default();
+    for part in header.value() {
+        value = match part {
+            HeaderPart::Text(text) => value.and_plain(text),
+            HeaderPart::Secret(name) => {
+                let secret = secrets.get(name);
+                let secret = secret.ok_or_else(|| CallToolError::Secret(name.clone()))?;
+                value.and_hidden(secret.reveal())
+            }
+        };
+    }
+    Ok(value)
 }
 
 fn method(method: gaia_outbound::Method) -> Method {

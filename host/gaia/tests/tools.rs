@@ -7,7 +7,6 @@ mod support;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
 use serde_json::json;
@@ -92,20 +91,7 @@ fn node() -> Sandbox {
 }
 
 fn set_secret(sandbox: &Sandbox, name: &str, secret: &str) -> Run {
-    let mut command = sandbox.command(&["tools", "secret", "set", name]);
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    writeln!(child.stdin.take().unwrap(), "{secret}").unwrap();
-    let output = child.wait_with_output().unwrap();
-    Run {
-        code: output.status.code().unwrap_or(-1),
-        out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
-    }
+    sandbox.gaia_with_input(&["tools", "secret", "set", name], &format!("{secret}\n"))
 }
 
 fn add_weather(sandbox: &Sandbox, weather: &Weather) -> Run {

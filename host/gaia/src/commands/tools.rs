@@ -1,6 +1,8 @@
-//! `gaia tools`: HTTPS endpoints that the model may call, in `tools.toml`, tried for real from here.
+//! `gaia tools`: HTTPS endpoints and MCP servers whose tools the model may call, in `tools.toml`, tried
+//! for real from here.
 
 mod add;
+mod mcp;
 mod secret;
 mod test;
 
@@ -11,7 +13,7 @@ use clap::{Args, Subcommand};
 use gaia_keystore::Password;
 use gaia_outbound::{HttpsTool, Table, TableProblem};
 use serde_json::{Value, json};
-use toml_edit::{ArrayOfTables, DocumentMut, Item};
+use toml_edit::{DocumentMut, Item};
 
 use super::{Context, chain};
 use crate::exit::{Exit, failure};
@@ -29,6 +31,8 @@ Examples:
   gaia tools test weather --args '{\"city\": \"Bonn\"}'
   gaia tools list
   gaia tools remove weather
+  gaia tools add mcp news https://mcp.example.org/mcp
+  gaia tools test news
 
 A tool is reached over HTTPS at public addresses only. What is plain HTTP, or in your own
 network, must be listed: gaia config set egress_origins http://127.0.0.1:8000";
@@ -43,13 +47,13 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Add a tool
-    Add(add::Arguments),
+    /// Add a tool, or an MCP server and all its tools
+    Add(Add),
     /// List the tools, and what is wrong with those that are left out
     List,
-    /// Call a tool for real, and show what comes back
+    /// Call a tool for real and show what comes back, or show what an MCP server offers
     Test(test::Arguments),
-    /// Remove tools
+    /// Remove tools and MCP servers
     Remove {
         /// Names as `gaia tools list` shows them
         #[arg(required = true, value_name = "NAME")]
@@ -59,14 +63,40 @@ enum Action {
     Secret(secret::Arguments),
 }
 
+/// One more tool, or one more server.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+struct Add {
+    #[command(subcommand)]
+    server: Option<AddServer>,
+    #[command(flatten)]
+    tool: Option<add::Arguments>,
+}
+
+#[derive(Debug, Subcommand)]
+enum AddServer {
+    /// Add an MCP server: its tools are called NAME__TOOL
+    Mcp(mcp::Arguments),
+}
+
 /// Runs `gaia tools`.
 pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
     match &arguments.action {
-        Action::Add(arguments) => add::run(context, arguments),
+        Action::Add(arguments) => arguments.run(context),
         Action::List => list(context),
         Action::Test(arguments) => test::run(context, arguments),
         Action::Remove { names } => remove(context, names),
         Action::Secret(arguments) => secret::run(context, arguments),
+    }
+}
+
+impl Add {
+    fn run(&self, context: &Context) -> anyhow::Result<()> {
+        match (&self.server, &self.tool) {
+            (Some(AddServer::Mcp(server)), _) => mcp::run(context, server),
+            (None, Some(tool)) => add::run(context, tool),
+            (None, None) => Err(failure(Exit::Usage, "name a tool; --help shows how")),
+        }
     }
 }
 
@@ -75,7 +105,7 @@ fn list(context: &Context) -> anyhow::Result<()> {
     let table = parse(&path, &read_text(&path).map_err(unusable)?).map_err(unusable)?;
     context.terminal.answer(
         || to_json(&table),
-        |terminal| match table.tools.is_empty() && table.problems.is_empty() {
+        |terminal| match table == Table::default() {
             true => "no tools yet; `gaia tools add --help` shows how to add one".to_owned(),
             false => to_text(terminal, &table),
         },
@@ -101,6 +131,7 @@ fn to_json(table: &Table) -> Value {
     let problem = |problem: &TableProblem| json!({"name": problem.name, "line": problem.line, "message": chain(&problem.error)});
     json!({
         "tools": table.tools.iter().map(tool).collect::<Vec<_>>(),
+        "mcp": table.servers.iter().map(mcp::to_json).collect::<Vec<_>>(),
         "left_out": table.problems.iter().map(problem).collect::<Vec<_>>(),
     })
 }
@@ -125,7 +156,10 @@ fn to_text(terminal: &Terminal, table: &Table) -> String {
         .problems
         .iter()
         .map(|problem| terminal.out(Tint::Yellow, &format!("left out: {}", chain(problem))));
-    tools.chain(problems).collect::<Vec<_>>().join("\n")
+    let servers = table.servers.iter();
+    let servers = servers.map(|server| mcp::to_text(terminal, server));
+    let lines = tools.chain(servers).chain(problems);
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn remove(context: &Context, names: &[String]) -> anyhow::Result<()> {
@@ -133,12 +167,12 @@ fn remove(context: &Context, names: &[String]) -> anyhow::Result<()> {
     let mut document = read_document(&path)?;
     let mut removed = Vec::new();
     for name in names {
-        if let Some(tools) = tools_of(&mut document) {
-            let before = tools.len();
-            tools.retain(|tool| tool.get("name").and_then(Item::as_str) != Some(name));
-            if tools.len() < before {
-                removed.push(name);
-            }
+        let kinds = ["tool", "mcp"];
+        if kinds
+            .iter()
+            .any(|kind| remove_from(&mut document, kind, name))
+        {
+            removed.push(name);
         }
     }
     if !removed.is_empty() {
@@ -169,10 +203,17 @@ fn read_document(path: &Path) -> anyhow::Result<DocumentMut> {
     Ok(text.parse()?)
 }
 
-fn tools_of(document: &mut DocumentMut) -> Option<&mut ArrayOfTables> {
-    document
-        .get_mut("tool")
-        .and_then(Item::as_array_of_tables_mut)
+/// Whether there was one called `name`.
+fn remove_from(document: &mut DocumentMut, kind: &str, name: &str) -> bool {
+    let entries = document
+        .get_mut(kind)
+        .and_then(Item::as_array_of_tables_mut);
+    let Some(entries) = entries else {
+        return false;
+    };
+    let before = entries.len();
+    entries.retain(|entry| entry.get("name").and_then(Item::as_str) != Some(name));
+    entries.len() < before
 }
 
 fn unusable(error: ReadToolsError) -> anyhow::Error {

@@ -1,31 +1,54 @@
-//! The tools of a running node: read again when their file changes, their secrets opened when first used.
+//! The tools of a running node: read again when their file changes, their secrets opened when first used,
+//! MCP servers asked when somebody first wants to know.
 //!
 //! What goes wrong is told in words for the model, which hold no secret; the whole of it is logged.
 //!
 //! Invariant: a turn makes at most so many calls as the way out allows it, whoever counts beside.
 
+mod opener;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use gaia_egress::Turn;
-use gaia_keystore::{Password, Secret, Secrets};
-use gaia_outbound::HttpsTool;
+use gaia_keystore::Secret;
+use gaia_mcp::{Answer, Credentials, Servers};
+use gaia_outbound::{HttpsTool, McpServer};
 use serde_json::Value;
 use tracing::{info, warn};
 
-use super::{CallToolError, Called, ReadToolsError, Toolbox, secrets_of};
+use self::opener::{Opener, Sealing};
+use super::{
+    CallToolError, Called, ReadToolsError, Toolbox, header_texts, secret_names, secrets_of,
+};
 use crate::commands::chain;
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::home::Home;
-use crate::password::{PasswordSources, generated_file, own_password};
+use crate::password::generated_file;
 
 /// Turns whose calls are counted at the same time; of more, the oldest is forgotten.
 pub const TURNS_MAX: usize = 256;
+
+/// The most tools that a model is offered, as many as a request may bring; the rest is left out.
+pub const OFFERED_MAX: usize = 128;
+/// How long a list of tools waits for an MCP server that was never reached.
+const SERVER_PATIENCE: Duration = Duration::from_secs(1);
+
+/// A tool as the model is told of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Offered {
+    /// What it is called by.
+    pub name: String,
+    /// What it does.
+    pub description: String,
+    /// The schema of its arguments.
+    pub parameters: Value,
+}
 
 /// What a call of a tool came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,18 +66,9 @@ pub struct Outcome {
 pub struct LiveTools {
     home: Home,
     config: Config,
-    sealing: Sealing,
+    opener: Arc<Opener>,
     read: Mutex<Read>,
     turns: Mutex<Turns>,
-    /// Locked while one is opened, which takes the memory and time of a password's check.
-    opened: tokio::sync::Mutex<Opened>,
-}
-
-/// Where the password of the secrets comes from: nobody can be asked here.
-#[derive(Debug, Clone)]
-struct Sealing {
-    environment: Option<Password>,
-    generated: PathBuf,
 }
 
 /// The table as it was read, and the file that it was read from.
@@ -62,13 +76,8 @@ struct Sealing {
 struct Read {
     stamp: Option<Stamp>,
     toolbox: Arc<Toolbox>,
-}
-
-/// The secrets that were opened, and the folder that they lay in.
-#[derive(Debug, Default)]
-struct Opened {
-    stamp: Option<Stamp>,
-    secrets: BTreeMap<String, Secret>,
+    /// The servers of that table, and the connections to them.
+    servers: Arc<Servers>,
 }
 
 /// What tells one state of a file from another.
@@ -99,24 +108,54 @@ impl LiveTools {
             Toolbox::empty(config)
         });
         report_problems(&toolbox);
-        Self {
-            home: home.clone(),
-            config: config.clone(),
-            sealing: Sealing {
+        let opener = Arc::new(Opener::new(
+            home.secrets(),
+            Sealing {
                 environment: environment.password.clone(),
                 generated: generated_file(&environment.user_config, home.root()),
             },
+        ));
+        Self {
+            home: home.clone(),
+            config: config.clone(),
             read: Mutex::new(Read {
                 stamp,
+                servers: servers(&toolbox, &opener),
                 toolbox: Arc::new(toolbox),
             }),
+            opener,
             turns: Mutex::default(),
-            opened: tokio::sync::Mutex::default(),
         }
     }
 
     /// The tools as they are now. A table that cannot be read any more changes nothing.
     pub fn toolbox(&self) -> Arc<Toolbox> {
+        self.now().0
+    }
+
+    /// What the model may call now: the tools of the table, and those of the servers in it.
+    pub async fn offered(&self) -> Vec<Offered> {
+        let (toolbox, servers) = self.now();
+        let own = toolbox.table.tools.iter().map(|tool| Offered {
+            name: tool.name.clone(),
+            description: tool.description.clone(),
+            parameters: tool.parameters.schema().clone(),
+        });
+        let mut offered: Vec<_> = own.collect();
+        for tool in servers.offered(SERVER_PATIENCE).await {
+            if toolbox.table.find(&tool.name).is_none() && offered.len() < OFFERED_MAX {
+                offered.push(Offered {
+                    name: tool.name,
+                    description: tool.description,
+                    parameters: tool.parameters,
+                });
+            }
+        }
+        offered
+    }
+
+    /// The tools and the servers as they are now.
+    fn now(&self) -> (Arc<Toolbox>, Arc<Servers>) {
         let mut read = lock(&self.read);
         let stamp = Stamp::of(&self.home.tools());
         if stamp != read.stamp {
@@ -125,12 +164,13 @@ impl LiveTools {
                 Ok(toolbox) => {
                     info!(tools = toolbox.table.tools.len(), "read the tools again");
                     report_problems(&toolbox);
+                    read.servers = servers(&toolbox, &self.opener);
                     read.toolbox = Arc::new(toolbox);
                 }
                 Err(error) => not_read(&error),
             }
         }
-        Arc::clone(&read.toolbox)
+        (Arc::clone(&read.toolbox), Arc::clone(&read.servers))
     }
 
     /// Calls the tool `name` with `arguments`, the text of a JSON object, for the turn called `turn`.
@@ -140,10 +180,7 @@ impl LiveTools {
         let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let (result, bytes) = match called {
             Err(said) => (Err(said), 0),
-            Ok(Called { got, answer }) => {
-                let said = answer.map_err(|error| error.to_string());
-                (said, got.body.len() as u64)
-            }
+            Ok(said) => said,
         };
         match &result {
             Ok(_) => info!(tool = name, turn, ms, bytes, "called a tool"),
@@ -152,70 +189,53 @@ impl LiveTools {
         Outcome { result, ms, bytes }
     }
 
-    async fn called(&self, turn: &str, name: &str, arguments: &str) -> Result<Called, String> {
-        let toolbox = self.toolbox();
-        let Some(tool) = toolbox.table.find(name) else {
-            return Err(format!("there is no tool `{name}`"));
-        };
+    /// What the tool said, and how long that was; or why it said nothing.
+    async fn called(&self, turn: &str, name: &str, arguments: &str) -> Result<Said, String> {
+        let (toolbox, servers) = self.now();
         let arguments: Value = serde_json::from_str(arguments)
             .map_err(|error| format!("the arguments are not JSON: {error}"))?;
-        let secrets = self.secrets(tool).await?;
         let turn = lock(&self.turns).of(turn, || toolbox.turn());
+        let Some(tool) = toolbox.table.find(name) else {
+            let called = servers.call(&turn, name, &arguments).await;
+            return called.map(said).map_err(|error| chain(&error));
+        };
+        let secrets = self.secrets(tool).await?;
         let called = toolbox.call(&turn, tool, &arguments, &secrets).await;
-        called.map_err(|error: CallToolError| chain(&error))
+        let Called { got, answer } = called.map_err(|error: CallToolError| chain(&error))?;
+        let answer = answer.map_err(|error| error.to_string());
+        Ok((answer, got.body.len() as u64))
     }
 
     /// The secrets that `tool` sends along, opened.
     async fn secrets(&self, tool: &HttpsTool) -> Result<BTreeMap<String, Secret>, String> {
-        let names = secrets_of(tool);
-        if names.is_empty() {
-            return Ok(BTreeMap::new());
-        }
-        let mut opened = self.opened.lock().await;
-        let stamp = Stamp::of(&self.home.secrets());
-        if opened.stamp != stamp {
-            *opened = Opened {
-                stamp,
-                secrets: BTreeMap::new(),
-            };
-        }
-        for name in &names {
-            if !opened.secrets.contains_key(name) {
-                let secret = self.open_secret(name.clone()).await?;
-                opened.secrets.insert(name.clone(), secret);
-            }
-        }
-        let known = |name: String| Some((name.clone(), opened.secrets.get(&name)?.clone()));
-        Ok(names.into_iter().filter_map(known).collect())
-    }
-
-    async fn open_secret(&self, name: String) -> Result<Secret, String> {
-        let closed = format!("the secret `{name}` of this tool cannot be opened");
-        let sealing = self.sealing.clone();
-        let secrets = Secrets::new(&self.home.secrets());
-        let open = move || {
-            let password = sealing.password().map_err(|error| chain(&error))?;
-            let secret = secrets.open(&name, &password);
-            secret.map_err(|error| chain(&error))
-        };
-        let opened = tokio::task::spawn_blocking(open).await;
-        let opened = opened.unwrap_or_else(|error| Err(error.to_string()));
-        opened.map_err(|error| {
-            warn!(error, "a tool's secret cannot be opened");
-            closed
-        })
+        self.opener.open(&secrets_of(tool)).await
     }
 }
 
-impl Sealing {
-    fn password(&self) -> Result<Password, crate::password::PasswordError> {
-        own_password(&PasswordSources {
-            file: None,
-            environment: self.environment.as_ref(),
-            interactive: false,
-            generated: self.generated.clone(),
-        })
+/// A tool's answer or its failure, and how long that was.
+type Said = (Result<String, String>, u64);
+
+fn said(answer: Answer) -> Said {
+    let bytes = answer.text.len() as u64;
+    match answer.failed {
+        false => (Ok(answer.text), bytes),
+        true => (Err(answer.text), bytes),
     }
+}
+
+/// The servers of `toolbox`, whose secrets are opened when they are first connected to.
+fn servers(toolbox: &Toolbox, opener: &Arc<Opener>) -> Arc<Servers> {
+    let credentials = |server: &McpServer| {
+        let (opener, headers) = (Arc::clone(opener), server.headers.clone());
+        Credentials::new(move || {
+            let (opener, headers) = (Arc::clone(&opener), headers.clone());
+            async move {
+                let secrets = opener.open(&secret_names(&headers)).await?;
+                header_texts(&headers, &secrets).map_err(|error| error.to_string())
+            }
+        })
+    };
+    Arc::new(toolbox.servers(credentials))
 }
 
 /// The turns that call tools now, the oldest first.

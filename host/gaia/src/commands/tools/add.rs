@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 use gaia_keystore::Secrets;
-use gaia_outbound::{Host, HttpsTool, NotAllowed, SCHEMA_BYTES_MAX, Table, is_name};
+use gaia_outbound::{
+    EntryKind, Host, HttpsTool, NotAllowed, Origin, SCHEMA_BYTES_MAX, Table, TableProblem, is_name,
+};
 use serde_json::{Map, Value, json};
 use toml_edit::{ArrayOfTables, DocumentMut, Item, value};
 
@@ -62,10 +64,10 @@ pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
     let text = document.to_string();
     let table = parse(&path, &text).map_err(unusable)?;
     let tool = added(&table, arguments, &text)?;
-    check_place(&table, tool, &config)?;
+    check_place(&table, tool.url.origin(), &config)?;
     context.home.make_folders()?;
     write_private(&path, text.as_bytes())?;
-    let missing = missing_secrets(context, tool)?;
+    let missing = missing_secrets(context, secrets_of(tool))?;
     context.terminal.answer(
         || json!({"added": tool.name, "secrets_missing": missing}),
         |_| next_steps(tool, &missing),
@@ -114,7 +116,7 @@ fn append(document: &mut DocumentMut, arguments: &Arguments) -> anyhow::Result<(
     Ok(())
 }
 
-fn headers(texts: &[String]) -> anyhow::Result<toml_edit::Table> {
+pub(super) fn headers(texts: &[String]) -> anyhow::Result<toml_edit::Table> {
     let mut headers = toml_edit::Table::new();
     for text in texts {
         let Some((name, text)) = text.split_once(':') else {
@@ -201,7 +203,9 @@ impl<'a> Parameter<'a> {
 fn added<'a>(table: &'a Table, arguments: &Arguments, text: &str) -> anyhow::Result<&'a HttpsTool> {
     let header = text.rfind("[[tool]]").unwrap_or_default();
     let line = 1 + text[..header].matches('\n').count();
-    if let Some(problem) = table.problems.iter().find(|problem| problem.line >= line) {
+    let mut problems = table.problems.iter();
+    let is_it = |problem: &&TableProblem| problem.kind == EntryKind::Tool && problem.line >= line;
+    if let Some(problem) = problems.find(is_it) {
         let mend = match problem.error {
             gaia_outbound::ToolError::Twice => {
                 Some(format!("gaia tools remove {}", arguments.name))
@@ -218,8 +222,7 @@ fn added<'a>(table: &'a Table, arguments: &Arguments, text: &str) -> anyhow::Res
 }
 
 /// Whether a call could ever go there, as far as the URL says.
-fn check_place(table: &Table, tool: &HttpsTool, config: &Config) -> anyhow::Result<()> {
-    let origin = tool.url.origin();
+pub(super) fn check_place(table: &Table, origin: &Origin, config: &Config) -> anyhow::Result<()> {
     let allow = allow_list(table, config);
     let checked = match origin.host {
         Host::Address(address) => allow.check(origin, &[address]),
@@ -246,9 +249,12 @@ pub(super) fn not_allowed(error: &NotAllowed, config: &Config) -> anyhow::Error 
     failure(Exit::Failure, with_mend(error.to_string(), mend.as_deref()))
 }
 
-fn missing_secrets(context: &Context, tool: &HttpsTool) -> anyhow::Result<Vec<String>> {
+/// Those of the secrets called `needed` that are not set.
+pub(super) fn missing_secrets(
+    context: &Context,
+    mut needed: Vec<String>,
+) -> anyhow::Result<Vec<String>> {
     let known = Secrets::new(&context.home.secrets()).names()?;
-    let mut needed = secrets_of(tool);
     needed.retain(|name| !known.contains(name));
     Ok(needed)
 }

@@ -10,7 +10,7 @@ use gaia_outbound::{AnswerError, HttpsTool};
 use serde_json::{Value, json};
 
 use super::super::{runtime, with_mend};
-use super::{Context, add, chain, password, unusable};
+use super::{Context, add, chain, mcp, password, unusable};
 use crate::config::Config;
 use crate::exit::{Exit, failure};
 use crate::terminal::{Terminal, Tint, bytes};
@@ -19,7 +19,7 @@ use crate::toolbox::{CallToolError, Called, Toolbox, secrets_of};
 /// Arguments of `gaia tools test`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// The tool
+    /// The tool, or an MCP server to see what it offers
     name: String,
     /// What to call it with, a JSON object
     #[arg(long = "args", value_name = "JSON", default_value = "{}")]
@@ -29,14 +29,35 @@ pub struct Arguments {
     password_file: Option<PathBuf>,
 }
 
+impl Arguments {
+    /// What is asked for.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it is called with.
+    pub fn given(&self) -> anyhow::Result<Value> {
+        serde_json::from_str(&self.arguments)
+            .map_err(|error| failure(Exit::Usage, format!("--args is not JSON: {error}")))
+    }
+
+    /// Where the password is.
+    pub fn password_file(&self) -> Option<&Path> {
+        self.password_file.as_deref()
+    }
+}
+
 /// Runs `gaia tools test`.
 pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
     let config = context.config()?;
     let toolbox = Toolbox::open(&context.home, &config).map_err(unusable)?;
+    let own = toolbox.table.find(&arguments.name).is_some();
+    if !own && let Some(server) = mcp::server_of(&toolbox.table, &arguments.name) {
+        return mcp::test(context, &toolbox, server, arguments);
+    }
     let tool = find(&toolbox, &arguments.name)?;
-    let given: Value = serde_json::from_str(&arguments.arguments)
-        .map_err(|error| failure(Exit::Usage, format!("--args is not JSON: {error}")))?;
-    let secrets = open_secrets(context, tool, arguments.password_file.as_deref())?;
+    let given = arguments.given()?;
+    let secrets = open_secrets(context, secrets_of(tool), arguments.password_file())?;
     let called = runtime()?.block_on(toolbox.call(&toolbox.turn(), tool, &given, &secrets));
     let called = called.map_err(|error| no_reply(&error, tool, &config))?;
     show(context.terminal, tool, &called)
@@ -57,13 +78,12 @@ fn find<'a>(toolbox: &'a Toolbox, name: &str) -> anyhow::Result<&'a HttpsTool> {
     Err(failure(Exit::Usage, message))
 }
 
-/// The secrets that the tool sends along; without any, no password is asked for.
-fn open_secrets(
+/// The secrets called `names`; without any, no password is asked for.
+pub fn open_secrets(
     context: &Context,
-    tool: &HttpsTool,
+    names: Vec<String>,
     password_file: Option<&Path>,
 ) -> anyhow::Result<BTreeMap<String, Secret>> {
-    let names = secrets_of(tool);
     if names.is_empty() {
         return Ok(BTreeMap::new());
     }
@@ -148,7 +168,7 @@ fn show(terminal: Terminal, tool: &HttpsTool, called: &Called) -> anyhow::Result
 }
 
 /// A stranger's text without what a terminal would obey.
-fn tame(text: &str) -> String {
+pub fn tame(text: &str) -> String {
     let is_tame = |c: char| !c.is_control() || c == '\n' || c == '\t';
     text.chars()
         .map(|c| if is_tame(c) { c } else { '\u{fffd}' })

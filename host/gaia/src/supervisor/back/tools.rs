@@ -41,7 +41,7 @@ impl Tools {
     /// Answers.
     pub async fn answer(&self, asked: &Asked) -> Reply {
         match (&asked.method, asked.path.as_str()) {
-            (&Method::GET, "/tools") => reply(&self.table()),
+            (&Method::GET, "/tools") => reply(&self.table().await),
             (&Method::POST, "/call") => match serde_json::from_slice(&asked.body) {
                 Ok(call) => self.call(&call).await,
                 Err(error) => refused(StatusCode::BAD_REQUEST, &error.to_string()),
@@ -52,13 +52,13 @@ impl Tools {
     }
 
     /// The tools as the model is told of them.
-    fn table(&self) -> Value {
-        let toolbox = self.live.toolbox();
-        let tools = toolbox.table.tools.iter().map(|tool| {
+    async fn table(&self) -> Value {
+        let offered = self.live.offered().await;
+        let tools = offered.iter().map(|tool| {
             json!({
                 "name": tool.name,
                 "description": tool.description,
-                "parameters": tool.parameters.schema(),
+                "parameters": tool.parameters,
             })
         });
         json!({"tools": tools.collect::<Vec<_>>()})

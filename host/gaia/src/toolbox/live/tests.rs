@@ -1,5 +1,7 @@
 //! Secrets that change, and more turns than are remembered.
 
+use gaia_keystore::{Password, Secrets};
+
 use super::*;
 
 const TOOL: &str = "[[tool]]\nname = \"news\"\nurl = \"https://api.example.org/\"\n\
@@ -66,4 +68,69 @@ fn of_too_many_turns_the_oldest_is_forgotten() {
     }
     assert_eq!(turns.0.len(), TURNS_MAX);
     assert!(!Arc::ptr_eq(&first, &turns.of("0", || toolbox.turn())));
+}
+
+#[path = "../../../../mcp/tests/support/mod.rs"]
+mod servers;
+
+/// A node that knows one MCP server, and beside it a tool of its own called as one of the server's.
+async fn live_with_server(web: &servers::Web, more: &str) -> (tempfile::TempDir, LiveTools) {
+    let folder = tempfile::tempdir().unwrap();
+    let home = Home::new(folder.path()).unwrap();
+    let server = format!("[[mcp]]\nname = \"news\"\nurl = \"{}\"\n", web.url("/mcp"));
+    fs::write(home.tools(), format!("{server}{more}")).unwrap();
+    let config = Config {
+        egress_origins: vec![web.origin()],
+        ..Config::default()
+    };
+    let environment = Environment {
+        user_config: folder.path().join("config"),
+        ..Environment::default()
+    };
+    let live = LiveTools::open(&home, &config, &environment);
+    (folder, live)
+}
+
+#[tokio::test]
+async fn the_tools_of_a_server_are_offered_and_called() {
+    let web = servers::server(|said| match said.method() {
+        "tools/list" => Some(said.result(servers::tools(&["search", "taken"]))),
+        "tools/call" => Some(said.result(servers::text(&said.params()["arguments"].to_string()))),
+        _ => None,
+    })
+    .await;
+    let own = "[[tool]]\nname = \"news__taken\"\nurl = \"https://api.example.org/\"\n";
+    let (_folder, live) = live_with_server(&web, own).await;
+    assert_eq!(web.seen(), 0, "opening a node waits for no server");
+    let offered: Vec<_> = live.offered().await;
+    let names: Vec<_> = offered.iter().map(|tool| tool.name.as_str()).collect();
+    assert_eq!(
+        names,
+        ["news__taken", "news__search"],
+        "the owner's own goes first"
+    );
+    assert_eq!(offered[1].parameters["type"], "object");
+    let outcome = live.call("t", "news__search", "{\"a\": 1}").await;
+    assert_eq!(
+        (outcome.result, outcome.bytes),
+        (Ok("{\"a\":1}".to_owned()), 7)
+    );
+    let outcome = live.call("t", "news__other", "{}").await;
+    assert_eq!(
+        outcome.result,
+        Err("there is no tool `news__other`".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_is_a_failure_that_the_model_is_told() {
+    let web = servers::Web::start(|_| servers::Reply::of("500 Oh", "", "no")).await;
+    let (_folder, live) = live_with_server(&web, "").await;
+    assert_eq!(live.offered().await, []);
+    let outcome = live.call("t", "news__search", "{}").await;
+    let said = outcome.result.unwrap_err();
+    assert!(
+        said.starts_with("the server `news` cannot be reached"),
+        "{said}"
+    );
 }
