@@ -71,6 +71,15 @@ SUITES = [
         command=pytest("openai_client"),
     ),
     Suite(
+        name="mcp",
+        title="The official MCP SDK 2.3 (Python): its client at `/mcp`, its servers for `gaia tools`",
+        folder="mcp_sdk",
+        requirements="mcp_sdk/requirements.txt",
+        target=100,
+        seconds_max=600,
+        command=pytest("mcp_sdk"),
+    ),
+    Suite(
         name="schemathesis",
         title="schemathesis on `/openapi.json`",
         folder="openapi",

@@ -1,5 +1,7 @@
 //! One request: admit, read, forward, answer.
 
+mod mcp;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,8 +28,10 @@ use crate::gate::{self, Admitted};
 use crate::keys::KeyId;
 use crate::places::{Place, Places};
 use crate::refused::Refused;
-use crate::routes::METRICS;
+use crate::routes::{Cost, METRICS};
 use crate::{Config, Worker};
+
+use self::mcp::MCP;
 
 /// Seconds after which a caller may come back.
 const RETRY_AFTER_SECONDS: u32 = 2;
@@ -125,17 +129,31 @@ impl Shared {
             Some(_) => (limits.body_bytes_max, limits.worker_wait_max),
         };
         let body = self.read(body, bytes_max).await?;
-        let charge = match &admitted.key {
-            Some(key) => self.accounts.charge(key, admitted.cost, &body)?,
-            None => None,
-        };
-        let mut held = Held { place, charge };
         let asked = Asked {
             access,
             parts: &parts,
             key: admitted.key.as_ref(),
             body,
         };
+        match parts.uri.path() {
+            MCP => Ok(self.mcp(asked, place, wait_max).await),
+            _ => self.work(asked, admitted.cost, place, wait_max).await,
+        }
+    }
+
+    /// Has the worker answer, at the cost of the key.
+    async fn work(
+        &self,
+        asked: Asked<'_>,
+        cost: Cost,
+        place: Option<Place>,
+        wait_max: Duration,
+    ) -> Result<Response<ReplyBody>, ApiError> {
+        let charge = match asked.key {
+            Some(key) => self.accounts.charge(key, cost, &asked.body)?,
+            None => None,
+        };
+        let mut held = Held { place, charge };
         let forwarded = self.forward(&asked, &mut held, wait_max).await?;
         Ok(self.pass_on(forwarded, held))
     }
@@ -357,7 +375,7 @@ fn preflight() -> Response<ReplyBody> {
         (ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, DELETE, OPTIONS"),
         (
             ACCESS_CONTROL_ALLOW_HEADERS,
-            "authorization, content-type, x-request-id",
+            "authorization, content-type, x-request-id, mcp-protocol-version, mcp-method, mcp-name",
         ),
         (ACCESS_CONTROL_MAX_AGE, "600"),
     ] {

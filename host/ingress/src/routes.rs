@@ -86,6 +86,9 @@ const ROUTES: &[(&str, &str, Rule)] = &[
     ("POST", "/responses", ANSWER),
     ("POST", "/v1/responses/{}/cancel", INFERENCE),
     ("POST", "/v1/vector_stores/{}/search", PROMPT),
+    ("POST", "/mcp", INFERENCE),
+    ("GET", "/mcp", INFERENCE),
+    ("DELETE", "/mcp", INFERENCE),
     ("POST", "/v1/chunks", KNOWLEDGE),
     ("POST", "/v1/create/rag", KNOWLEDGE),
     ("GET", "/v1/files", KNOWLEDGE),
@@ -177,6 +180,8 @@ mod tests {
         check("DELETE /v1/vector_stores/vs_1/files/file_1", KNOWLEDGE);
         check("POST /v1/vector_stores/vs_1/search", PROMPT);
         check("GET /metrics", ADMIN);
+        check("POST /mcp", INFERENCE);
+        check("PUT /mcp", ADMIN);
     }
 
     #[test]

@@ -27,6 +27,10 @@ pub struct Upstream {
     pub told: Arc<Notify>,
     /// What it has counted; none: it echoes who asks for it.
     pub metrics: Arc<Mutex<Option<String>>>,
+    /// What it says where it would echo.
+    pub says: Arc<Mutex<Option<String>>>,
+    /// What it would have echoed.
+    pub seen: Arc<Mutex<Vec<String>>>,
 }
 
 impl Upstream {
@@ -41,6 +45,8 @@ impl Upstream {
             note: Arc::default(),
             told: Arc::default(),
             metrics: Arc::default(),
+            says: Arc::default(),
+            seen: Arc::default(),
         };
         let this = upstream.clone();
         tokio::spawn(async move {
@@ -83,7 +89,12 @@ impl Upstream {
                     self.go.notified().await;
                     reply(&mut stream, "done").await;
                 }
-                _ => reply(&mut stream, &format!("{head}{body}")).await,
+                _ => {
+                    let request = format!("{head}{body}");
+                    self.seen.lock().unwrap().push(request.clone());
+                    let says = self.says.lock().unwrap().clone();
+                    reply(&mut stream, &says.unwrap_or(request)).await;
+                }
             }
         }
     }
