@@ -13,6 +13,8 @@ mod calls;
 mod files;
 #[cfg(target_os = "linux")]
 mod limits;
+#[cfg(target_os = "linux")]
+mod rights;
 
 use std::path::PathBuf;
 
@@ -72,6 +74,9 @@ impl Plan {
     #[must_use]
     pub fn apply(&self) -> Vec<String> {
         let mut problems = limits::lower(self.gpu);
+        if let Err(error) = rights::give_up() {
+            problems.push(format!("it keeps the rights of root: {error}"));
+        }
         if let Err(error) = files::restrict(self) {
             problems.push(format!("files and connections are not restricted: {error}"));
         }

@@ -86,6 +86,9 @@ enum Verb {
     Key(commands::key::Arguments),
     /// Check everything a node needs, and say how to mend what is wrong
     Doctor(commands::doctor::Arguments),
+    /// Give up rights and become another program
+    #[command(hide = true)]
+    Confine(commands::confine::Arguments),
     /// Completions for a shell
     Completions(commands::completions::Arguments),
 }
@@ -112,6 +115,9 @@ impl Cli {
             Verb::Key(arguments) => commands::key::run(&context, &arguments),
             Verb::Doctor(arguments) => commands::doctor::run(&context, &arguments),
             Verb::Completions(arguments) => commands::completions::run(&arguments),
+            Verb::Confine(arguments) => {
+                commands::confine::run(&arguments).map(|never| match never {})
+            }
         }
     }
 }

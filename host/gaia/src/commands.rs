@@ -4,6 +4,7 @@ pub mod ask;
 pub mod chat;
 pub mod completions;
 pub mod config;
+pub mod confine;
 pub mod doctor;
 pub mod eval;
 pub mod init;

@@ -1,5 +1,6 @@
 //! The checks behind `gaia doctor`. Each looks and never changes anything.
 
+mod confinement;
 mod keys;
 mod memory;
 mod models;
@@ -90,6 +91,7 @@ pub fn examine(home: &Home, environment: &Environment) -> Vec<Finding> {
     let (config_finding, config) = configuration(home);
     let mut findings = vec![config_finding, key(home), keys::examine(home, &config)];
     findings.extend(parts(environment));
+    findings.push(confinement::examine(&config, environment));
     findings.extend(models::examine(&config, home, environment));
     findings.extend(prompts::examine(home, &config));
     findings.push(port(&config, running.as_ref()));

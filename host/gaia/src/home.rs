@@ -136,6 +136,11 @@ impl Home {
         self.root.join("run/lock")
     }
 
+    /// What the worker keeps when it is confined.
+    pub fn confinement(&self) -> PathBuf {
+        self.root.join("run/confine.json")
+    }
+
     /// The worker's own folder.
     pub fn worker(&self) -> PathBuf {
         self.root.join("run/worker")

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use toml_edit::{Item, Value as Toml};
 
-use super::value::{KvType, RagPolicy, Secret, Speculation, Value};
+use super::value::{Confine, KvType, RagPolicy, Secret, Speculation, Value};
 
 /// What `gaia config` knows of one key.
 pub struct Key {
@@ -164,6 +164,9 @@ keys! {
         tool_rounds_max: u32 = 4,
     }
     "Limits" {
+        /// "auto": the worker gives up the files, programs, connections and system calls that it does not need,
+        /// as far as this machine grants that (see `gaia doctor`). "off": it may do what your user may.
+        confine: Confine = Confine::Auto,
         /// Bytes in one request.
         body_bytes_max: u64 = 10 * 1024 * 1024,
         /// Seconds a client may take to send a request's head, or leave a connection unused.

@@ -239,6 +239,16 @@ choice! {
 }
 
 choice! {
+    /// Whether the worker gives up what it does not need.
+    Confine, "auto or off" {
+        /// As far as the system grants it.
+        Auto = "auto",
+        /// It keeps everything.
+        Off = "off",
+    }
+}
+
+choice! {
     /// How the KV cache is kept.
     KvType, "f16 or q8_0" {
         /// 16 bits a number.
@@ -283,6 +293,7 @@ mod tests {
         check::<Speculation>("auto", Some("\"auto\""));
         check::<KvType>("q8_0", Some("\"q8_0\""));
         check::<KvType>("q4_0", None);
+        check::<Confine>("off", Some("\"off\""));
     }
 
     #[test]

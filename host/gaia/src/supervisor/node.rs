@@ -13,15 +13,17 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use gaia_prompt::TemplateError;
 use gaia_records::{OpenRecordsError, Records};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::info;
 
 use self::keeper::{Ended, Keeper};
 pub use self::plan::check;
-use self::plan::worker_child;
+use self::plan::{confinement_line, worker_child};
 use super::back::{Back, OpenBackError, Routes};
 use super::backoff::Backoff;
 use super::child::ChildLog;
 use super::front::{self, Front};
 use super::lock::{self, LockError};
+use super::ports::HeldPort;
 use super::prepare::Prepared;
 use super::state::{Phase, Service, State};
 use super::store::{OpenStoreError, Store, StorePlan};
@@ -46,6 +48,12 @@ pub enum NodeError {
     /// What it keeps for its callers cannot be read.
     #[error(transparent)]
     Records(#[from] OpenRecordsError),
+    /// No port on loopback for the worker.
+    #[error("failed to find a port for the worker")]
+    Bell(#[source] std::io::Error),
+    /// What the worker keeps has no form.
+    #[error("failed to confine the worker; `gaia config set confine off` leaves that out")]
+    Confine(#[source] serde_json::Error),
     /// The store does not open.
     #[error("failed to open the vector store in `{folder}`")]
     Store {
@@ -136,6 +144,7 @@ pub async fn run(plan: &NodePlan<'_>, on_ready: impl FnOnce(&State)) -> Result<(
     let services = Services {
         store: store.service().clone(),
         back: back.service().clone(),
+        bell: HeldPort::hold().map_err(NodeError::Bell)?,
     };
     let outcome = tokio::select! {
         outcome = serve(plan, &mut front, &services, &mut stop, on_ready) => outcome,
@@ -153,6 +162,8 @@ pub struct Services {
     pub store: Service,
     /// Its host.
     pub back: Service,
+    /// The port on which it wakes itself.
+    pub bell: HeldPort,
 }
 
 async fn open_back(
@@ -197,6 +208,7 @@ async fn serve(
 ) -> Result<(), NodeError> {
     let log = open_log(plan.home.worker_log())?;
     let worker = worker_child(plan, services)?;
+    info!("{}", confinement_line(plan));
     let mut state = first_state(plan, front, &services.store);
     let mut keeper = Keeper {
         plan,

@@ -1,14 +1,15 @@
 //! From the configuration to the worker's command line and settings file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use gaia_prompt::{ChatTemplate, SpecialTokens};
 
 use super::{NodeError, NodePlan, Services};
-use crate::config::Config;
+use crate::config::{Config, Confine};
 use crate::home::{Home, make_private_folder, write_private};
 use crate::password::random_hex;
 use crate::supervisor::child::ChildPlan;
+use crate::supervisor::confinement::{self, Needs, Program, Report};
 use crate::supervisor::worker::{
     GraphOptions, Preload, SETTINGS_FILE, Surroundings, WorkerPlan, worker_settings,
 };
@@ -37,6 +38,7 @@ pub fn worker_child(plan: &NodePlan, services: &Services) -> Result<WorkerChild,
     let around = Surroundings {
         store: &services.store,
         back: &services.back,
+        bell_port: services.bell.port(),
         worker_key: &key,
         node_id: plan.node_id,
         chat_name: &prepared.models.chat.name,
@@ -60,8 +62,8 @@ pub fn worker_child(plan: &NodePlan, services: &Services) -> Result<WorkerChild,
     let mut environment = plan.environment.for_worker.clone();
     // So that the plugin need not try a model in a child process at each start.
     let tried = plan.environment.cache.join("tried");
-    environment.push(("GAIA_TRIED_MODELS".to_owned(), tried.into_os_string()));
-    let plan = WorkerPlan {
+    environment.push(("GAIA_TRIED_MODELS".to_owned(), tried.clone().into_os_string()));
+    let worker = WorkerPlan {
         command: prepared.wasmedge.command.clone(),
         options: options.iter().map(|option| (*option).to_owned()).collect(),
         module: prepared.module.clone(),
@@ -72,9 +74,46 @@ pub fn worker_child(plan: &NodePlan, services: &Services) -> Result<WorkerChild,
         environment,
     };
     Ok(WorkerChild {
-        plan: plan.child(),
+        plan: confined(plan, worker, services, &tried)?,
         key,
     })
+}
+
+/// How the worker is started: through what takes from it what it does not need, if that is wanted.
+fn confined(
+    plan: &NodePlan,
+    worker: WorkerPlan,
+    services: &Services,
+    tried: &Path,
+) -> Result<ChildPlan, NodeError> {
+    if plan.config.confine == Confine::Off || !cfg!(target_os = "linux") {
+        return Ok(worker.child());
+    }
+    // What is not there cannot be allowed.
+    make_private_folder(tried)?;
+    let program = Program::of(&worker.command);
+    let needs = Needs {
+        tried,
+        services: &[&services.store, &services.back],
+        own_ports: &[services.bell.port()],
+        gpu: plan.config.gpu_layers > 0,
+    };
+    let kept = confinement::plan(&worker, &program, &needs);
+    let text = serde_json::to_vec_pretty(&kept).map_err(NodeError::Confine)?;
+    let file = plan.home.confinement();
+    write_private(&file, &text)?;
+    Ok(confinement::confined(worker.child(), program, plan.home))
+}
+
+/// What the worker can do on this machine, for the log.
+pub fn confinement_line(plan: &NodePlan) -> String {
+    match plan.config.confine {
+        Confine::Off => "the worker is not confined: it may do what its user may".to_owned(),
+        Confine::Auto => {
+            let program = Program::of(&plan.prepared.wasmedge.command);
+            Report::of(gaia_confine::grants(), &program).line()
+        }
+    }
 }
 
 /// Fails if [`worker_child`] would, by what is configured.

@@ -113,6 +113,8 @@ pub struct Surroundings<'a> {
     pub store: &'a Service,
     /// What the worker asks its host for.
     pub back: &'a Service,
+    /// The port on which the worker wakes itself.
+    pub bell_port: u16,
     /// The key that the worker asks for.
     pub worker_key: &'a str,
     /// The node's address.
@@ -162,6 +164,7 @@ pub fn worker_settings(config: &Config, around: &Surroundings) -> String {
     number("context_window", config.context_window.into());
     number("limit", config.retrieval_limit.into());
     number("retrieval_tokens_max", config.retrieval_tokens_max.into());
+    number("bell_port", around.bell_port.into());
     number("body_bytes_max", config.body_bytes_max);
     number("requests_running_max", config.requests_running_max.into());
     file["port"] = value(0);
@@ -236,6 +239,7 @@ mod tests {
         let around = Surroundings {
             store: &store,
             back: &back,
+            bell_port: 7,
             worker_key: "wk",
             node_id: "0xabc",
             chat_name: "m",
@@ -247,6 +251,7 @@ mod tests {
         let file: DocumentMut = text.parse().unwrap();
         assert_eq!(file["port"].as_integer(), Some(0));
         assert_eq!(file["worker_key"].as_str(), Some("wk"));
+        assert_eq!(file["bell_port"].as_integer(), Some(7));
         assert_eq!(file["store_key"].as_str(), Some("sk"));
         assert_eq!(file["back_url"].as_str(), Some("http://127.0.0.1:6"));
         assert_eq!(file["back_key"].as_str(), Some("bk"));
