@@ -10,22 +10,28 @@ cd "$(dirname "$0")/.."
 native=(--release --workspace --exclude api-server --exclude gaia-wasi-rt --exclude gaia-vector-store)
 
 stage_setup() { scripts/setup.sh test; }
-stage_format() { cargo fmt --all --check; }
+stage_format() {
+    cargo fmt --all --check
+    cargo fmt --manifest-path wasm-apps/run-python/Cargo.toml --check
+}
 stage_build() { scripts/build.sh; }
 stage_lint() {
     cargo clippy "${native[@]}" --all-targets -- -D warnings
     cargo clippy --release -p gaia-vector-store --all-targets -- -D warnings
     cargo clippy --release --target wasm32-wasip1 -p api-server -p gaia-wasi-rt -- -D warnings
+    cargo clippy --release --locked --target wasm32-wasip1 --manifest-path wasm-apps/run-python/Cargo.toml -- -D warnings
 }
 stage_deny() {
     local deny="$GAIA_CACHE/cargo-deny/bin/cargo-deny"
     # Crates of other platforms are looked at too, so all must be here.
     cargo fetch --quiet --locked
+    cargo fetch --quiet --locked --manifest-path wasm-apps/run-python/Cargo.toml
     "$deny" --offline check bans licenses sources
+    "$deny" --offline --manifest-path wasm-apps/run-python/Cargo.toml --config deny.toml check bans licenses sources
     # The advisory database is on the internet; where it cannot be reached, that is said and not fatal.
     if timeout 60 "$deny" fetch db >/dev/null 2>&1; then "$deny" check advisories; else echo "advisories: database out of reach, not checked"; fi
 }
-stage_wasm() { cargo build --release --target wasm32-wasip1; }
+stage_wasm() { cargo build --profile sandbox --target wasm32-wasip1; }
 stage_rust_from_debian() { bash tests/setup/rust-from-debian.sh; }
 stage_unit() {
     # One at a time: many of these load a model or start processes, and two cores are all there may be.

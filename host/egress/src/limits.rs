@@ -47,7 +47,7 @@ impl Turn {
     }
 
     /// Takes one call; false if none is left.
-    pub(crate) fn take(&self) -> bool {
+    pub fn take(&self) -> bool {
         let less = |left: u32| left.checked_sub(1);
         self.left
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)

@@ -101,6 +101,11 @@ impl Home {
         self.root.join("library")
     }
 
+    /// The node's plugins, a folder each.
+    pub fn plugins(&self) -> PathBuf {
+        self.root.join("plugins")
+    }
+
     /// The vector store's folder.
     pub fn store(&self) -> PathBuf {
         self.root.join("store")

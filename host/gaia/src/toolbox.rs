@@ -5,6 +5,7 @@
 
 mod live;
 mod mcp;
+mod plugins;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -25,6 +26,7 @@ use crate::config::Config;
 use crate::home::Home;
 
 pub use self::live::{LiveTools, Outcome};
+pub use self::plugins::{PluginRuntime, Plugins};
 
 /// Why there is no table of tools.
 #[derive(Debug, thiserror::Error)]

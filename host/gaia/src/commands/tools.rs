@@ -1,8 +1,9 @@
-//! `gaia tools`: HTTPS endpoints and MCP servers whose tools the model may call, in `tools.toml`, tried
-//! for real from here.
+//! `gaia tools`: HTTPS endpoints, MCP servers and sandboxed programs that the model may call, tried for
+//! real from here.
 
 mod add;
 mod mcp;
+mod plugin;
 mod secret;
 mod test;
 
@@ -12,6 +13,7 @@ use std::path::Path;
 use clap::{Args, Subcommand};
 use gaia_keystore::Password;
 use gaia_outbound::{HttpsTool, Table, TableProblem};
+use gaia_plugins::Found;
 use serde_json::{Value, json};
 use toml_edit::{DocumentMut, Item};
 
@@ -33,6 +35,7 @@ Examples:
   gaia tools remove weather
   gaia tools add mcp news https://mcp.example.org/mcp
   gaia tools test news
+  gaia tools add plugin run-python
 
 A tool is reached over HTTPS at public addresses only. What is plain HTTP, or in your own
 network, must be listed: gaia config set egress_origins http://127.0.0.1:8000";
@@ -47,13 +50,13 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Add a tool, or an MCP server and all its tools
+    /// Add a tool, an MCP server and all its tools, or a sandboxed program
     Add(Add),
     /// List the tools, and what is wrong with those that are left out
     List,
     /// Call a tool for real and show what comes back, or show what an MCP server offers
     Test(test::Arguments),
-    /// Remove tools and MCP servers
+    /// Remove tools, MCP servers and plugins
     Remove {
         /// Names as `gaia tools list` shows them
         #[arg(required = true, value_name = "NAME")]
@@ -63,20 +66,22 @@ enum Action {
     Secret(secret::Arguments),
 }
 
-/// One more tool, or one more server.
+/// One more tool, server or plugin.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 struct Add {
     #[command(subcommand)]
-    server: Option<AddServer>,
+    other: Option<AddOther>,
     #[command(flatten)]
     tool: Option<add::Arguments>,
 }
 
 #[derive(Debug, Subcommand)]
-enum AddServer {
+enum AddOther {
     /// Add an MCP server: its tools are called NAME__TOOL
     Mcp(mcp::Arguments),
+    /// Add a plugin: a program that runs in a sandbox, without a network
+    Plugin(plugin::Arguments),
 }
 
 /// Runs `gaia tools`.
@@ -92,8 +97,9 @@ pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
 
 impl Add {
     fn run(&self, context: &Context) -> anyhow::Result<()> {
-        match (&self.server, &self.tool) {
-            (Some(AddServer::Mcp(server)), _) => mcp::run(context, server),
+        match (&self.other, &self.tool) {
+            (Some(AddOther::Mcp(server)), _) => mcp::run(context, server),
+            (Some(AddOther::Plugin(folder)), _) => plugin::run(context, folder),
             (None, Some(tool)) => add::run(context, tool),
             (None, None) => Err(failure(Exit::Usage, "name a tool; --help shows how")),
         }
@@ -103,17 +109,20 @@ impl Add {
 fn list(context: &Context) -> anyhow::Result<()> {
     let path = context.home.tools();
     let table = parse(&path, &read_text(&path).map_err(unusable)?).map_err(unusable)?;
+    let plugins = plugin::all(context);
     context.terminal.answer(
-        || to_json(&table),
-        |terminal| match table == Table::default() {
-            true => "no tools yet; `gaia tools add --help` shows how to add one".to_owned(),
-            false => to_text(terminal, &table),
+        || to_json(&table, &plugins),
+        |terminal| match to_text(terminal, &table, &plugins) {
+            text if text.is_empty() => {
+                "no tools yet; `gaia tools add --help` shows how to add one".to_owned()
+            }
+            text => text,
         },
     );
     Ok(())
 }
 
-fn to_json(table: &Table) -> Value {
+fn to_json(table: &Table, plugins: &Found) -> Value {
     let tool = |tool: &HttpsTool| {
         json!({
             "name": tool.name,
@@ -129,14 +138,17 @@ fn to_json(table: &Table) -> Value {
         })
     };
     let problem = |problem: &TableProblem| json!({"name": problem.name, "line": problem.line, "message": chain(&problem.error)});
+    let left_out = plugins.problems.iter();
+    let left_out = left_out.map(|(_, error)| json!({"message": chain(error)}));
     json!({
         "tools": table.tools.iter().map(tool).collect::<Vec<_>>(),
         "mcp": table.servers.iter().map(mcp::to_json).collect::<Vec<_>>(),
-        "left_out": table.problems.iter().map(problem).collect::<Vec<_>>(),
+        "plugins": plugins.plugins.iter().map(plugin::to_json).collect::<Vec<_>>(),
+        "left_out": table.problems.iter().map(problem).chain(left_out).collect::<Vec<_>>(),
     })
 }
 
-fn to_text(terminal: &Terminal, table: &Table) -> String {
+fn to_text(terminal: &Terminal, table: &Table, plugins: &Found) -> String {
     let tools = table.tools.iter().map(|tool| {
         let name = terminal.out(Tint::Bold, &format!("{:<20}", tool.name));
         let mut line = format!("{name} {:<6} {}", tool.method, tool.url.as_str());
@@ -158,7 +170,16 @@ fn to_text(terminal: &Terminal, table: &Table) -> String {
         .map(|problem| terminal.out(Tint::Yellow, &format!("left out: {}", chain(problem))));
     let servers = table.servers.iter();
     let servers = servers.map(|server| mcp::to_text(terminal, server));
-    let lines = tools.chain(servers).chain(problems);
+    let programs = plugins.plugins.iter();
+    let programs = programs.map(|plugin| plugin::to_text(terminal, plugin));
+    let left_out = plugins.problems.iter();
+    let left_out = left_out
+        .map(|(_, error)| terminal.out(Tint::Yellow, &format!("left out: {}", chain(error))));
+    let lines = tools
+        .chain(servers)
+        .chain(programs)
+        .chain(problems)
+        .chain(left_out);
     lines.collect::<Vec<_>>().join("\n")
 }
 
@@ -168,10 +189,10 @@ fn remove(context: &Context, names: &[String]) -> anyhow::Result<()> {
     let mut removed = Vec::new();
     for name in names {
         let kinds = ["tool", "mcp"];
-        if kinds
+        let listed = kinds
             .iter()
-            .any(|kind| remove_from(&mut document, kind, name))
-        {
+            .any(|kind| remove_from(&mut document, kind, name));
+        if listed || plugin::remove(context, name)? {
             removed.push(name);
         }
     }

@@ -23,7 +23,8 @@ use tracing::{info, warn};
 
 use self::opener::{Opener, Sealing};
 use super::{
-    CallToolError, Called, ReadToolsError, Toolbox, header_texts, secret_names, secrets_of,
+    CallToolError, Called, PluginRuntime, Plugins, ReadToolsError, Toolbox, header_texts,
+    secret_names, secrets_of,
 };
 use crate::commands::chain;
 use crate::config::Config;
@@ -67,6 +68,7 @@ pub struct LiveTools {
     home: Home,
     config: Config,
     opener: Arc<Opener>,
+    runtime: Arc<PluginRuntime>,
     read: Mutex<Read>,
     turns: Mutex<Turns>,
 }
@@ -78,6 +80,9 @@ struct Read {
     toolbox: Arc<Toolbox>,
     /// The servers of that table, and the connections to them.
     servers: Arc<Servers>,
+    /// The folder of plugins as it was read, and what lay in it.
+    plugins_stamp: Option<Stamp>,
+    plugins: Arc<Plugins>,
 }
 
 /// What tells one state of a file from another.
@@ -115,15 +120,19 @@ impl LiveTools {
                 generated: generated_file(&environment.user_config, home.root()),
             },
         ));
+        let runtime = Arc::new(PluginRuntime::new(environment));
         Self {
             home: home.clone(),
             config: config.clone(),
             read: Mutex::new(Read {
                 stamp,
+                plugins_stamp: Stamp::of(&home.plugins()),
+                plugins: Arc::new(Plugins::open(home, &runtime)),
                 servers: servers(&toolbox, &opener),
                 toolbox: Arc::new(toolbox),
             }),
             opener,
+            runtime,
             turns: Mutex::default(),
         }
     }
@@ -142,6 +151,16 @@ impl LiveTools {
             parameters: tool.parameters.schema().clone(),
         });
         let mut offered: Vec<_> = own.collect();
+        for plugin in &self.plugins().found {
+            let manifest = &plugin.manifest;
+            if toolbox.table.find(&manifest.name).is_none() && offered.len() < OFFERED_MAX {
+                offered.push(Offered {
+                    name: manifest.name.clone(),
+                    description: manifest.description.clone(),
+                    parameters: manifest.parameters.schema().clone(),
+                });
+            }
+        }
         for tool in servers.offered(SERVER_PATIENCE).await {
             if toolbox.table.find(&tool.name).is_none() && offered.len() < OFFERED_MAX {
                 offered.push(Offered {
@@ -173,6 +192,18 @@ impl LiveTools {
         (Arc::clone(&read.toolbox), Arc::clone(&read.servers))
     }
 
+    /// The plugins as they are now.
+    fn plugins(&self) -> Arc<Plugins> {
+        let mut read = lock(&self.read);
+        let stamp = Stamp::of(&self.home.plugins());
+        if stamp != read.plugins_stamp {
+            read.plugins_stamp = stamp;
+            read.plugins = Arc::new(Plugins::open(&self.home, &self.runtime));
+            info!(plugins = read.plugins.found.len(), "read the plugins again");
+        }
+        Arc::clone(&read.plugins)
+    }
+
     /// Calls the tool `name` with `arguments`, the text of a JSON object, for the turn called `turn`.
     pub async fn call(&self, turn: &str, name: &str, arguments: &str) -> Outcome {
         let started = Instant::now();
@@ -196,6 +227,15 @@ impl LiveTools {
             .map_err(|error| format!("the arguments are not JSON: {error}"))?;
         let turn = lock(&self.turns).of(turn, || toolbox.turn());
         let Some(tool) = toolbox.table.find(name) else {
+            let plugins = self.plugins();
+            if let Some(plugin) = plugins.find(name) {
+                if !turn.take() {
+                    return Err("this turn has made all the calls that it may".to_owned());
+                }
+                let answer = plugins.call(plugin, &arguments).await?;
+                let bytes = answer.len() as u64;
+                return Ok((Ok(answer), bytes));
+            }
             let called = servers.call(&turn, name, &arguments).await;
             return called.map(said).map_err(|error| chain(&error));
         };

@@ -10,7 +10,7 @@ use gaia_outbound::{AnswerError, HttpsTool};
 use serde_json::{Value, json};
 
 use super::super::{runtime, with_mend};
-use super::{Context, add, chain, mcp, password, unusable};
+use super::{Context, add, chain, mcp, password, plugin, unusable};
 use crate::config::Config;
 use crate::exit::{Exit, failure};
 use crate::terminal::{Terminal, Tint, bytes};
@@ -52,6 +52,9 @@ pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
     let config = context.config()?;
     let toolbox = Toolbox::open(&context.home, &config).map_err(unusable)?;
     let own = toolbox.table.find(&arguments.name).is_some();
+    if !own && let Some(tested) = plugin::test(context, arguments) {
+        return tested;
+    }
     if !own && let Some(server) = mcp::server_of(&toolbox.table, &arguments.name) {
         return mcp::test(context, &toolbox, server, arguments);
     }
