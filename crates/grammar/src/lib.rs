@@ -7,12 +7,14 @@
 
 mod class;
 mod gbnf;
+mod kinds;
 mod prose;
 mod reader;
 pub mod schema;
 mod tree;
 
 pub use class::Class;
+pub use kinds::Kinds;
 pub use prose::{MARKERS_BYTES_MAX, MarkersError, without};
 pub use reader::{CLOSING_BYTES_MAX, Reader, STATES_MAX};
 pub use schema::SchemaError;

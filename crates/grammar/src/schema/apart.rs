@@ -7,9 +7,10 @@ use std::cell::Cell;
 
 use serde_json::Value;
 
-use super::facets::{Kinds, is_among};
+use super::facets::is_among;
 use super::merge::{Node, NodeId, Object, Property, Way};
 use super::{SchemaError, fail};
+use crate::Kinds;
 
 /// Levels of nesting that are looked at.
 const DEPTH_MAX: u32 = 4;

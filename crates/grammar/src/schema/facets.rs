@@ -5,48 +5,7 @@
 use serde_json::Value;
 
 use super::decimal::{Bound, Decimal};
-
-/// Kinds of JSON values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Kinds(u8);
-
-impl Kinds {
-    pub const NONE: Self = Self(0);
-    pub const NULL: Self = Self(1);
-    pub const BOOLEAN: Self = Self(2);
-    pub const NUMBER: Self = Self(4);
-    pub const STRING: Self = Self(8);
-    pub const ARRAY: Self = Self(16);
-    pub const OBJECT: Self = Self(32);
-    pub const ALL: Self = Self(63);
-
-    pub fn of(value: &Value) -> Self {
-        match value {
-            Value::Null => Self::NULL,
-            Value::Bool(_) => Self::BOOLEAN,
-            Value::Number(_) => Self::NUMBER,
-            Value::String(_) => Self::STRING,
-            Value::Array(_) => Self::ARRAY,
-            Value::Object(_) => Self::OBJECT,
-        }
-    }
-
-    pub fn and(self, other: Self) -> Self {
-        Self(self.0 & other.0)
-    }
-
-    pub fn or(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    pub fn without(self, other: Self) -> Self {
-        Self(self.0 & !other.0)
-    }
-
-    pub fn has(self, other: Self) -> bool {
-        self.0 & other.0 != 0
-    }
-}
+use crate::Kinds;
 
 /// A subschema and where it stands.
 #[derive(Debug, Clone)]

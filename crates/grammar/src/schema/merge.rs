@@ -9,9 +9,9 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use serde_json::Value;
 
-use super::facets::{Additional, All, Facets, Kinds, Numbers, Place, Strings};
+use super::facets::{Additional, All, Facets, Numbers, Place, Strings};
 use super::{Limits, SchemaError, fail, read, text};
-use crate::{Builder, Grammar};
+use crate::{Builder, Grammar, Kinds};
 
 /// Ways that one node may have.
 pub const WAYS_MAX: usize = 100;

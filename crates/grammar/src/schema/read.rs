@@ -5,8 +5,9 @@
 use serde_json::{Map, Value};
 
 use super::decimal::{Bound, Decimal};
-use super::facets::{Additional, Facets, Kinds, Place, is_among};
+use super::facets::{Additional, Facets, Place, is_among};
 use super::{REPETITIONS_MAX, SchemaError, fail, format, pattern};
+use crate::Kinds;
 
 /// Words that say something about a schema and constrain nothing.
 const ANNOTATIONS: [&str; 16] = [
@@ -100,22 +101,12 @@ impl<'a> Reader<'_, 'a> {
         let mut kinds = Kinds::NONE;
         let (mut whole, mut any) = (false, false);
         for name in names {
-            kinds = kinds.or(match name.as_str() {
-                Some("object") => Kinds::OBJECT,
-                Some("array") => Kinds::ARRAY,
-                Some("string") => Kinds::STRING,
-                Some("boolean") => Kinds::BOOLEAN,
-                Some("null") => Kinds::NULL,
-                Some("number") => {
-                    any = true;
-                    Kinds::NUMBER
-                }
-                Some("integer") => {
-                    whole = true;
-                    Kinds::NUMBER
-                }
-                _ => return self.fail(format!("unknown `type` {value}")),
-            });
+            match name.as_str().and_then(Kinds::named) {
+                Some(kind) => kinds = kinds.or(kind),
+                None => return self.fail(format!("unknown `type` {value}")),
+            }
+            whole |= name == "integer";
+            any |= name == "number";
         }
         facets.types = Some(kinds);
         if whole && !any {

@@ -7,9 +7,9 @@
 use std::collections::HashSet;
 
 use super::apart::Comparison;
-use super::facets::Kinds;
 use super::merge::{ANY, Node, NodeId, Object, Way};
 use super::{SchemaError, fail};
+use crate::Kinds;
 
 /// Ways to read a text that may go on into nested values.
 pub const READINGS_MAX: u32 = 16;

@@ -7,10 +7,10 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::facets::{Kinds, Numbers, Strings};
+use super::facets::{Numbers, Strings};
 use super::merge::{ANY, Array, Node, NodeId, Object, ROOT, Way};
 use super::{REPETITIONS_MAX, SchemaError, fail, number, text, trie};
-use crate::{Builder, Expression, RuleId};
+use crate::{Builder, Expression, Kinds, RuleId};
 
 /// Levels of lists and objects in a value that may be anything.
 pub const ANY_DEPTH_MAX: usize = 16;

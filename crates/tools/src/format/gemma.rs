@@ -1,10 +1,10 @@
 //! Values as Gemma writes them, as rules.
 
-use gaia_grammar::{Builder, Expression, without};
+use gaia_grammar::{Builder, Expression, Kinds, without};
 use serde_json::{Value, json};
 
 use super::parameters::{any, listed, members, parameters};
-use crate::kinds::Kinds;
+use crate::kinds::admitted;
 use crate::parser::QUOTE;
 
 /// How deep schemas are followed; what is deeper is any value.
@@ -50,11 +50,11 @@ impl<'a> Values<'a> {
         if let Some(values) = listed(schema).filter(|values| !values.iter().any(composite)) {
             return Ok(Expression::choice(values.into_iter().map(written)));
         }
-        let kinds = Kinds::of_schema(schema, schema);
-        let bare = Kinds::NUMBER.and(Kinds::BOOLEAN).and(Kinds::NULL);
+        let kinds = admitted(schema, schema);
+        let bare = Kinds::NUMBER.or(Kinds::BOOLEAN).or(Kinds::NULL);
         if kinds == Kinds::STRING {
             self.text()
-        } else if bare.has(kinds) && kinds != Kinds::NONE {
+        } else if kinds.without(bare) == Kinds::NONE && kinds != Kinds::NONE {
             any(self.builder, schema)
         } else if kinds == Kinds::OBJECT && depth < DEPTH_MAX {
             let members = self.members(schema, depth)?;

@@ -1,12 +1,12 @@
 //! What of a tool's schema becomes of its grammar.
 
 use gaia_grammar::schema::{self, Limits};
-use gaia_grammar::{Builder, Expression};
+use gaia_grammar::{Builder, Expression, Kinds};
 use serde_json::{Map, Value, json};
 
 use super::CallGrammarError;
 use crate::Tool;
-use crate::kinds::Kinds;
+use crate::kinds::admitted;
 
 /// Keywords that hold nothing to anything.
 const SILENT: [&str; 13] = [
@@ -71,7 +71,7 @@ pub(super) fn parameters(schema: &Value) -> Option<Vec<Parameter>> {
     let of = |(name, own): (&String, &Value)| Parameter {
         name: name.clone(),
         schema: with_definitions(own, schema),
-        kinds: Kinds::of_schema(own, schema),
+        kinds: admitted(own, schema),
         required: is_required(name),
     };
     Some(properties.iter().map(of).collect())

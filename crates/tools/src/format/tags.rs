@@ -1,12 +1,11 @@
 //! Calls whose arguments are tags, as rules.
 
-use gaia_grammar::{Class, Expression, without};
+use gaia_grammar::{Class, Expression, Kinds, without};
 use serde_json::Value;
 
 use super::CallGrammarError;
 use super::calls::{Opening, Writer, sequence, text};
 use super::parameters::{beyond_tags, listed, members, parameters, schema_of, strict};
-use crate::kinds::Kinds;
 use crate::{NAME_BYTES_MAX, Tool};
 
 /// The tags of one parameter.

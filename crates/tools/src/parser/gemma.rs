@@ -1,9 +1,11 @@
 //! Arguments as Gemma writes them: objects whose keys have no quotes, and strings between `<|"|>`.
 
+use gaia_grammar::Kinds;
+
 use super::json::escaped;
 use super::sink::{Broken, Sink};
 use super::step::Step;
-use crate::kinds::Kinds;
+use crate::kinds;
 use crate::marker::{Mark, Scanner, is_space};
 
 /// What stands around a string.
@@ -120,7 +122,7 @@ impl Gemma {
             '{' | '[' if written.is_empty() => self.open(character, sink),
             ']' if written.is_empty() && *may_end => self.close(character, sink),
             ',' | '}' | ']' if !written.is_empty() => {
-                let value = Kinds::ANY.read(written.trim());
+                let value = kinds::read(Kinds::ALL, written.trim());
                 sink.arguments(&value.to_string())?;
                 self.place = Place::CommaOrEnd;
                 self.after_value(character, sink)

@@ -1,7 +1,9 @@
 //! Collects the parts of an answer and keeps its bounds.
 
+use gaia_grammar::Kinds;
+
 use super::Part;
-use crate::kinds::{Kinds, ParameterKinds};
+use crate::kinds::ParameterKinds;
 use crate::marker::is_space;
 use crate::{CALL_ARGUMENTS_BYTES_MAX, CALLS_MAX, Tool};
 
@@ -162,6 +164,6 @@ impl Sink {
     /// What the parameter `name` of the open call's tool may be.
     pub fn kinds(&self, name: &str) -> Kinds {
         let tool = self.open.and_then(|tool| self.tools.get(tool));
-        tool.map_or(Kinds::ANY, |tool| tool.kinds(name))
+        tool.map_or(Kinds::ALL, |tool| tool.kinds(name))
     }
 }

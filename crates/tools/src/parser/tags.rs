@@ -1,10 +1,12 @@
 //! Arguments written as tags around each value.
 
+use gaia_grammar::Kinds;
+
 use super::json::escaped;
 use super::sink::{Broken, Sink};
 use super::step::Step;
 use crate::CALL_ARGUMENTS_BYTES_MAX;
-use crate::kinds::Kinds;
+use crate::kinds;
 use crate::marker::{Mark, Scanner, is_space};
 
 /// The longest tag, in bytes.
@@ -107,7 +109,7 @@ impl Value {
     fn end(&self, sink: &mut Sink) -> Result<(), Broken> {
         match self.is_string() {
             true => sink.arguments("\""),
-            false => sink.arguments(&self.kinds.read(&self.written).to_string()),
+            false => sink.arguments(&kinds::read(self.kinds, &self.written).to_string()),
         }
     }
 }
@@ -187,7 +189,7 @@ impl Tags {
         };
         // What is said to be no string is none, whatever its schema says.
         let kinds = match string {
-            Some(false) if kinds == Kinds::STRING => Kinds::ANY,
+            Some(false) if kinds == Kinds::STRING => Kinds::ALL,
             _ => kinds,
         };
         self.parameters += 1;
