@@ -12,9 +12,9 @@ mod value;
 pub use check::{COLLECTION_NAME_RULE, is_collection_name};
 pub use file::{ConfigFile, ReadConfigError, SetKeyError, default_text, find_key};
 pub use keys::{Config, KEYS};
-pub use value::{Confine, KvType};
 #[cfg(test)]
 pub use value::Secret;
+pub use value::{Confine, KvType};
 pub use value::{Value, one_line};
 
 impl Config {

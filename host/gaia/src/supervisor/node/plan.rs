@@ -62,7 +62,10 @@ pub fn worker_child(plan: &NodePlan, services: &Services) -> Result<WorkerChild,
     let mut environment = plan.environment.for_worker.clone();
     // So that the plugin need not try a model in a child process at each start.
     let tried = plan.environment.cache.join("tried");
-    environment.push(("GAIA_TRIED_MODELS".to_owned(), tried.clone().into_os_string()));
+    environment.push((
+        "GAIA_TRIED_MODELS".to_owned(),
+        tried.clone().into_os_string(),
+    ));
     let worker = WorkerPlan {
         command: prepared.wasmedge.command.clone(),
         options: options.iter().map(|option| (*option).to_owned()).collect(),
