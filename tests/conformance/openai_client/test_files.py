@@ -100,3 +100,11 @@ def test_a_purpose_that_is_none(client, purpose):
 def test_a_strangers_files(stranger):
     with pytest.raises(openai.AuthenticationError):
         stranger.files.list()
+
+
+def test_a_file_without_a_word_is_found_nowhere(client, store):
+    empty = client.files.create(file=("empty.md", io.BytesIO(b"\n")), purpose="assistants")
+    entry = client.vector_stores.files.create_and_poll(empty.id, vector_store_id=store.id, poll_interval_ms=200)
+    assert entry.status == "completed"
+    assert list(client.vector_stores.search(store.id, query="Anything?")) == []
+    client.files.delete(empty.id)

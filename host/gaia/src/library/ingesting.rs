@@ -66,10 +66,16 @@ impl Library {
         }
         let done = self.tried(job)?;
         self.note(job, done)?;
-        // Somebody may have taken it out again while it was brought in.
-        match self.entry(job)? {
+        // Somebody may have taken it out again while it was brought in, or the whole store away.
+        match self.kept_store(&job.owner, &job.store)? {
+            None => self
+                .collection(&job.store)
+                .destroy()
+                .map_err(|error| broken(&error)),
+            Some(_) if self.entry(job)?.is_none() => {
+                self.remove_passages(&job.store, job.file.as_str())
+            }
             Some(_) => Ok(()),
-            None => self.remove_passages(&job.store, job.file.as_str()),
         }
     }
 

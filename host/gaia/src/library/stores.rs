@@ -116,11 +116,8 @@ impl Library {
     pub(super) fn search(&self, asked: &Question<'_>, id: &str) -> Result<Given, ApiError> {
         let request = SearchRequest::parse(asked.body, &self.limits)?;
         let (id, store) = self.named_store(asked.owner, id)?;
-        if !store
-            .files
-            .iter()
-            .any(|file| file.status == FileStatus::Completed)
-        {
+        let collection = self.collection(&id);
+        if !has_passages(&store, &collection)? {
             return json(&search_reply(&request.query, &[]));
         }
         let Some(worker) = self.worker() else {
@@ -128,7 +125,7 @@ impl Library {
             return Err(ApiError::unavailable(message, RETRY_AFTER_SECONDS));
         };
         let limit = usize::try_from(request.results_max).unwrap_or(usize::MAX);
-        let found = gaia_ingest::search(&worker, &self.collection(&id), &request.query, limit);
+        let found = gaia_ingest::search(&worker, &collection, &request.query, limit);
         let found = found.map_err(|error| broken(&error))?;
         let near = found
             .into_iter()
@@ -241,4 +238,14 @@ impl Library {
         let kept = self.stores.put(owner, &id, &note);
         kept.map_err(|error| not_put(error, "vector store"))
     }
+}
+
+/// Whether anything can be found: a file without a word has made no collection.
+fn has_passages(store: &VectorStore, collection: &gaia_ingest::Store) -> Result<bool, ApiError> {
+    let is_done = |file: &StoreFile| file.status == FileStatus::Completed;
+    if !store.files.iter().any(is_done) {
+        return Ok(false);
+    }
+    let points = collection.count().map_err(|error| broken(&error))?;
+    Ok(points.is_some_and(|points| points > 0))
 }
