@@ -1,5 +1,6 @@
 //! The folder of named prompts as the command sees it. The worker looks at it with eyes of its own.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::Path;
@@ -27,6 +28,19 @@ impl Folder {
         let mut set = PromptSet::default();
         let problems = set.update(files);
         Ok(Self { set, problems })
+    }
+
+    /// Where no prompt is called `wanted`: those that there are, in words. The empty name is nobody's.
+    pub fn missing(&self, wanted: &str) -> Option<String> {
+        let names: BTreeSet<&str> = self.set.all().map(|(_, prompt)| prompt.name()).collect();
+        if wanted.is_empty() || names.contains(wanted) {
+            return None;
+        }
+        let names: Vec<_> = names.into_iter().collect();
+        Some(match names.is_empty() {
+            true => "there are none".to_owned(),
+            false => format!("there are {}", names.join(", ")),
+        })
     }
 }
 
@@ -75,6 +89,9 @@ mod tests {
         write("note.txt", b"text");
         let folder = Folder::read(&home).unwrap();
         assert_eq!(folder.set.all().count(), 1);
+        assert_eq!(folder.missing("good"), None);
+        assert_eq!(folder.missing(""), None);
+        assert_eq!(folder.missing("goot").as_deref(), Some("there are good"));
         let problems: Vec<_> = folder.problems.iter().map(ToString::to_string).collect();
         assert!(
             problems[0].starts_with("bad.md:2: `<` is no condition"),

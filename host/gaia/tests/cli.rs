@@ -308,6 +308,26 @@ fn help_has_examples_and_exit_statuses() {
     }
 }
 
+#[test]
+fn a_prompt_that_is_not_there_is_said_when_it_is_named() {
+    let sandbox = Sandbox::new();
+    sandbox.gaia(&["init"]).ok();
+    let folder = sandbox.path("home/prompts");
+    std::fs::write(folder.join("pirate.md"), "Talk like a pirate.").unwrap();
+    let set = |name: &str| {
+        let run = sandbox.gaia(&["config", "set", "prompt", name]);
+        assert_eq!(run.code, 0, "{}", run.err);
+        run.err
+    };
+    let said = set("pirat");
+    assert!(
+        said.contains("no prompt `pirat` yet: there are pirate"),
+        "{said}"
+    );
+    assert_eq!(set("pirate"), "");
+    assert_eq!(set(""), "");
+}
+
 /// As under `gaia completions bash | head -1`, once `head` has gone.
 #[test]
 fn a_reader_that_goes_away_is_no_error() {

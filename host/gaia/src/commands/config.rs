@@ -9,6 +9,7 @@ use super::{Context, chain, config_failure, with_mend};
 use crate::config::{Config, ConfigFile, KEYS, SetKeyError, find_key};
 use crate::exit::{Exit, failure};
 use crate::import::{Outcome, read_gaianet};
+use crate::prompts::Folder;
 use crate::supervisor::lock;
 use crate::supervisor::models::{self, forget};
 use crate::terminal::Tint;
@@ -94,6 +95,9 @@ fn set(context: &Context, entries: &[String]) -> anyhow::Result<()> {
     let config = file.config().map_err(|error| config_failure(&error))?;
     let keys: Vec<_> = entries.iter().map(|(key, _)| *key).collect();
     look_at_models(context, &config, &keys)?;
+    if keys.contains(&"prompt") {
+        look_at_prompt(context, &config);
+    }
     context.home.make_folders()?;
     file.write()?;
     if keys.contains(&"chat_model") {
@@ -136,6 +140,18 @@ fn look_at_models(context: &Context, config: &Config, keys: &[&str]) -> anyhow::
         terminal.note(&format!("{warning} {message}"));
     }
     Ok(())
+}
+
+/// Warns of a prompt that is not there: it may still be written.
+fn look_at_prompt(context: &Context, config: &Config) {
+    let missing = Folder::read(&context.home).map(|folder| folder.missing(&config.prompt));
+    if let Ok(Some(names)) = missing {
+        let (terminal, name) = (&context.terminal, &config.prompt);
+        let warning = terminal.err(Tint::Yellow, &format!("There is no prompt `{name}` yet"));
+        terminal.note(&format!(
+            "{warning}: {names}. Write prompts/{name}.md, or name another."
+        ));
+    }
 }
 
 /// A file named relative to where the command is typed must be found from elsewhere too.

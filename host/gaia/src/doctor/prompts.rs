@@ -23,9 +23,8 @@ pub fn examine(home: &Home, config: &Config) -> Option<Finding> {
     }
     let count = folder.set.all().count();
     let wanted = config.prompt.as_str();
-    let is_there = folder.set.all().any(|(_, prompt)| prompt.name() == wanted);
-    if !wanted.is_empty() && !is_there {
-        let found = format!("the configuration names `{wanted}`, which there is not");
+    if let Some(names) = folder.missing(wanted) {
+        let found = format!("the configuration names `{wanted}`, which there is not; {names}");
         let mend = format!("write prompts/{wanted}.md, or `gaia config set prompt NAME`");
         return Some(Finding::warn(CHECK, found, mend));
     }

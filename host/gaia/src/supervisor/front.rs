@@ -182,7 +182,7 @@ impl Drop for Front {
 }
 
 /// How often the counts of the keys are kept: so much of them a crash may lose.
-const USAGE_KEPT_EVERY: Duration = Duration::from_secs(5);
+pub const USAGE_KEPT_EVERY: Duration = Duration::from_secs(5);
 
 /// What the keys of the API took, kept over restarts.
 #[derive(Debug, Clone)]

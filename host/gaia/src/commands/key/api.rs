@@ -20,6 +20,8 @@ use self::terms::{End, parse_rate};
 use crate::commands::Context;
 use crate::exit::{Exit, failure};
 use crate::home::Home;
+use crate::supervisor::front::USAGE_KEPT_EVERY;
+use crate::supervisor::lock;
 
 /// Arguments of `gaia key api`.
 #[derive(Debug, Args)]
@@ -226,6 +228,9 @@ fn list(context: &Context) -> anyhow::Result<()> {
             }
         },
     );
+    if !keys.is_empty() {
+        note_delay(context);
+    }
     Ok(())
 }
 
@@ -238,7 +243,17 @@ fn show(context: &Context, wanted: &str) -> anyhow::Result<()> {
         || display::to_json(key, used.as_ref(), now),
         |_| display::whole(key, used.as_ref(), now),
     );
+    note_delay(context);
     Ok(())
+}
+
+/// A running node writes down what it counts now and then.
+fn note_delay(context: &Context) {
+    if lock::holder(&context.home.lock()).is_some() {
+        let seconds = USAGE_KEPT_EVERY.as_secs();
+        let note = format!("What was used in the last {seconds} seconds may not be counted yet.");
+        context.terminal.note(&note);
+    }
 }
 
 /// What the keys took, as the node kept it last; nothing where it has not yet.

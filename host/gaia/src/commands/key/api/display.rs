@@ -32,16 +32,24 @@ pub fn line(terminal: &Terminal, key: &NamedKey, used: Option<&Used>, now: Insta
     let today = used.today(now);
     let name = terminal.out(Tint::Bold, &key.name);
     format!(
-        "{}  {name}  {}; {}; {}\n          today {} requests, {} tokens; last used {}; ends {}",
+        "{}  {name}  {}; {}; {}\n          today {}, {}; last used {}; ends {}",
         key.id,
         scopes(key),
         rate(key),
         tokens(key),
-        today.requests,
-        today.tokens,
+        counted(today.requests, "request"),
+        counted(today.tokens, "token"),
         last_used(used.last_used),
         end(key, now),
     )
+}
+
+/// So many of what has a name, as people say it.
+fn counted(count: u64, name: &str) -> String {
+    match count {
+        1 => format!("1 {name}"),
+        _ => format!("{count} {name}s"),
+    }
 }
 
 fn scopes(key: &NamedKey) -> String {
@@ -95,4 +103,17 @@ pub fn to_json(key: &NamedKey, used: Option<&Used>, now: Instant) -> Value {
         "tokens_today": today.tokens,
         "last_used": last_used,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_no_plural() {
+        let check = |count, expected: &str| assert_eq!(counted(count, "request"), expected);
+        check(0, "0 requests");
+        check(1, "1 request");
+        check(2, "2 requests");
+    }
 }
