@@ -1,5 +1,6 @@
 //! Bodies of answers: streamed from the worker without delay, and never ending in silence.
 
+use std::any::Any;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -186,8 +187,28 @@ impl Body for WorkerBody {
 
 /// A body that writes the access log when it ends.
 pub(crate) struct LoggedBody {
-    pub(crate) inner: ReplyBody,
-    pub(crate) access: Access,
+    inner: ReplyBody,
+    access: Access,
+    /// Dropped with the body.
+    _kept: Option<Box<dyn Any + Send>>,
+}
+
+impl LoggedBody {
+    pub(crate) fn new(inner: ReplyBody, access: Access) -> Self {
+        Self {
+            inner,
+            access,
+            _kept: None,
+        }
+    }
+
+    /// The same body, which keeps `what` until its end.
+    pub(crate) fn keeping(self, what: impl Any + Send) -> Self {
+        Self {
+            _kept: Some(Box::new(what)),
+            ..self
+        }
+    }
 }
 
 impl Body for LoggedBody {

@@ -20,11 +20,15 @@ impl EventTail {
         if self.unfinished.is_empty() && bytes.ends_with(b"\n\n") {
             return bytes;
         }
+        let seen = self.unfinished.len();
         self.unfinished.extend_from_slice(&bytes);
         let end = match self.unfinished.len() > EVENT_BYTES_MAX {
             true => self.unfinished.len(),
-            false => end_of_events(&self.unfinished),
+            false => end_of_events(&self.unfinished, seen),
         };
+        if end == 0 {
+            return Bytes::new();
+        }
         let rest = self.unfinished.split_off(end);
         Bytes::from(std::mem::replace(&mut self.unfinished, rest))
     }
@@ -35,18 +39,30 @@ impl EventTail {
     }
 }
 
-/// Where the last whole event ends.
-fn end_of_events(bytes: &[u8]) -> usize {
+/// Where the last whole event ends; none does in the first `seen` bytes.
+fn end_of_events(bytes: &[u8], seen: usize) -> usize {
     let ends = |at: &usize| {
         let before = &bytes[..*at];
         before.ends_with(b"\n\n") || before.ends_with(b"\n\r\n")
     };
-    (0..=bytes.len()).rev().find(ends).unwrap_or(0)
+    (seen..=bytes.len()).rev().find(ends).unwrap_or(0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Were each byte looked at again with each piece, this would take minutes.
+    #[test]
+    fn a_long_event_in_small_pieces_is_looked_at_once() {
+        let mut tail = EventTail::default();
+        for _ in 0..EVENT_BYTES_MAX - 2 {
+            assert!(tail.push(Bytes::from_static(b"x")).is_empty());
+        }
+        assert!(tail.push(Bytes::from_static(b"\n")).is_empty());
+        let whole = tail.push(Bytes::from_static(b"\n"));
+        assert_eq!(whole.len(), EVENT_BYTES_MAX);
+    }
 
     fn check(pieces: &[&'static str], passed: &str, left: &str) {
         let mut tail = EventTail::default();

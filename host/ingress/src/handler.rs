@@ -98,7 +98,7 @@ impl Shared {
             headers.append(VARY, HeaderValue::from_static("Origin"));
         }
         access.answered(response.status().as_u16());
-        response.map(|inner| LoggedBody { inner, access })
+        response.map(|inner| LoggedBody::new(inner, access))
     }
 
     async fn answer(

@@ -7,14 +7,11 @@
 //! Invariant: a connection without an open stream ends, whatever its client says on it.
 
 use std::convert::Infallible;
-use std::io;
 use std::net::IpAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper::body::{Body, Bytes, Frame, SizeHint};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -22,7 +19,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 use super::{GOODBYE_TIMEOUT, head_bytes_read_max};
-use crate::body::LoggedBody;
 use crate::handler::Shared;
 
 /// Streams that a client may have open at a time; further ones are refused, to be asked for again.
@@ -55,7 +51,7 @@ pub(super) async fn serve<S>(
         let (shared, open) = (Arc::clone(&shared), counted.open());
         Box::pin(async move {
             let response = shared.handle(peer, request).await;
-            Ok::<_, Infallible>(response.map(|inner| CountedBody { inner, _open: open }))
+            Ok::<_, Infallible>(response.map(|body| body.keeping(open)))
         })
     });
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
@@ -129,32 +125,6 @@ struct Open(Streams);
 impl Drop for Open {
     fn drop(&mut self) {
         self.0.0.send_modify(|open| *open -= 1);
-    }
-}
-
-/// An answer's body, which keeps its stream open.
-struct CountedBody {
-    inner: LoggedBody,
-    _open: Open,
-}
-
-impl Body for CountedBody {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        Pin::new(&mut self.get_mut().inner).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
     }
 }
 
