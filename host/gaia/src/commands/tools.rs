@@ -51,7 +51,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Add a tool, an MCP server and all its tools, or a sandboxed program
-    Add(Add),
+    Add(Box<Add>),
     /// List the tools, and what is wrong with those that are left out
     List,
     /// Call a tool for real and show what comes back, or show what an MCP server offers

@@ -137,7 +137,7 @@ impl LiveTools {
         }
     }
 
-    /// The tools as they are now. A table that cannot be read any more changes nothing.
+    #[cfg(test)]
     pub fn toolbox(&self) -> Arc<Toolbox> {
         self.now().0
     }
@@ -173,7 +173,7 @@ impl LiveTools {
         offered
     }
 
-    /// The tools and the servers as they are now.
+    /// The tools and the servers as they are now. A table that cannot be read any more changes nothing.
     fn now(&self) -> (Arc<Toolbox>, Arc<Servers>) {
         let mut read = lock(&self.read);
         let stamp = Stamp::of(&self.home.tools());

@@ -106,10 +106,8 @@ fn append(document: &mut DocumentMut, arguments: &Arguments) -> anyhow::Result<(
 
 /// The server as the table has it, or why it would be left out: it is the last of the file's.
 fn added<'a>(table: &'a Table, arguments: &Arguments) -> anyhow::Result<&'a McpServer> {
-    let problems = table.problems.iter();
-    let last = problems
-        .filter(|problem| problem.kind == EntryKind::Server)
-        .next_back();
+    let mut problems = table.problems.iter();
+    let last = problems.rfind(|problem| problem.kind == EntryKind::Server);
     let known = table.find_server(&arguments.name);
     match (last.filter(|problem| problem.name == arguments.name), known) {
         (None, Some(server)) => Ok(server),
@@ -167,6 +165,8 @@ pub fn to_text(terminal: &Terminal, server: &McpServer) -> String {
         let secrets = format!("\n{:20} secrets: {}", "", secrets.join(", "));
         line.push_str(&terminal.out(Tint::Dim, &secrets));
     }
+    let tools = format!("\n{:20} its tools: gaia tools test {}", "", server.name);
+    line.push_str(&terminal.out(Tint::Dim, &tools));
     line
 }
 
