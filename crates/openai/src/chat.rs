@@ -10,6 +10,7 @@ mod request;
 mod tool;
 mod variables;
 
+pub(crate) use call::function_arguments;
 pub use call::{CallDelta, FunctionDelta, ToolCall};
 pub use chunk::{ChatChunk, ChunkChoice, ChunkHead, Delta};
 pub use logprobs::{LogProbs, TokenLogProb, TopLogProb};
@@ -22,4 +23,3 @@ pub(crate) use request::{choices, metadata, stream};
 pub(crate) use tool::{Shape, function_name};
 pub use tool::{Tool, ToolChoice, Tooling};
 pub(crate) use variables::thinking;
-pub(crate) use call::function_arguments;

@@ -66,9 +66,7 @@ fn table() -> Table {
         .route("/v1/vector_stores", get(library::pass).post(library::pass))
         .route(
             "/v1/vector_stores/{id}",
-            get(library::pass)
-                .post(library::pass)
-                .delete(library::pass),
+            get(library::pass).post(library::pass).delete(library::pass),
         )
         .route("/v1/vector_stores/{id}/search", post(library::pass))
         .route(

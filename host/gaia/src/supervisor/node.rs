@@ -166,11 +166,7 @@ pub struct Services {
     pub bell: HeldPort,
 }
 
-async fn open_back(
-    plan: &NodePlan<'_>,
-    front: &Front,
-    store: &Service,
-) -> Result<Back, NodeError> {
+async fn open_back(plan: &NodePlan<'_>, front: &Front, store: &Service) -> Result<Back, NodeError> {
     let tools = LiveTools::open(plan.home, plan.config, plan.environment);
     let records = Records::open(&plan.home.records(), gaia_records::Limits::default())?;
     let library = Library::open(&plan.home.library(), store.clone(), front.watch_worker())?;

@@ -155,9 +155,15 @@ mod tests {
             ("/input/anyOf/maxItems", limits.messages_max),
             ("/input/anyOf/x-total-bytes-max", limits.text_bytes_max),
             ("/instructions/x-bytes-max", limits.text_bytes_max),
-            ("/Item/anyOf/properties/content/anyOf/maxItems", limits.parts_max),
+            (
+                "/Item/anyOf/properties/content/anyOf/maxItems",
+                limits.parts_max,
+            ),
             ("/include/maxItems", INCLUDES_MAX),
-            ("/ResponseRequest/properties/tools/maxItems", limits.tools_max),
+            (
+                "/ResponseRequest/properties/tools/maxItems",
+                limits.tools_max,
+            ),
             (
                 "/ResponseRequest/properties/tools/x-total-bytes-max",
                 limits.tool_schema_bytes_max,

@@ -156,9 +156,16 @@ async fn files_are_asked_for() {
     let listed = opened.ask("GET /library/anna/v1/files?limit=2", "").await;
     assert_eq!((listed.0, &listed.1["data"]), (200, &json!([])));
     let refused = opened.ask("GET /library/anna/v1/files/x", "").await;
-    assert_eq!((refused.0, &refused.1["error"]["param"]), (404, &json!("id")));
+    assert_eq!(
+        (refused.0, &refused.1["error"]["param"]),
+        (404, &json!("id"))
+    );
     for path in ["/library", "/library/A/v1/files", "/library/anna/x"] {
-        assert_eq!(opened.ask(&format!("GET {path}"), "").await.0, 404, "{path}");
+        assert_eq!(
+            opened.ask(&format!("GET {path}"), "").await.0,
+            404,
+            "{path}"
+        );
     }
 }
 
