@@ -5,13 +5,16 @@
 use std::net::IpAddr;
 
 use gaia_openai::{ApiError, check_head};
-use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, ORIGIN};
+use hyper::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Version};
 
 use crate::Config;
 use crate::keys::{KeyId, Keys};
 use crate::routes::{self, Cost, METRICS, Need};
+
+/// Where a key may be too, for clients that know no bearers.
+pub(crate) const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// What the gate found out about a request it lets in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,11 +160,13 @@ fn origin_allowed(config: &Config, headers: &HeaderMap, host: Option<&str>) -> b
     same || listed_origin(config, headers).is_some()
 }
 
-/// The key that a request shows.
+/// The key that a request shows: a bearer's, or else the one in `X-Api-Key`.
 fn shown(headers: &HeaderMap) -> Option<&[u8]> {
-    let value = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
-    // What is no bearer's key is a wrong key, not a missing one.
-    value.map(|value| bearer(value).unwrap_or(b"?"))
+    match headers.get(AUTHORIZATION) {
+        // What is no bearer's key is a wrong key, not a missing one.
+        Some(value) => Some(bearer(value.as_bytes()).unwrap_or(b"?")),
+        None => headers.get(API_KEY).map(|key| key.as_bytes().trim_ascii()),
+    }
 }
 
 fn bearer(value: &[u8]) -> Option<&[u8]> {
@@ -309,6 +314,24 @@ mod tests {
             "GET /v1/models",
             &[host, ("authorization", "first key")],
             401,
+        );
+    }
+
+    #[test]
+    fn a_key_may_stand_in_a_header_of_its_own() {
+        let case = keyed();
+        let host = ("host", "node.example");
+        let check = |headers: &[(&str, &str)], expected| {
+            case.check("GET /v1/models", &[&[host], headers].concat(), expected);
+        };
+        check(&[("x-api-key", "second key")], 200);
+        check(&[("x-api-key", "second ke")], 401);
+        check(&[("x-api-key", "")], 401);
+        let right = ("x-api-key", "first key");
+        check(&[("authorization", "Bearer wrong"), right], 401);
+        check(
+            &[("authorization", "Bearer first key"), ("x-api-key", "?")],
+            200,
         );
     }
 

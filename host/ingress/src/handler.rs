@@ -24,7 +24,7 @@ use crate::access::{Access, REQUEST_ID};
 use crate::body::{Held, LoggedBody, ReplyBody, WorkerBody, closing, full};
 use crate::charge::{Accounts, METER};
 use crate::forward::{Lease, Pool, SendError};
-use crate::gate::{self, Admitted};
+use crate::gate::{self, API_KEY, Admitted};
 use crate::keys::KeyId;
 use crate::places::{Place, Places};
 use crate::refused::Refused;
@@ -308,7 +308,7 @@ impl Asked<'_> {
         headers.clone_from(&self.parts.headers);
         strip(headers);
         strip_ours(headers);
-        for name in [CONTENT_LENGTH, EXPECT, ORIGIN] {
+        for name in [CONTENT_LENGTH, EXPECT, ORIGIN, API_KEY] {
             headers.remove(name);
         }
         headers.insert(REQUEST_ID, self.access.id().clone());
@@ -375,7 +375,7 @@ fn preflight() -> Response<ReplyBody> {
         (ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, DELETE, OPTIONS"),
         (
             ACCESS_CONTROL_ALLOW_HEADERS,
-            "authorization, content-type, x-request-id, mcp-protocol-version, mcp-method, mcp-name",
+            "authorization, content-type, x-api-key, x-request-id, mcp-protocol-version, mcp-method, mcp-name",
         ),
         (ACCESS_CONTROL_MAX_AGE, "600"),
     ] {
