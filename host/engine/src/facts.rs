@@ -42,6 +42,9 @@ pub struct ModelFacts {
     pub bos_token: Option<String>,
     /// Its number.
     pub bos_id: Option<TokenId>,
+    /// The tokens before a prefix, before a suffix and before what belongs between them, where it knows how to fill
+    /// in what is missing.
+    pub infill: Option<[TokenId; 3]>,
     /// The text of the token that ends a text.
     pub eos_token: Option<String>,
     /// Its number.

@@ -213,7 +213,13 @@ impl Model {
     ) -> Result<Job, GenerateError> {
         let facts = self.facts();
         request::check(&request, facts.n_vocab)?;
-        let prompt = self.prompt(&request.prompt)?;
+        let mut prompt = self.prompt(&request.prompt)?;
+        let outbox = outbox(prompt.len());
+        let mut scored = match request.score_prompt {
+            true => prompt.split_off(1),
+            false => Vec::new(),
+        };
+        scored.reverse();
         let grammar = request
             .grammar
             .as_ref()
@@ -235,11 +241,12 @@ impl Model {
             text: Assembler::new(request.stop),
             tokens_max: request
                 .tokens_max
-                .map_or(usize::MAX, |max| max.max(1) as usize),
+                .map_or(usize::MAX, |max| max.max(1) as usize + scored.len()),
+            scored,
             logprobs: request.logprobs,
             cache_prompt: request.cache_prompt,
             shown: self.vocabulary().control_tokens(&request.shown_tokens),
-            outbox: outbox(prompt.len()),
+            outbox,
             prompt,
         })
     }
@@ -395,6 +402,7 @@ fn facts(plan: &Plan, weights: &LlamaModel) -> ModelFacts {
         chat_template: plan.facts.chat_template.clone(),
         bos_token,
         bos_id,
+        infill: infill(weights),
         eos_token,
         eos_id,
         add_bos: vocab.should_add_bos(),
@@ -402,6 +410,13 @@ fn facts(plan: &Plan, weights: &LlamaModel) -> ModelFacts {
         size_bytes: weights.size(),
         params: weights.n_params(),
     }
+}
+
+/// The tokens around the parts of a gap, where the model has all three.
+fn infill(weights: &LlamaModel) -> Option<[TokenId; 3]> {
+    let vocab = weights.vocab();
+    let tokens = [vocab.fim_pre(), vocab.fim_suf(), vocab.fim_mid()].map(|token| token.0);
+    tokens.iter().all(|token| *token >= 0).then_some(tokens)
 }
 
 fn pooling_name(plan: &Plan) -> &'static str {

@@ -30,7 +30,7 @@ impl Piece {
     }
 }
 
-/// One sampled token.
+/// One token, sampled or scored.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TokenEvent {
     /// Its number.
@@ -251,6 +251,12 @@ impl Outbox {
             state.piece.append(piece);
             self.changed.notify_all();
         }
+    }
+
+    /// Adds a token that was given and not generated.
+    pub fn push_scored(&self, event: TokenEvent) {
+        self.lock().piece.events.push(event);
+        self.changed.notify_all();
     }
 
     /// Adds the last piece and says why it is the last.

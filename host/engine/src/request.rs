@@ -100,6 +100,9 @@ pub struct Request {
     /// How many alternatives to list with each token's log-probability; `None`: no
     /// log-probabilities.
     pub logprobs: Option<u8>,
+    /// Whether the tokens of the prompt but its first are read one by one, each with an event of its own before those
+    /// of the answer. It takes as long as writing them would.
+    pub score_prompt: bool,
     /// Whether the beginning of the prompt may come from what other requests have read. The numbers
     /// are the same up to rounding, which depends on what else is in a batch in any case.
     pub cache_prompt: bool,
@@ -120,6 +123,7 @@ impl Request {
             tokens_max: None,
             ignore_eos: false,
             logprobs: None,
+            score_prompt: false,
             cache_prompt: true,
             shown_tokens: Vec::new(),
         }

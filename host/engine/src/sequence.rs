@@ -19,6 +19,10 @@ pub(crate) struct Job {
     pub prompt: Vec<LlamaToken>,
     pub sampler: Sampler,
     pub text: Assembler,
+    /// Tokens that come after the prompt whatever the model would say, the first of them last. They are read one by
+    /// one, for their log-probabilities, and are no part of the answer.
+    pub scored: Vec<LlamaToken>,
+    /// Of those and of the answer together.
     pub tokens_max: usize,
     pub logprobs: Option<u8>,
     pub cache_prompt: bool,
@@ -290,6 +294,10 @@ impl Sequence {
                 "llama.cpp computed no logits".to_owned(),
             ));
         };
+        if let Some(token) = self.job.scored.pop() {
+            self.score(token, logits, model);
+            return None;
+        }
         let token = match self.job.sampler.sample(logits, scratch) {
             Ok(token) => token,
             Err(SampleError::GrammarStuck) => return Some(FinishReason::Stop),
@@ -304,6 +312,15 @@ impl Sequence {
         }
         self.emit(token, logits, model)
             .or_else(|| self.limit(context_len))
+    }
+
+    /// Takes a token that is given.
+    fn score(&mut self, token: LlamaToken, logits: &[f32], model: &LlamaModel) {
+        self.job.sampler.read_prompt(&[token]);
+        let bytes = self.token_bytes(model, token);
+        let event = self.event(token, &bytes, logits, model);
+        self.tokens.push(token);
+        self.job.outbox.push_scored(event);
     }
 
     /// The last piece, once no more tokens come.

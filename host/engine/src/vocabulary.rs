@@ -87,13 +87,19 @@ impl Vocabulary {
 
     /// The text of `tokens`, with special tokens spelled out. What is no UTF-8 becomes U+FFFD.
     pub fn detokenize(&self, tokens: &[TokenId]) -> Result<String, TokenizeError> {
+        let bytes = self.bytes(tokens)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// The bytes of `tokens`, with special tokens spelled out: a character may span several.
+    pub fn bytes(&self, tokens: &[TokenId]) -> Result<Vec<u8>, TokenizeError> {
         let vocab = self.source.vocab();
         let mut bytes = Vec::new();
         for token in tokens {
             self.check_token(*token)?;
             bytes.extend(vocab.token_to_piece(LlamaToken::new(*token), true, None));
         }
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+        Ok(bytes)
     }
 
     pub(crate) fn prompt_tokens(&self, text: &str) -> Result<Vec<LlamaToken>, TokenizeError> {

@@ -30,6 +30,7 @@ pub(crate) struct RequestOptions {
     pub tokens_max: Option<u32>,
     pub ignore_eos: bool,
     pub logprobs: Option<u8>,
+    pub score_prompt: bool,
     /// Whether nothing of the prompt may come from what other requests have read.
     pub read_afresh: bool,
     pub shown_tokens: Vec<String>,
@@ -96,6 +97,7 @@ impl Config {
                     .filter(|count| *count > 0);
             }
             "show-tokens" => request.shown_tokens = entry.texts()?,
+            "score-prompt" => request.score_prompt = entry.flag()?,
             "cache-prompt" => request.read_afresh = !entry.flag()?,
             "non-blocking" => request.non_blocking = entry.flag()?,
             "stream-stdout" => request.stream_stdout = entry.flag()?,
@@ -440,6 +442,7 @@ mod tests {
             "logprobs": 3, "ignore-eos": true, "json-schema": {"type": "object"},
             "n-predict": -1, "seed": -1, "idle-unload-seconds": 300,
             "show-tokens": ["[TOOL_CALLS]"],
+            "score-prompt": true,
         }));
         let config = config.unwrap();
         assert_eq!(config.idle_unload, Some(Duration::from_secs(300)));
@@ -449,6 +452,7 @@ mod tests {
         assert!(request.non_blocking && request.ignore_eos);
         assert_eq!(request.stop, ["a", "b"]);
         assert_eq!(request.shown_tokens, ["[TOOL_CALLS]"]);
+        assert!(request.score_prompt);
         assert_eq!(request.sampling.logit_bias, [(5, -100.0), (6, 1.5)]);
         assert_eq!(request.logprobs, Some(3));
         assert_eq!(request.tokens_max, None);
@@ -472,6 +476,7 @@ mod tests {
         check(json!({"mmproj": "eye.gguf"}), "mmproj");
         check(json!({"logprobs": 300}), "logprobs");
         check(json!({"show-tokens": {}}), "show-tokens");
+        check(json!({"score-prompt": 1}), "score-prompt");
     }
 
     #[test]

@@ -158,7 +158,7 @@ impl Execution {
             }
             6 => sink(&output::counts(&self.computed_embeddings()?.tokens)),
             7 => sink(&output::json(&self.token_counts()?)),
-            8 => sink(self.detokenized()?.as_bytes()),
+            8 => sink(&self.detokenized()?),
             _ => Err(Errno::InvalidArgument),
         }
     }
@@ -288,6 +288,7 @@ impl Execution {
             logprobs: options.logprobs,
             cache_prompt: !options.read_afresh,
             shown_tokens: options.shown_tokens,
+            score_prompt: options.score_prompt,
         })
     }
 
@@ -363,11 +364,11 @@ impl Execution {
         lengths.collect()
     }
 
-    fn detokenized(&self) -> Result<String, Errno> {
+    fn detokenized(&self) -> Result<Vec<u8>, Errno> {
         match &self.inputs {
             Some(Inputs::One(Input::Tokens(ids))) => {
-                let text = self.vocabulary()?.detokenize(ids);
-                text.map_err(|_| Errno::InvalidArgument)
+                let bytes = self.vocabulary()?.bytes(ids);
+                bytes.map_err(|_| Errno::InvalidArgument)
             }
             _ => Err(Errno::InvalidArgument),
         }

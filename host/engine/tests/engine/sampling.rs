@@ -1,6 +1,6 @@
 //! Settings do what they say, for the request that has them.
 
-use gaia_engine::{FinishReason, GenerateError, Grammar};
+use gaia_engine::{FinishReason, GenerateError, Grammar, Prompt, TokenId};
 use serde_json::Value;
 
 use crate::models::{ask, chat, drawn, drawn_by_seed, greedy, run};
@@ -102,6 +102,44 @@ fn log_probabilities_are_the_models_own() {
         let total: f32 = event.top.iter().map(|top| top.logprob.exp()).sum();
         assert!(total <= 1.0001);
     }
+}
+
+#[test]
+fn a_given_text_is_scored_as_it_would_be_written() {
+    let prompt = chat()
+        .vocabulary()
+        .tokenize_prompt(&ask("What is the capital of France?"));
+    let prompt = prompt.unwrap();
+    let request = |tokens: &[TokenId], count: u32| {
+        let mut request = greedy("", count);
+        request.prompt = Prompt::Tokens(tokens.to_vec());
+        request.logprobs = Some(2);
+        request
+    };
+    let (written, _) = chat().generate(request(&prompt, 6)).unwrap().collect();
+    let answer: Vec<_> = written.events.iter().map(|event| event.id).collect();
+    let all = [&prompt[..], &answer[..4]].concat();
+    let mut scored = request(&all, 2);
+    scored.score_prompt = true;
+    let (scored, finish) = chat().generate(scored).unwrap().collect();
+    // The given tokens but the first, and then the same two that come after them.
+    let ids: Vec<_> = scored.events.iter().map(|event| event.id).collect();
+    assert_eq!(ids, [&all[1..], &answer[4..]].concat());
+    assert_eq!(
+        (finish.usage.prompt, finish.usage.generated),
+        (all.len(), 2)
+    );
+    assert_eq!(finish.reason, FinishReason::Length);
+    let (_, own) = scored.events.split_at(prompt.len() - 1);
+    for (given, own) in own.iter().zip(&written.events) {
+        let (given, own) = (given.logprob.unwrap(), own.logprob.unwrap());
+        assert!((given - own).abs() < 0.05, "{given} {own}");
+    }
+    let ended: String = written.events[4..]
+        .iter()
+        .map(|event| String::from_utf8_lossy(&event.bytes).into_owned())
+        .collect();
+    assert_eq!(scored.text, ended);
 }
 
 #[test]
