@@ -11,7 +11,9 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-GAIA = ROOT / "target" / "release" / "gaia"
+BUILT = ROOT / "target" / "release"
+# What `run.py` put aside, so that a build meanwhile changes nothing.
+GAIA = Path(os.environ.get("GAIA_PROGRAMS", BUILT)) / "gaia"
 CHAT_MODEL = "smollm2-135m-instruct"
 EMBEDDING_MODEL = "all-minilm-l6-v2"
 

@@ -23,8 +23,8 @@ class Outcome:
 
     suite: object
     missing: bool = False
-    # What the node was built from.
-    commit: str = "unknown"
+    # What the nodes were built from.
+    commits: list = field(default_factory=list)
     passed: int = 0
     # Name and first line of what went wrong.
     failed: list = field(default_factory=list)
@@ -49,15 +49,16 @@ class Outcome:
                 f"{self.skipped.total()} skipped; target {self.suite.target} %")
 
 
-def read(suite, path):
-    """The outcome of a suite that wrote its results to `path`."""
-    if not path.exists():
-        return Outcome(suite, missing=True)
-    outcome = Outcome(suite)
-    built_from = path.with_suffix(".commit")
-    if built_from.exists():
-        outcome.commit = built_from.read_text().strip()
-    for case in ElementTree.parse(path).iter("testcase"):
+def read(suite, folder):
+    """The outcome of a suite that wrote its results to `folder`: of each test the latest."""
+    files = sorted(folder.glob("*.xml"), key=lambda path: path.stat().st_mtime)
+    cases = {}
+    commits = {}
+    for path in files:
+        commits[path.with_suffix(".commit").read_text().strip()] = None
+        cases.update((name_of(case), case) for case in ElementTree.parse(path).iter("testcase"))
+    outcome = Outcome(suite, missing=not files, commits=list(commits))
+    for case in cases.values():
         wrong = case.find("failure") if case.find("failure") is not None else case.find("error")
         skipped = case.find("skipped")
         if wrong is not None:
@@ -97,7 +98,7 @@ def text(outcomes):
         if outcome.missing:
             lines.append(f"| {suite.title} | not run | | | | | | {suite.target} % |")
             continue
-        lines.append(f"| {suite.title} | {outcome.commit} | {outcome.applicable} | {outcome.passed} | {len(outcome.failed)} | "
+        lines.append(f"| {suite.title} | {', '.join(outcome.commits)} | {outcome.applicable} | {outcome.passed} | {len(outcome.failed)} | "
                      f"{outcome.skipped.total()} | {outcome.percent:.1f} % | {suite.target} % |")
     for outcome in outcomes:
         lines += details(outcome)

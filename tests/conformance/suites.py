@@ -23,8 +23,8 @@ class Suite:
     target: int
     # How long it may take.
     seconds_max: int
-    # Arguments of its Python, for the file that results go to.
-    command: Callable[[Path], list]
+    # Arguments of its Python, for the file that results go to and the parts that are wanted (none: everything).
+    command: Callable[[Path, list], list]
     working_folder: Callable[[], Path] = lambda: HERE
 
 
@@ -35,10 +35,28 @@ def llama_folder():
     return Path(done.stdout.strip().splitlines()[-1]) / "source" / "tools" / "server" / "tests"
 
 
-def pytest(*arguments, test_seconds=120):
-    """A run of pytest that writes its results as JUnit XML."""
-    common = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout", test_seconds, "--tb", "short"]
-    return lambda results: [str(word) for word in [*common, f"--junitxml={results}", *arguments]]
+def pytest(folder, *arguments, test_seconds=120):
+    """A run of pytest that writes its results as JUnit XML; parts are files of `folder`."""
+    common = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout", test_seconds, "--tb", "short", *arguments]
+
+    def command(results, parts):
+        files = [f"{folder}/{part}" for part in parts] or [folder]
+        return [str(word) for word in [*common, f"--junitxml={results}", *files]]
+
+    return command
+
+
+def openai_client(major, version):
+    """The same tests through one version of OpenAI's client."""
+    return Suite(
+        name=f"openai_{major}",
+        title=f"OpenAI's Python client {version}",
+        folder="openai_client",
+        requirements=f"openai_client/requirements-{major}.txt",
+        target=100,
+        seconds_max=600,
+        command=pytest("openai_client"),
+    )
 
 
 SUITES = [
@@ -49,27 +67,11 @@ SUITES = [
         requirements="llama_server/requirements.txt",
         target=95,
         seconds_max=1800,
-        command=pytest("-p", "gaia_plugin", "unit"),
+        command=pytest("unit", "-p", "gaia_plugin"),
         working_folder=llama_folder,
     ),
-    Suite(
-        name="openai_2",
-        title="OpenAI's Python client 2.14",
-        folder="openai_client",
-        requirements="openai_client/requirements-2.txt",
-        target=100,
-        seconds_max=600,
-        command=pytest("openai_client"),
-    ),
-    Suite(
-        name="openai_3",
-        title="OpenAI's Python client 3.54",
-        folder="openai_client",
-        requirements="openai_client/requirements-3.txt",
-        target=100,
-        seconds_max=600,
-        command=pytest("openai_client"),
-    ),
+    openai_client(2, "2.14"),
+    openai_client(3, "3.54"),
     Suite(
         name="mcp",
         title="The official MCP SDK 2.3 (Python): its client at `/mcp`, its servers for `gaia tools`",
@@ -86,6 +88,6 @@ SUITES = [
         requirements="openapi/requirements.txt",
         target=100,
         seconds_max=600,
-        command=lambda results: [str(HERE / "openapi" / "check.py"), str(results)],
+        command=lambda results, parts: [str(HERE / "openapi" / "check.py"), str(results), *parts],
     ),
 ]

@@ -50,6 +50,10 @@ WITHOUT_COUNTERPART = {
     "cors_origins": "origins are listed one by one",
 }
 
+# The node's `thinking` for llama-server's `reasoning`. Its `auto` tells every template to think that can be told so;
+# ours leaves that to the template.
+THINKING = {"on": "on", "off": "off", "auto": "on"}
+
 _nodes = {}
 
 
@@ -71,6 +75,8 @@ def settings_of(server, source):
     if server.n_predict and server.n_predict > 0:
         settings["n_predict_max"] = server.n_predict
     settings["temperature"] = server.temperature
+    if server.reasoning is not None:
+        settings["thinking"] = THINKING[server.reasoning]
     template = template_of(server)
     if template:
         settings["chat_template"] = template
@@ -99,8 +105,6 @@ def refuse(server):
             pytest.skip(f"llama-server's `{option}`: {why}")
     if server.pooling == "none":
         pytest.skip("llama-server's `pooling`: it is the model's own")
-    if server.reasoning in ("on", "off"):
-        pytest.skip("llama-server's `reasoning`: a request says it, not the node")
     if "," in (server.server_host or ""):
         pytest.skip("llama-server's `server_host`: a node has one address")
     if server.model_alias and "," in server.model_alias:

@@ -1,6 +1,6 @@
 """Lets schemathesis hold a node to its own /openapi.json.
 
-usage: check.py RESULTS.xml
+usage: check.py RESULTS.xml [PATH...]    only these paths
 """
 
 import subprocess
@@ -20,10 +20,12 @@ ALIASES = [
     "/completions",
     "/embeddings",
     "/models",
+    "/rerank",
+    "/responses",
 ]
 
 
-def main(results):
+def main(results, *only):
     """Starts a node that answers shortly and runs the checks."""
     # Answers of a few words: what is tested is the shape.
     settings = {"n_predict_max": 2, "ctx_size": 512, "queue_len_max": 64}
@@ -31,6 +33,7 @@ def main(results):
         command = [
             sys.executable, "-m", "schemathesis.cli", "run", f"{node.url}/openapi.json",
             "--phases", "examples,fuzzing",
+            *(word for path in only for word in ("--include-path", path)),
             *(word for path in ALIASES for word in ("--exclude-path", path)),
             "--max-examples", str(EXAMPLES_MAX),
             # What a schema cannot say is 400 too: the model's vocabulary, its context, whether a text is a grammar.
@@ -42,8 +45,9 @@ def main(results):
             "--no-color",
             "--report", "junit", "--report-junit-path", results,
         ]
-        return subprocess.run(command, check=False).returncode
+        # It leaves files where it runs.
+        return subprocess.run(command, check=False, cwd=node.home).returncode
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(*sys.argv[1:]))
