@@ -24,6 +24,8 @@ pub struct Generation {
     pub sampling: Sampling,
     /// Most likely tokens to report at each position; `None` = none, not even the chosen ones.
     pub logprobs: Option<u32>,
+    /// Whether each token of the prompt but its first is reported as well, before those of the answer.
+    pub score_prompt: bool,
     /// Control tokens that are part of the text, because its form is read from them.
     pub shown_tokens: &'static [&'static str],
 }
@@ -117,6 +119,9 @@ impl Generation {
         if !self.shown_tokens.is_empty() {
             put("show-tokens", json!(self.shown_tokens));
         }
+        if self.score_prompt {
+            put("score-prompt", json!(true));
+        }
         if sampling.ignore_eos {
             put("ignore-eos", json!(true));
         }
@@ -203,6 +208,7 @@ mod tests {
             tokens_max: 5,
             sampling: request.sampling,
             logprobs: request.logprobs,
+            score_prompt: false,
             shown_tokens: &[],
         };
         assert_eq!(generation.metadata(engine, 7), expected);
@@ -237,6 +243,7 @@ mod tests {
                     ..Sampling::default()
                 },
                 logprobs: None,
+                score_prompt: false,
                 shown_tokens: &[],
             };
             [0, 1, 2].map(|index| generation.choice(index).sampling.seed)

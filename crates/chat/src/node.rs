@@ -1,10 +1,13 @@
 //! What every turn of a node has in common.
 
+use std::borrow::Cow;
+
 use gaia_openai::{ApiError, ChatRequest, Sampling};
 use gaia_prompt::prompt::Opening;
 use gaia_prompt::{ChatTemplate, Message, RagPrompt, RenderOptions, TemplateError};
 use gaia_rag::SelectLimits;
 use gaia_tools::{Family, Format};
+use serde_json::{Map, Value};
 
 use crate::Engine;
 use crate::tooling::{self, Offer, for_template};
@@ -26,6 +29,8 @@ pub struct Node {
     pub opening: Opening,
     /// The temperature of requests that name none; `None`: the engine's.
     pub temperature: Option<f32>,
+    /// Whether a model thinks that can be told so, in requests that do not say; `None`: its template's choice.
+    pub thinking: Option<bool>,
     /// How passages are put into the prompt.
     pub rag_prompt: RagPrompt,
     /// How passages are found; `None` without a knowledge base.
@@ -49,6 +54,28 @@ impl Node {
         let offer = Offer::of(&request.tooling);
         let messages = self.conversation(request, &offer);
         self.render(request, &offer, &messages, now_unix_seconds)
+    }
+
+    /// The same without what opens the answer: the conversation as the model has read it.
+    ///
+    /// # Errors
+    /// 400 where the template refuses the messages, 500 where it is broken.
+    pub fn history(
+        &self,
+        request: &ChatRequest,
+        now_unix_seconds: i64,
+    ) -> Result<String, ApiError> {
+        let offer = Offer::of(&request.tooling);
+        let messages = self.conversation(request, &offer);
+        let variables = self.variables(request);
+        let options = RenderOptions {
+            closed: true,
+            ..self.options(&offer, &variables)
+        };
+        let rendered = self
+            .template
+            .render_with(&messages, &options, now_unix_seconds);
+        rendered.map_err(template_error)
     }
 
     /// A conversation as the template is given it: with what goes before it, and with the tools where the
@@ -75,16 +102,40 @@ impl Node {
         messages: &[Message],
         now_unix_seconds: i64,
     ) -> Result<String, ApiError> {
-        let options = RenderOptions {
-            tools: &offer.shown,
-            variables: Some(&request.variables),
-            // What the model has written before is shown as it is asked to write.
-            calls_as_text: !offer.is_empty() && self.format(offer).family() == Family::Generic,
-        };
+        let variables = self.variables(request);
+        let options = self.options(offer, &variables);
         let rendered = self
             .template
             .render_with(messages, &options, now_unix_seconds);
         rendered.map_err(template_error)
+    }
+
+    fn options<'a>(
+        &self,
+        offer: &'a Offer,
+        variables: &'a Map<String, Value>,
+    ) -> RenderOptions<'a> {
+        RenderOptions {
+            tools: &offer.shown,
+            variables: Some(variables),
+            // What the model has written before is shown as it is asked to write.
+            calls_as_text: !offer.is_empty() && self.format(offer).family() == Family::Generic,
+            closed: false,
+        }
+    }
+
+    /// What a request tells the template, and what the owner does where it says nothing.
+    fn variables<'a>(&self, request: &'a ChatRequest) -> Cow<'a, Map<String, Value>> {
+        const THINKING: &str = "enable_thinking";
+        let asked = &request.variables;
+        match self.thinking {
+            Some(thinks) if !asked.contains_key(THINKING) => {
+                let mut variables = asked.clone();
+                variables.insert(THINKING.to_owned(), thinks.into());
+                Cow::Owned(variables)
+            }
+            _ => Cow::Borrowed(asked),
+        }
     }
 }
 

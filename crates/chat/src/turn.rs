@@ -290,6 +290,7 @@ impl Turn {
             tokens_max,
             sampling: self.node.sampling(&self.request.sampling),
             logprobs: self.request.logprobs,
+            score_prompt: false,
             shown_tokens: &[],
         };
         let (generation, answers) = self.held(generation, open, prompt_tokens)?;

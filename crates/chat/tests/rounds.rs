@@ -27,6 +27,7 @@ fn node() -> Node {
         completion_tokens_max: Some(300),
         opening: None.into(),
         temperature: None,
+        thinking: None,
         rag_prompt: RagPrompt {
             text: String::new(),
             no_hit: String::new(),

@@ -28,6 +28,7 @@ fn node_of(template: &str) -> Node {
         completion_tokens_max: Some(300),
         opening: Some("Be kind.".to_owned()).into(),
         temperature: Some(0.25),
+        thinking: None,
         rag_prompt: RagPrompt {
             text: "Read:".to_owned(),
             no_hit: "Nothing found.".to_owned(),
@@ -157,6 +158,27 @@ fn the_owners_temperature_holds_where_the_request_names_none() {
     check("", 0.25);
     check(r#","temperature":1.5"#, 1.5);
     check(r#","temperature":0"#, 0.0);
+}
+
+#[test]
+fn the_owner_says_whether_it_thinks_where_the_request_does_not() {
+    const OPENING: &str = "{{ messages[0].content }}{% if add_generation_prompt %}|{{ enable_thinking | default('?') | string | lower }}{% endif %}";
+    let check = |owner: Option<bool>, fields: &str, expected: &str| {
+        let node = Node {
+            thinking: owner,
+            opening: None.into(),
+            ..node_of(OPENING)
+        };
+        assert_eq!(node.prompt(&request(fields), 0).unwrap(), expected);
+        assert_eq!(node.history(&request(fields), 0).unwrap(), "why?");
+    };
+    check(None, "", "why?|?");
+    check(Some(true), "", "why?|true");
+    check(Some(false), "", "why?|false");
+    check(Some(true), r#","reasoning_effort":"none""#, "why?|false");
+    check(Some(false), r#","reasoning_effort":"low""#, "why?|true");
+    let kwargs = r#","chat_template_kwargs":{"enable_thinking":false}"#;
+    check(Some(true), kwargs, "why?|false");
 }
 
 #[test]

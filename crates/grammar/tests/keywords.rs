@@ -228,6 +228,16 @@ fn arrays() {
         &["[0,0,0]"],
         &["[0,0,0,0]"],
     );
+    // As it was written before 2020-12.
+    check(
+        json!({"type": "array", "items": [{"const": 1}, {"const": 2}]}),
+        &["[]", "[1,2,true]"],
+        &["[2]", "[1,1]"],
+    );
+    check_fails(
+        json!({"items": [{"const": 1}], "prefixItems": [{"const": 1}]}),
+        "beside `prefixItems`",
+    );
     check_fails(
         json!({"type": "array", "minItems": 3, "maxItems": 2}),
         "no value",

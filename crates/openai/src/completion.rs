@@ -13,9 +13,7 @@ use crate::fields::{self, Fields};
 use crate::input::{Input, Inputs};
 use crate::{ApiError, FinishReason, Limits, Sampling, ServiceTier, Usage};
 
-pub use native::{
-    NativeChunk, NativeProbability, NativeReply, NativeRequest, RESPONSE_FIELDS_MAX, Timings,
-};
+pub use native::{NativeChunk, NativeProbability, NativeReply, NativeRequest, RESPONSE_FIELDS_MAX};
 
 /// Tokens generated when a request names no maximum: what OpenAI's specification says.
 pub const TOKENS_MAX_DEFAULT: u32 = 16;
@@ -31,8 +29,10 @@ pub struct CompletionRequest {
     pub sampling: Sampling,
     /// Most likely tokens to report at each position; `None` = no log-probabilities at all.
     pub logprobs: Option<u32>,
-    /// Whether the text starts with the prompt.
+    /// Whether the text starts with the prompt, and the log-probabilities with its.
     pub echo: bool,
+    /// What comes after the text: the model fills the gap between. Never empty.
+    pub suffix: Option<String>,
     /// How many answers to each prompt, at least one.
     pub choices: u32,
     /// Whether to stream.
@@ -69,7 +69,6 @@ impl CompletionRequest {
     pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, ApiError> {
         let map = fields::body(bytes)?;
         let root = Fields::root(&map);
-        root.refuse("suffix", &[json!("")])?;
         let choices = crate::chat::choices(&root, limits)?;
         root.count("best_of", 1..=20)?;
         root.refuse("best_of", &[json!(1), json!(choices)])?;
@@ -78,9 +77,10 @@ impl CompletionRequest {
         sampling.tokens_max.get_or_insert(TOKENS_MAX_DEFAULT);
         let logprobs = root.count("logprobs", 0..=limits.top_logprobs_max)?;
         let echo = root.boolean("echo")?.unwrap_or(false);
-        if echo && logprobs.is_some() {
-            let message = "`logprobs` of an echoed prompt are not supported by this node yet.";
-            return Err(ApiError::unsupported("logprobs", message));
+        let suffix = suffix(&root, limits)?;
+        if echo && logprobs.is_some() && suffix.is_some() {
+            let message = "`suffix` cannot be combined with `logprobs` of an echoed prompt.";
+            return Err(ApiError::unsupported("suffix", message));
         }
         Ok(Self {
             model: root.name("model", limits)?,
@@ -88,12 +88,56 @@ impl CompletionRequest {
             sampling,
             logprobs,
             echo,
+            suffix,
             choices,
             stream,
             include_usage,
             user: root.name("user", limits)?,
             service_tier: ServiceTier::parse(&root)?,
         })
+    }
+}
+
+fn suffix(root: &Fields<'_>, limits: &Limits) -> Result<Option<String>, ApiError> {
+    let suffix = root.text("suffix")?.unwrap_or_default();
+    fields::too_large("suffix", suffix.len(), limits.text_bytes_max)?;
+    Ok((!suffix.is_empty()).then(|| suffix.to_owned()))
+}
+
+/// The tokens with which a model is asked for what is missing in a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Infill {
+    /// Goes before what comes before the gap.
+    pub prefix: u32,
+    /// Goes before what comes after it.
+    pub suffix: u32,
+    /// Goes before what is missing.
+    pub middle: u32,
+}
+
+impl From<[u32; 3]> for Infill {
+    fn from([prefix, suffix, middle]: [u32; 3]) -> Self {
+        Self {
+            prefix,
+            suffix,
+            middle,
+        }
+    }
+}
+
+impl Infill {
+    /// The prompt for a gap, which begins with `start` where texts of the model do.
+    pub fn prompt(&self, start: Option<u32>, prefix: &[u32], suffix: &[u32]) -> Vec<u32> {
+        let start = start.as_slice();
+        let parts = [
+            start,
+            &[self.prefix],
+            prefix,
+            &[self.suffix],
+            suffix,
+            &[self.middle],
+        ];
+        parts.concat()
     }
 }
 
@@ -172,10 +216,10 @@ impl CompletionReply {
 pub struct CompletionLogProbs {
     /// Texts of the tokens.
     pub tokens: Vec<String>,
-    /// Natural logarithms of their probabilities.
-    pub token_logprobs: Vec<f32>,
+    /// Natural logarithms of their probabilities; `null` for the first of a prompt: nothing comes before it.
+    pub token_logprobs: Vec<Option<f32>>,
     /// The likeliest tokens at each position.
-    pub top_logprobs: Vec<BTreeMap<String, f32>>,
+    pub top_logprobs: Vec<Option<BTreeMap<String, f32>>>,
     /// Where each token starts in the text, in characters.
     pub text_offset: Vec<u32>,
 }
@@ -187,14 +231,24 @@ impl CompletionLogProbs {
         let mut at = offset;
         for token in tokens {
             out.tokens.push(token.token.clone());
-            out.token_logprobs.push(token.logprob);
+            out.token_logprobs.push(Some(token.logprob));
             let top = token.top_logprobs.iter();
-            out.top_logprobs
-                .push(top.map(|top| (top.token.clone(), top.logprob)).collect());
+            let top = top.map(|top| (top.token.clone(), top.logprob)).collect();
+            out.top_logprobs.push(Some(top));
             out.text_offset.push(at);
             let chars = u32::try_from(token.token.chars().count()).unwrap_or(u32::MAX);
             at = at.saturating_add(chars);
         }
         out
+    }
+
+    /// The same after the first token of an echoed prompt.
+    #[must_use]
+    pub fn after(mut self, first: String) -> Self {
+        self.tokens.insert(0, first);
+        self.token_logprobs.insert(0, None);
+        self.top_logprobs.insert(0, None);
+        self.text_offset.insert(0, 0);
+        self
     }
 }

@@ -22,7 +22,7 @@ pub struct EmbeddingRequest {
     pub input: EmbeddingInput,
     /// How vectors are written.
     pub encoding: Encoding,
-    /// Length of the vectors; has to be the model's own, see [`EmbeddingRequest::check_dimensions`].
+    /// Length of the vectors, see [`EmbeddingRequest::check_dimensions`].
     pub dimensions: Option<u32>,
     /// The caller's own mark for the end user.
     pub user: Option<String>,
@@ -106,19 +106,41 @@ impl EmbeddingRequest {
         })
     }
 
-    /// Refuses a length other than the model's own `dimensions`.
+    /// Refuses a length that is neither the model's `own` nor one of the `shorter` ones that its vectors can be cut to:
+    /// only models that were trained for it put what matters first.
     ///
     /// # Errors
     /// 400 naming `dimensions`.
-    pub fn check_dimensions(&self, dimensions: u32) -> Result<(), ApiError> {
-        match self.dimensions {
-            Some(wanted) if wanted != dimensions => Err(ApiError::invalid_value(
-                "dimensions",
-                format!(
-                    "This model's embeddings have {dimensions} dimensions and cannot be cut to {wanted}."
-                ),
-            )),
-            _ => Ok(()),
+    pub fn check_dimensions(&self, own: u32, shorter: &[u32]) -> Result<(), ApiError> {
+        let wanted = match self.dimensions {
+            Some(wanted) if wanted != own && !(wanted < own && shorter.contains(&wanted)) => wanted,
+            _ => return Ok(()),
+        };
+        let message =
+            format!("This model's embeddings have {own} dimensions and cannot be cut to {wanted}.");
+        Err(ApiError::invalid_value("dimensions", message))
+    }
+
+    /// The vectors in the length that was asked for, each of length 1 again.
+    pub fn cut(&self, vectors: &mut [Vec<f32>]) {
+        let Some(len) = self.dimensions else {
+            return;
+        };
+        for vector in vectors {
+            let len = usize::try_from(len).unwrap_or(usize::MAX);
+            if vector.len() > len {
+                vector.truncate(len);
+                normalise(vector);
+            }
+        }
+    }
+}
+
+fn normalise(vector: &mut [f32]) {
+    let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
+    if length > 0.0 {
+        for value in vector {
+            *value /= length;
         }
     }
 }

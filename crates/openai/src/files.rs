@@ -59,6 +59,28 @@ impl<'a> Upload<'a> {
     /// # Errors
     /// 400 naming what is missing or wrong.
     pub fn parse(content_type: &str, body: &'a [u8]) -> Result<Self, ApiError> {
+        let (file, purpose) = Self::parts(content_type, body)?;
+        let purpose = purpose.ok_or_else(|| ApiError::missing("purpose"))?;
+        if !PURPOSES.contains(&purpose.as_str()) {
+            let message = format!("`purpose` must be one of `{}`.", PURPOSES.join("`, `"));
+            return Err(ApiError::invalid_value("purpose", message));
+        }
+        Self::of(file, purpose)
+    }
+
+    /// Reads a form of which only the file matters, as GaiaNet's clients send it.
+    ///
+    /// # Errors
+    /// 400 naming what is missing or wrong.
+    pub fn document(content_type: &str, body: &'a [u8]) -> Result<Self, ApiError> {
+        let (file, _) = Self::parts(content_type, body)?;
+        Self::of(file, "assistants".to_owned())
+    }
+
+    fn parts(
+        content_type: &str,
+        body: &'a [u8],
+    ) -> Result<(multipart::Part<'a>, Option<String>), ApiError> {
         let (mut file, mut purpose) = (None, None);
         for part in multipart::parse(content_type, body)? {
             match part.name.as_str() {
@@ -72,11 +94,10 @@ impl<'a> Upload<'a> {
             }
         }
         let file = file.ok_or_else(|| ApiError::missing("file"))?;
-        let purpose = purpose.ok_or_else(|| ApiError::missing("purpose"))?;
-        if !PURPOSES.contains(&purpose.as_str()) {
-            let message = format!("`purpose` must be one of `{}`.", PURPOSES.join("`, `"));
-            return Err(ApiError::invalid_value("purpose", message));
-        }
+        Ok((file, purpose))
+    }
+
+    fn of(file: multipart::Part<'a>, purpose: String) -> Result<Self, ApiError> {
         Ok(Self {
             filename: filename(file.filename.as_deref().unwrap_or("file"))?,
             purpose,

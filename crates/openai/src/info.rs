@@ -43,13 +43,17 @@ impl RetrieveRequest {
     pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, ApiError> {
         let map = fields::body(bytes)?;
         let root = Fields::root(&map);
-        match root.text("query")? {
-            Some(query) => {
+        let messages = match root.get("messages") {
+            None => None,
+            Some(_) => Some(Message::parse_list(&root, limits)?),
+        };
+        match (root.text("query")?, messages) {
+            (Some(query), _) => {
                 fields::too_large("query", query.len(), limits.text_bytes_max)?;
                 Ok(Self::Query(query.to_owned()))
             }
-            None if root.get("messages").is_none() => Err(ApiError::missing("query")),
-            None => Message::parse_list(&root, limits).map(Self::Messages),
+            (None, Some(messages)) => Ok(Self::Messages(messages)),
+            (None, None) => Err(ApiError::missing("query")),
         }
     }
 }
@@ -127,5 +131,7 @@ mod tests {
             Ok(RetrieveRequest::Messages(messages)) if messages.len() == 1
         ));
         assert_eq!(parse("{}").unwrap_err().param.as_deref(), Some("query"));
+        let both = parse(r#"{"query":"why","messages":7}"#);
+        assert_eq!(both.unwrap_err().param.as_deref(), Some("messages"));
     }
 }

@@ -9,6 +9,7 @@
 //! the model (vocabulary, context) is checked by whoever knows the model.
 
 pub mod chat;
+pub mod chunks;
 pub mod completion;
 pub mod embedding;
 mod error;
@@ -23,10 +24,12 @@ pub mod line;
 pub mod model;
 pub mod multipart;
 mod pace;
+pub mod rerank;
 pub mod responses;
 mod sampling;
 pub mod sse;
 mod tier;
+mod timings;
 pub mod tokenize;
 mod usage;
 pub mod vector_store;
@@ -40,8 +43,10 @@ pub use info::{Citation, NodeInfo, RetrieveReply, RetrieveRequest};
 pub use limits::Limits;
 pub use model::{Model, ModelList};
 pub use pace::{Pace, RETRY_SECONDS_MAX, RETRY_SECONDS_MIN};
+pub use rerank::RerankRequest;
 pub use sampling::{AnswerSchema, Constraint, LogitBias, Sampling};
 pub use tier::ServiceTier;
+pub use timings::Timings;
 pub use tokenize::{
     DetokenizeReply, DetokenizeRequest, TemplateReply, TokenizeReply, TokenizeRequest,
 };

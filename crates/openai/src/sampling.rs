@@ -197,7 +197,11 @@ fn response_format(format: &Fields<'_>, limits: &Limits) -> Result<Option<Constr
         .ok_or_else(|| ApiError::missing(&param))?;
     match kind {
         "text" => Ok(None),
-        "json_object" => json_schema(&json!({"type": "object"}), &param, limits).map(Some),
+        // A schema here is llama.cpp's way.
+        "json_object" => match format.get("schema") {
+            None => json_schema(&json!({"type": "object"}), &param, limits).map(Some),
+            Some(schema) => json_schema(schema, &format.param("schema"), limits).map(Some),
+        },
         "json_schema" => {
             let outer = format
                 .object("json_schema")?

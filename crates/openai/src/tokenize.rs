@@ -1,11 +1,13 @@
 //! `POST /tokenize` and back, and `POST /apply-template`: what a model sees of a text, as llama.cpp's server names the
 //! fields.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::fields::{self, Fields};
-use crate::{ApiError, Limits};
+use crate::{ApiError, ChatRequest, Limits};
 
 /// What to tokenise.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -175,11 +177,54 @@ pub struct DetokenizeReply {
     pub content: String,
 }
 
+/// A conversation to be shown as the model reads it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TemplateRequest {
+    /// The conversation.
+    pub chat: ChatRequest,
+    /// Whether the text ends with the conversation instead of opening an answer.
+    pub closed: bool,
+}
+
+impl TemplateRequest {
+    /// Reads a request.
+    ///
+    /// # Errors
+    /// 400 naming the field that is wrong.
+    pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, ApiError> {
+        let map = fields::body(bytes)?;
+        let root = Fields::root(&map);
+        Ok(Self {
+            chat: ChatRequest::read(&root, limits)?,
+            closed: root.boolean("add_generation_prompt")? == Some(false),
+        })
+    }
+}
+
 /// A conversation as the model reads it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TemplateReply {
     /// The text before it is tokenised.
     pub prompt: String,
+}
+
+/// How many tokens a conversation has before it is answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputTokensReply {
+    /// Always `response.input_tokens`.
+    pub object: Cow<'static, str>,
+    /// Tokens of the prompt, template included and passages not.
+    pub input_tokens: u32,
+}
+
+impl InputTokensReply {
+    /// The reply for so many.
+    pub fn new(input_tokens: u32) -> Self {
+        Self {
+            object: Cow::Borrowed("response.input_tokens"),
+            input_tokens,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -231,6 +276,30 @@ mod tests {
         check(r#"{"tokens":"1"}"#, "tokens");
         check(r#"{"tokens":[1,-2]}"#, "tokens");
         check(r#"{"tokens":[1,2,3]}"#, "tokens");
+    }
+
+    #[test]
+    fn only_a_shown_prompt_may_stay_closed() {
+        let body = |opens: &str| {
+            let messages = r#"[{"role":"user","content":"a"}]"#;
+            format!(r#"{{"messages":{messages},"add_generation_prompt":{opens}}}"#)
+        };
+        let limits = Limits::default();
+        let closed = |opens: &str| {
+            let request = TemplateRequest::parse(body(opens).as_bytes(), &limits);
+            request.map(|request| request.closed)
+        };
+        assert_eq!(closed("true"), Ok(false));
+        assert_eq!(closed("false"), Ok(true));
+        assert_eq!(closed("null"), Ok(false));
+        assert_eq!(
+            closed("1").unwrap_err().param.as_deref(),
+            Some("add_generation_prompt")
+        );
+        let answer = |opens: &str| ChatRequest::parse(body(opens).as_bytes(), &limits);
+        assert!(answer("true").is_ok());
+        let refused = answer("false").unwrap_err();
+        assert_eq!(refused.param.as_deref(), Some("add_generation_prompt"));
     }
 
     #[test]

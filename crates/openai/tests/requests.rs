@@ -360,6 +360,8 @@ fn constraints() {
     let object = json!({"response_format": {"type": "json_object"}});
     assert!(accepts(object.clone(), "{\"a\": [1]}"));
     assert!(!accepts(object, "[1]"));
+    let one = json!({"response_format": {"type": "json_object", "schema": {"const": 1}}});
+    assert!(accepts(one.clone(), "1") && !accepts(one, "{}"));
     let schema = json!({"type": "object", "properties": {"z": {}, "a": {}}});
     let format = json!({"type": "json_schema", "json_schema": {"name": "n", "strict": true, "schema": schema}});
     for fields in [
@@ -606,11 +608,13 @@ fn completions() {
     refused("prompt", json!({"prompt": ["a", "b", "c", "d"]}));
     refused("prompt", json!({"prompt": [1, 2, 3, 4, 5]}));
     refused("prompt", json!({"prompt": "x".repeat(101)}));
-    refused("suffix", json!({"prompt": "a", "suffix": "b"}));
+    refused("suffix", json!({"prompt": "a", "suffix": 1}));
+    let long = "a".repeat(Limits::default().text_bytes_max + 1);
+    refused("suffix", json!({"prompt": "a", "suffix": long}));
     refused("best_of", json!({"prompt": "a", "best_of": 2}));
     refused(
-        "logprobs",
-        json!({"prompt": "a", "echo": true, "logprobs": 1}),
+        "suffix",
+        json!({"prompt": "a", "echo": true, "logprobs": 1, "suffix": "b"}),
     );
 }
 
@@ -635,6 +639,12 @@ fn completion_log_probabilities_are_parallel_lists() {
         serde_json::to_value(choice).unwrap()["logprobs"]["token_logprobs"],
         json!([-0.5, -0.5])
     );
+    let echoed = CompletionLogProbs::new(&[token("n")], 2).after("Go".to_owned());
+    assert_eq!((echoed.tokens.len(), &*echoed.tokens[0]), (2, "Go"));
+    assert_eq!(echoed.text_offset, [0, 2]);
+    let json = serde_json::to_value(echoed).unwrap();
+    assert_eq!(json["token_logprobs"], json!([null, -0.5]));
+    assert_eq!(json["top_logprobs"], json!([null, {}]));
 }
 
 fn embedding(fields: Value) -> Result<EmbeddingRequest, ApiError> {
@@ -666,12 +676,22 @@ fn embeddings() {
     let base64 =
         embedding(json!({"input": "a", "encoding_format": "base64", "dimensions": 2})).unwrap();
     assert_eq!(base64.encoding, Encoding::Base64);
-    assert_eq!(base64.check_dimensions(2), Ok(()));
+    assert_eq!(base64.check_dimensions(2, &[]), Ok(()));
     assert_eq!(
-        base64.check_dimensions(3).unwrap_err().param.as_deref(),
+        base64
+            .check_dimensions(3, &[])
+            .unwrap_err()
+            .param
+            .as_deref(),
         Some("dimensions")
     );
     assert!(embedding(json!({"input": "a", "encoding_format": "hex"})).is_err());
+    assert_eq!(base64.check_dimensions(3, &[1, 2]), Ok(()));
+    // Nothing can be made longer.
+    assert!(base64.check_dimensions(1, &[2]).is_err());
+    let mut vectors = vec![vec![3.0, 4.0, 12.0], vec![0.0; 3]];
+    base64.cut(&mut vectors);
+    assert_eq!(vectors, [vec![0.6, 0.8], vec![0.0; 2]]);
     assert!(embedding(json!({"input": "a", "dimensions": 0})).is_err());
 }
 

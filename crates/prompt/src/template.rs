@@ -91,6 +91,17 @@ pub struct RenderOptions<'a> {
     /// Shows the template neither tools nor calls: calls and results go in as text, even where it takes
     /// them.
     pub calls_as_text: bool,
+    /// Ends with the conversation instead of opening the assistant's answer.
+    pub closed: bool,
+}
+
+/// What a template is given.
+struct Given<'a> {
+    messages: Vec<Message>,
+    tools: &'a [Tool],
+    variables: serde_json::Value,
+    closed: bool,
+    now_unix_seconds: i64,
 }
 
 /// A model's chat template, ready to render.
@@ -100,6 +111,8 @@ pub struct ChatTemplate {
     environment: Environment<'static>,
     tokens: SpecialTokens,
     markers: Markers,
+    /// Whether it wants the tools as a text called `functions`, as Firefunction's does.
+    asks_for_functions: bool,
     abilities: Abilities,
 }
 
@@ -126,7 +139,12 @@ impl ChatTemplate {
         environment
             .add_template_owned(NAME, dialect::without_generation_tags(source))
             .map_err(TemplateError::Syntax)?;
+        let asked_for = environment
+            .get_template(NAME)
+            .map_err(TemplateError::Syntax)?
+            .undeclared_variables(false);
         let mut template = Self {
+            asks_for_functions: asked_for.contains("functions") && !asked_for.contains("tools"),
             source: source.to_owned(),
             environment,
             markers: Markers::of(source, &[&tokens.bos, &tokens.eos]),
@@ -172,7 +190,7 @@ impl ChatTemplate {
         self.render_with(messages, &RenderOptions::default(), now_unix_seconds)
     }
 
-    /// Writes the prompt with tools and variables.
+    /// Writes the prompt as these options say.
     ///
     /// # Errors
     /// The template refuses the messages, fails, or goes over a limit.
@@ -197,8 +215,14 @@ impl ChatTemplate {
             false => Vec::new(),
         };
         let variables = options.variables.cloned().unwrap_or_default();
-        let variables = self.markers.neutralise_json(&variables.into());
-        self.run(&abilities, messages, &tools, variables, now_unix_seconds)
+        let given = Given {
+            messages,
+            tools: &tools,
+            variables: self.markers.neutralise_json(&variables.into()),
+            closed: options.closed,
+            now_unix_seconds,
+        };
+        self.run(&abilities, given)
     }
 
     /// What users say is data, and so are the passages in a system message; what tools say is even
@@ -235,41 +259,52 @@ impl ChatTemplate {
         messages: &[Message],
         tools: &[Tool],
     ) -> Option<String> {
-        let variables = Map::new().into();
-        self.run(abilities, messages.to_vec(), tools, variables, 0)
-            .ok()
+        let given = Given {
+            messages: messages.to_vec(),
+            tools,
+            variables: Map::new().into(),
+            closed: false,
+            now_unix_seconds: 0,
+        };
+        self.run(abilities, given).ok()
     }
 
-    fn run(
-        &self,
-        abilities: &Abilities,
-        messages: Vec<Message>,
-        tools: &[Tool],
-        variables: serde_json::Value,
-        now: i64,
-    ) -> Result<String, TemplateError> {
+    fn run(&self, abilities: &Abilities, given: Given<'_>) -> Result<String, TemplateError> {
         let shape = abilities.calls.unwrap_or_default();
         let mut messages = match abilities.calls {
-            None => plain::as_text(messages),
-            Some(shape) if shape.one_by_one => plain::one_by_one(messages),
-            Some(_) => messages,
+            None => plain::as_text(given.messages),
+            Some(shape) if shape.one_by_one => plain::one_by_one(given.messages),
+            Some(_) => given.messages,
         };
         if !abilities.system {
             messages = plain::merge_system(messages);
         }
         let messages = view::messages(&messages, shape);
-        let tools = view::tools(tools);
+        let tools = view::tools(given.tools);
         let work = Work::of(&messages, &tools);
+        let now = given.now_unix_seconds;
         let context = context! {
             messages => Value::from(Serde(messages)),
+            functions => self.functions(&tools),
             tools => listed(tools),
-            add_generation_prompt => true,
+            add_generation_prompt => !given.closed,
             bos_token => self.tokens.bos.as_str(),
             eos_token => self.tokens.eos.as_str(),
             strftime_now => Value::from_function(move |format: &str| strftime(format, now)),
-            ..Value::from(Serde(variables))
+            ..context! { ..Value::from(Serde(given.variables)), ..dates(now) }
         };
         self.write(context, work)
+    }
+
+    fn functions(&self, tools: &serde_json::Value) -> Value {
+        let text = match tools.as_array().is_some_and(Vec::is_empty) {
+            true => String::new(),
+            false => format!("{tools:#}"),
+        };
+        match self.asks_for_functions {
+            true => Value::from(text),
+            false => Value::UNDEFINED,
+        }
     }
 
     fn write(&self, context: Value, work: Work) -> Result<String, TemplateError> {
@@ -285,6 +320,14 @@ impl ChatTemplate {
             Err(error) => Err(explain(error)),
             Ok(_) => Ok(output.text()),
         }
+    }
+}
+
+/// What older templates ask for the date; many say a day of 2024 where nobody tells them.
+fn dates(now: i64) -> Value {
+    context! {
+        date_string => strftime("%d %b %Y", now),
+        datetime => strftime("%b %d %Y", now),
     }
 }
 

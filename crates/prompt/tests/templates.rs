@@ -98,6 +98,31 @@ fn llama_3_with_a_date() {
     insta::assert_snapshot!(render(source));
 }
 
+#[test]
+fn templates_that_ask_for_functions_get_the_tools_as_text() {
+    let source =
+        "{% for message in messages %}{{ message.content }}{% endfor %}{{ 'With: ' + functions }}";
+    let template = ChatTemplate::new(source, tokens()).unwrap();
+    let hi = [Message::new("user", "Hi. ")];
+    assert_eq!(template.render(&hi, 0).unwrap(), "Hi. With: ");
+    let both = "{{ tools }}{{ functions is defined }}";
+    let both = ChatTemplate::new(both, tokens()).unwrap();
+    assert!(
+        both.render(&hi, 0)
+            .unwrap()
+            .to_lowercase()
+            .ends_with("false")
+    );
+}
+
+#[test]
+fn templates_that_ask_for_no_date_get_one() {
+    let source = "{% for message in messages %}{{ message.content }}{% endfor %} {{ date_string }}, {{ datetime }}";
+    let template = ChatTemplate::new(source, tokens()).unwrap();
+    let text = template.render(&[Message::new("user", "Hi")], 0).unwrap();
+    assert_eq!(text, "Hi 01 Jan 1970, Jan 01 1970");
+}
+
 /// The shape of Gemma headers: refuses a system message, demands turns that alternate.
 const GEMMA: &str = "{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}{% for message in messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}{% endif %}{% if (message['role'] == 'assistant') %}{% set role = 'model' %}{% else %}{% set role = message['role'] %}{% endif %}{{ '<start_of_turn>' + role + '\n' + message['content'] | trim + '<end_of_turn>\n' }}{% endfor %}{% if add_generation_prompt %}{{'<start_of_turn>model\n'}}{% endif %}";
 

@@ -9,6 +9,7 @@
 
 mod files;
 mod ingesting;
+mod rag;
 mod stores;
 
 use std::path::{Path, PathBuf};
@@ -36,6 +37,8 @@ pub const FILE_BYTES_MAX: usize = 64 << 20;
 const FILES_BYTES_MAX: u64 = 4 << 30;
 /// Vector stores of a node.
 pub const STORES_MAX: usize = 100;
+/// Seconds after which a caller may ask again while the worker is being restarted.
+const RETRY_AFTER_SECONDS: u32 = 2;
 /// Bytes of what is noted of a file or of a store.
 const NOTE_BYTES_MAX: usize = 1 << 20;
 
@@ -50,6 +53,8 @@ pub struct Library {
     changing: Mutex<()>,
     /// The vector store's own address.
     store: Service,
+    /// The collection of the node's own knowledge.
+    knowledge: String,
     worker: watch::Receiver<Option<Worker>>,
     jobs: Sender<Job>,
     limits: Limits,
@@ -89,6 +94,7 @@ impl Library {
     pub fn open(
         folder: &Path,
         store: Service,
+        knowledge: &str,
         worker: watch::Receiver<Option<Worker>>,
     ) -> Result<Arc<Self>, OpenRecordsError> {
         let open = |name: &str, records_max, record_bytes_max, bytes_max| {
@@ -107,6 +113,7 @@ impl Library {
             stores: open("stores", STORES_MAX, NOTE_BYTES_MAX, u64::MAX)?,
             changing: Mutex::new(()),
             store,
+            knowledge: knowledge.to_owned(),
             worker,
             jobs,
             limits: Limits::default(),
@@ -145,6 +152,8 @@ impl Library {
             ("DELETE", ["v1", "vector_stores", id, "files", file]) => {
                 self.drop_file(asked, id, file)
             }
+            ("POST", ["v1", "create", "rag"]) => self.learn(asked),
+            ("POST", ["v1", "chunks"]) => self.show_chunks(asked),
             (method, _) => Err(ApiError::not_found(method, asked.path)),
         }
     }
@@ -164,14 +173,33 @@ impl Library {
         }))
     }
 
+    /// The running worker.
+    ///
+    /// # Errors
+    /// 503 while there is none.
+    fn awake(&self) -> Result<gaia_ingest::Worker, ApiError> {
+        let message = "The node is starting its worker.";
+        let unavailable = || ApiError::unavailable(message, RETRY_AFTER_SECONDS);
+        self.worker().ok_or_else(unavailable)
+    }
+
     /// The collection of a vector store.
     fn collection(&self, id: &Id) -> gaia_ingest::Store {
+        self.named_collection(id.as_str())
+    }
+
+    /// The collection of the node's own knowledge.
+    fn knowledge(&self) -> gaia_ingest::Store {
+        self.named_collection(&self.knowledge)
+    }
+
+    fn named_collection(&self, name: &str) -> gaia_ingest::Store {
         let endpoint = Endpoint {
             name: "store",
             url: self.store.url.clone(),
             key: Some(self.store.key.clone()).filter(|key| !key.is_empty()),
         };
-        gaia_ingest::Store::new(endpoint, id.as_str())
+        gaia_ingest::Store::new(endpoint, name)
     }
 }
 

@@ -103,7 +103,10 @@ pub fn ingest(
 }
 
 /// Limits no larger than what the model reads.
-fn fitting(limits: ChunkLimits, model: &EmbeddingModel) -> Result<ChunkLimits, IngestError> {
+pub(crate) fn fitting(
+    limits: ChunkLimits,
+    model: &EmbeddingModel,
+) -> Result<ChunkLimits, IngestError> {
     let context = model.context.unwrap_or(CONTEXT_TOKENS_DEFAULT);
     let tokens_max = limits
         .tokens_max

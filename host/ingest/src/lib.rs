@@ -6,6 +6,7 @@
 //! again. Points carry ids made from the document's name, its hash, and the number of its chunks, so the store itself
 //! says what is complete.
 
+mod cut;
 mod evaluate;
 mod http;
 mod ingest;
@@ -14,6 +15,7 @@ mod store;
 mod walk;
 mod worker;
 
+pub use cut::{CutError, cut};
 pub use evaluate::{Answer, EvaluateError, Evaluation, evaluate, read_questions, search};
 pub use http::{Endpoint, HttpError};
 pub use ingest::{Event, IngestError, Options, Report, ingest};

@@ -134,9 +134,22 @@ pub fn post_with(url: &str, header: (&str, &str), body: &Value) -> Result<Answer
 /// # Errors
 /// When no answer came.
 pub fn upload(url: &str, name: &str, bytes: &[u8]) -> Result<Answer, Failure> {
+    const PURPOSE: &str =
+        "--form\r\ncontent-disposition: form-data; name=\"purpose\"\r\n\r\nassistants\r\n";
+    form(url, PURPOSE, name, bytes)
+}
+
+/// POST of a form with nothing but a file, as GaiaNet's clients send it.
+///
+/// # Errors
+/// When no answer came.
+pub fn hand_in(url: &str, name: &str, bytes: &[u8]) -> Result<Answer, Failure> {
+    form(url, "", name, bytes)
+}
+
+fn form(url: &str, before: &str, name: &str, bytes: &[u8]) -> Result<Answer, Failure> {
     let head = format!(
-        "--form\r\ncontent-disposition: form-data; name=\"purpose\"\r\n\r\nassistants\r\n--form\r\n\
-         content-disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n"
+        "{before}--form\r\ncontent-disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n"
     );
     let body = [head.as_bytes(), bytes, b"\r\n--form--\r\n"].concat();
     let request = agent().post(url);

@@ -34,6 +34,10 @@ fn every_client_finds_its_own_words() {
     too_long_is_told_in_their_words(&node);
     tokens_come_with_their_pieces(&node);
     inputs_of_every_shape_embed_alike(&node);
+    a_conversation_tells_how_long_it_took(&node);
+    a_text_is_scored_as_it_was_written(&node);
+    gaps_need_a_model_that_knows_them(&node);
+    a_prompt_can_be_shown_closed(&node);
     routes_without_a_version_answer_too(&node);
     the_node_describes_itself(&node);
 }
@@ -177,8 +181,7 @@ fn too_long_is_told_in_their_words(node: &Node) {
 }
 
 fn tokens_come_with_their_pieces(node: &Node) {
-    // Characters that span tokens are no text by themselves.
-    let text = "Tokens are pieces of text.";
+    let text = "媽 and 🤗";
     let reply = posted(
         node,
         "/tokenize",
@@ -217,6 +220,90 @@ fn inputs_of_every_shape_embed_alike(node: &Node) {
     }
 }
 
+fn a_conversation_tells_how_long_it_took(node: &Node) {
+    let body =
+        json!({"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 3, "temperature": 0});
+    let reply = posted(node, "/v1/chat/completions", body.clone());
+    let timings = &reply["timings"];
+    assert_eq!(timings["predicted_n"], reply["usage"]["completion_tokens"]);
+    let read = timings["prompt_n"].as_u64().unwrap() + timings["cache_n"].as_u64().unwrap();
+    assert_eq!(reply["usage"]["prompt_tokens"], read);
+    assert!(timings["predicted_per_second"].is_number());
+    let mut streamed = body;
+    streamed["stream"] = json!(true);
+    streamed["stream_options"] = json!({"include_usage": true});
+    let url = format!("{}/v1/chat/completions", node.url());
+    let events = http::stream(&url, &streamed).unwrap().rest();
+    let usage = events
+        .iter()
+        .rev()
+        .find(|data| data.starts_with('{'))
+        .unwrap();
+    let usage: Value = serde_json::from_str(usage).unwrap();
+    assert_eq!(usage["timings"]["predicted_n"], 3);
+    assert!(!events[0].contains("timings"));
+}
+
+fn a_text_is_scored_as_it_was_written(node: &Node) {
+    let ask = |prompt: &str, fields: Value| {
+        let mut body = json!({"prompt": prompt, "temperature": 0, "logprobs": 1});
+        let fields = fields.as_object().unwrap().clone();
+        body.as_object_mut().unwrap().extend(fields);
+        posted(node, "/v1/completions", body)
+    };
+    let written = ask(PROMPT, json!({"max_tokens": 6}));
+    let (text, logprobs) = scored(&written);
+    let whole = format!("{PROMPT}{text}");
+    let reply = ask(&whole, json!({"max_tokens": 1, "echo": true}));
+    let (echoed, scores) = scored(&reply);
+    assert!(echoed.starts_with(&whole), "{echoed}");
+    let count = reply["usage"]["prompt_tokens"].as_u64().unwrap() as usize;
+    assert_eq!((scores.len(), scores[0]), (count + 1, None));
+    assert_eq!(reply["usage"]["completion_tokens"], 1);
+    // The same tokens at the same places are as likely, up to rounding.
+    for (given, own) in scores[count - 6..count].iter().zip(&logprobs) {
+        let (given, own) = (given.unwrap(), own.unwrap());
+        assert!((given - own).abs() < 0.05, "{given} {own}");
+    }
+    let tokens = reply["choices"][0]["logprobs"]["tokens"]
+        .as_array()
+        .unwrap();
+    let joined: String = tokens.iter().filter_map(Value::as_str).collect();
+    assert_eq!(joined, echoed);
+    let offsets = &reply["choices"][0]["logprobs"]["text_offset"];
+    assert_eq!(offsets[1], tokens[0].as_str().unwrap().len());
+}
+
+/// The text of a reply and the log-probabilities of its tokens.
+fn scored(reply: &Value) -> (String, Vec<Option<f64>>) {
+    let choice = &reply["choices"][0];
+    let scores = choice["logprobs"]["token_logprobs"].as_array().unwrap();
+    let text = choice["text"].as_str().unwrap().to_owned();
+    (text, scores.iter().map(Value::as_f64).collect())
+}
+
+fn gaps_need_a_model_that_knows_them(node: &Node) {
+    let body = json!({"prompt": "def add(", "suffix": "return a + b", "max_tokens": 4});
+    let answer = post(node, "/v1/completions", body);
+    assert_eq!(answer.status, 400, "{}", answer.text);
+    assert_eq!(answer.json()["error"]["param"], "suffix");
+    let empty = json!({"prompt": PROMPT, "suffix": "", "max_tokens": 1});
+    posted(node, "/v1/completions", empty);
+}
+
+fn a_prompt_can_be_shown_closed(node: &Node) {
+    let ask = |fields: Value| {
+        let mut body = json!({"messages": [{"role": "user", "content": "Hi"}]});
+        let fields = fields.as_object().unwrap().clone();
+        body.as_object_mut().unwrap().extend(fields);
+        let reply = posted(node, "/apply-template", body);
+        reply["prompt"].as_str().unwrap().to_owned()
+    };
+    let open = ask(json!({}));
+    let closed = ask(json!({"add_generation_prompt": false}));
+    assert_eq!(open, format!("{closed}<|im_start|>assistant\n"));
+}
+
 fn routes_without_a_version_answer_too(node: &Node) {
     let body = json!({"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1});
     assert_eq!(
@@ -228,6 +315,10 @@ fn routes_without_a_version_answer_too(node: &Node) {
         "list"
     );
     assert_eq!(get(node, "/models"), get(node, "/v1/models"));
+    let ask = json!({"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1});
+    let reply = posted(node, "/v1/chat/completions", ask.clone());
+    let counted = posted(node, "/chat/completions/input_tokens", ask);
+    assert_eq!(counted["input_tokens"], reply["usage"]["prompt_tokens"]);
 }
 
 fn the_node_describes_itself(node: &Node) {

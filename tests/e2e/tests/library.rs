@@ -63,6 +63,7 @@ fn files_are_brought_in_and_found() {
         &json!({"query": "When does the bakery close?"}),
     );
     assert_eq!(retrieved.json()["hits"], json!([]), "{}", retrieved.text);
+    a_document_becomes_the_nodes_own(&node, &file);
     killed_in_the_middle(&node);
     let gone = http::delete_with(
         &format!("{}/v1/files/{file}", node.url()),
@@ -73,6 +74,40 @@ fn files_are_brought_in_and_found() {
         search(&node, &store, "When does the bakery close?"),
         [] as [Value; 0]
     );
+}
+
+/// GaiaNet's routes: a file is cut, and one is learnt at once.
+fn a_document_becomes_the_nodes_own(node: &Node, file: &str) {
+    let cut = node.post("/v1/chunks", &json!({"id": file, "chunk_capacity": 16}));
+    assert_eq!(cut.status, 200, "{}", cut.text);
+    let cut = cut.json();
+    let chunks = cut["chunks"].as_array().unwrap();
+    assert!(chunks.len() >= 2, "{cut}");
+    let joined: Vec<&str> = chunks.iter().filter_map(Value::as_str).collect();
+    let joined = joined.join(" ");
+    for sentence in ["is 31 metres high.", "its oven is cleaned then."] {
+        assert!(joined.contains(sentence), "{cut}");
+    }
+    let url = format!("{}/v1/create/rag", node.url());
+    let learn = |text: &str| {
+        let answer = http::hand_in(&url, "harbour.md", text.as_bytes()).unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.json()
+    };
+    let asked = json!({"query": "How deep is the harbour of Brellin?"});
+    let hits = || node.post("/v1/retrieve", &asked).json()["hits"].clone();
+    let first = learn("# Harbour\n\nThe harbour of Brellin is 9 metres deep.\n");
+    assert_eq!(
+        (&first["replaced"], &first["passages"]),
+        (&json!(false), &json!(1))
+    );
+    assert!(hits()[0]["text"].as_str().unwrap().contains("9 metres"));
+    let second = learn("# Harbour\n\nThe harbour of Brellin is 12 metres deep.\n");
+    assert_eq!(second["replaced"], true);
+    let hits = hits();
+    assert_eq!(hits.as_array().unwrap().len(), 1, "{hits}");
+    assert_eq!(hits[0]["document"], "harbour.md");
+    assert!(hits[0]["text"].as_str().unwrap().contains("12 metres"));
 }
 
 /// What was on its way when everything was killed is on its way again, and found once.

@@ -11,7 +11,7 @@ use std::time::Instant;
 use gaia_chat::{Effect, Event, Generation, Given, Rounds};
 use gaia_openai::chat::{ChunkHead, TokenLogProb, ToolCall, TopLogProb};
 use gaia_openai::completion::Prompt;
-use gaia_openai::{ApiError, ChatRequest, Constraint, Sampling, ServiceTier};
+use gaia_openai::{ApiError, ChatRequest, Constraint, Sampling, ServiceTier, Timings, Usage};
 
 use crate::admission::Pass;
 use crate::app::{App, Chat, unix_seconds};
@@ -125,6 +125,11 @@ impl Answer {
     /// What the caller is to be told of an answer that has ended.
     pub(crate) fn warning(&self, choice: u32) -> Option<String> {
         self.generating.as_ref()?.warning(choice)
+    }
+
+    /// How long it took.
+    pub(crate) fn timings(&self, usage: Usage) -> Timings {
+        self.timing.timings(usage)
     }
 
     /// What is to be sent next: text, the end, or an error, after which there is nothing more.

@@ -263,6 +263,7 @@ fn node(options: &Options, model: &Model) -> Result<Node, LoadModelsError> {
         completion_tokens_max: options.n_predict_max,
         opening: options.system_prompt.clone().into(),
         temperature: options.temperature,
+        thinking: options.thinking,
         rag_prompt,
         retrieval,
     })

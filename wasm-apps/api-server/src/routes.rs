@@ -10,6 +10,7 @@ mod openapi;
 mod page;
 mod prompts;
 mod public_config;
+mod rerank;
 mod responses;
 mod retrieve;
 mod tokenize;
@@ -60,6 +61,8 @@ fn table() -> Table {
             get(responses::input_items),
         )
         .route("/v1/responses/{id}/cancel", post(responses::cancel))
+        .route("/v1/create/rag", post(library::pass))
+        .route("/v1/chunks", post(library::pass))
         .route("/v1/files", get(library::pass).post(library::pass))
         .route("/v1/files/{id}", get(library::pass).delete(library::pass))
         .route("/v1/files/{id}/content", get(library::pass))
@@ -83,7 +86,17 @@ fn table() -> Table {
         .route("/v1/info", get(node::info))
         .route("/v1/prompts", get(prompts::list))
         .route("/v1/retrieve", post(retrieve::create))
+        .route("/v1/rerank", post(rerank::create))
+        .route("/rerank", post(rerank::create))
         .route("/chat/completions", post(chat::create))
+        .route(
+            "/v1/chat/completions/input_tokens",
+            post(tokenize::count_input),
+        )
+        .route(
+            "/chat/completions/input_tokens",
+            post(tokenize::count_input),
+        )
         .route("/embeddings", post(embeddings::create))
         .route("/models", get(models::list))
         .route("/completion", post(completions::native::create))

@@ -8,7 +8,7 @@ use std::time::Duration;
 use gaia_rag::Hit;
 use serde_json::{Value, json};
 
-use crate::options::{Secret, LoopbackAddress};
+use crate::options::{LoopbackAddress, Secret};
 
 const TIME_MAX: Duration = Duration::from_secs(10);
 const REPLY_BYTES_MAX: usize = 16 << 20;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use gaia_openai::Usage;
+use gaia_openai::{Timings, Usage};
 
 use crate::app::App;
 use crate::meter::Meter;
@@ -98,6 +98,17 @@ impl Timing {
         }
         self.generating = false;
         self.charge(u64::from(usage.prompt_tokens) + u64::from(usage.completion_tokens));
+    }
+
+    /// How long reading the prompt and writing the answers took.
+    pub(crate) fn timings(&self, usage: Usage) -> Timings {
+        let cached = usage.prompt_tokens_details.cached_tokens;
+        let first = self.first.unwrap_or(self.last);
+        let ms = |from: Instant, to: Instant| to.duration_since(from).as_secs_f64() * 1000.0;
+        let read = ms(self.entered.unwrap_or(self.started), first);
+        let prompt = usage.prompt_tokens.saturating_sub(cached);
+        let written = (usage.completion_tokens, ms(first, self.last));
+        Timings::new(cached, (prompt, read), written)
     }
 
     fn charge(&self, tokens: u64) {

@@ -224,8 +224,12 @@ impl<'a> Reader<'_, 'a> {
                 let prefix = prefix.map_or(0, Vec::len) as u64;
                 array.max = Some(array.max.unwrap_or(prefix).min(prefix));
             }
-            "items" => array.items = vec![self.place.child(value, key)],
-            "prefixItems" => {
+            // Before 2020-12 a list here was what `prefixItems` is now.
+            "items" if !value.is_array() => array.items = vec![self.place.child(value, key)],
+            "items" if self.map.contains_key("prefixItems") => {
+                return self.fail("`items` cannot be a list beside `prefixItems`");
+            }
+            "items" | "prefixItems" => {
                 let list = self.list(key, value)?.iter().enumerate();
                 array.prefix = list
                     .map(|(index, item)| vec![self.place.child(item, &format!("{key}/{index}"))])

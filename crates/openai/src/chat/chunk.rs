@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::chat::{CallDelta, LogProbs, NodeCall};
-use crate::{Citation, FinishReason, ServiceTier, Usage};
+use crate::{Citation, FinishReason, ServiceTier, Timings, Usage};
 
 /// One chunk.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,6 +36,9 @@ pub struct ChatChunk {
         deserialize_with = "some"
     )]
     pub usage: Option<Option<Usage>>,
+    /// How long the answer took, beside the usage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timings: Option<Timings>,
     /// An addition, on the first chunk: why the answer comes without retrieval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
@@ -207,6 +210,7 @@ impl ChunkHead {
             service_tier: self.service_tier,
             choices,
             usage,
+            timings: None,
             warning: None,
             gaia_tool: None,
             prompts: Vec::new(),

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::chat::{ChunkHead, LogProbs, NodeCall, ToolCall};
-use crate::{Citation, FinishReason, ServiceTier, Usage};
+use crate::{Citation, FinishReason, ServiceTier, Timings, Usage};
 
 /// A chat answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,6 +22,9 @@ pub struct ChatReply {
     pub choices: Vec<ChatChoice>,
     /// Tokens it took.
     pub usage: Usage,
+    /// How long it took, as llama.cpp's server says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timings: Option<Timings>,
     /// What the engine is built from.
     #[serde(default)]
     pub system_fingerprint: Option<String>,
@@ -131,6 +134,7 @@ impl ChatReply {
             model: head.model.clone(),
             choices,
             usage,
+            timings: None,
             system_fingerprint: head.system_fingerprint.clone(),
             service_tier: head.service_tier,
             warning: head.warning.clone(),

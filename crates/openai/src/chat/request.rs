@@ -48,22 +48,28 @@ impl ChatRequest {
     pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, ApiError> {
         let map = fields::body(bytes)?;
         let root = Fields::root(&map);
-        refuse_unsupported(&root)?;
-        let (stream, include_usage) = stream(&root)?;
+        root.refuse("add_generation_prompt", &[json!(true)])?;
+        Self::read(&root, limits)
+    }
+
+    /// Reads what is asked, whatever is to be done with it.
+    pub(crate) fn read(root: &Fields<'_>, limits: &Limits) -> Result<Self, ApiError> {
+        refuse_unsupported(root)?;
+        let (stream, include_usage) = stream(root)?;
         Ok(Self {
             model: root.name("model", limits)?,
-            messages: Message::parse_list(&root, limits)?,
-            tooling: Tooling::parse(&root, Shape::Nested, limits)?,
-            variables: variables::parse(&root, limits)?,
-            sampling: Sampling::parse(&root, limits)?,
-            logprobs: logprobs(&root, limits)?,
-            choices: choices(&root, limits)?,
+            messages: Message::parse_list(root, limits)?,
+            tooling: Tooling::parse(root, Shape::Nested, limits)?,
+            variables: variables::parse(root, limits)?,
+            sampling: Sampling::parse(root, limits)?,
+            logprobs: logprobs(root, limits)?,
+            choices: choices(root, limits)?,
             stream,
             include_usage,
             user: root.name("user", limits)?,
-            metadata: metadata(&root, limits)?,
+            metadata: metadata(root, limits)?,
             prompt_cache_key: root.name("prompt_cache_key", limits)?,
-            service_tier: ServiceTier::parse(&root)?,
+            service_tier: ServiceTier::parse(root)?,
         })
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::completion::CompletionRequest;
 use crate::fields::{self, Fields};
 use crate::input::Inputs;
-use crate::{ApiError, Limits, LogitBias, Sampling};
+use crate::{ApiError, Limits, LogitBias, Sampling, Timings};
 
 /// Entries of `response_fields`.
 pub const RESPONSE_FIELDS_MAX: usize = 64;
@@ -66,6 +66,7 @@ impl NativeRequest {
                 sampling,
                 logprobs: probabilities.filter(|count| *count > 0),
                 echo: false,
+                suffix: None,
                 choices: 1,
                 stream: root.boolean("stream")?.unwrap_or(false),
                 include_usage: false,
@@ -213,57 +214,6 @@ pub struct NativeReply {
     /// Log-probabilities, where asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completion_probabilities: Option<Vec<NativeProbability>>,
-}
-
-/// How long an answer took. Milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
-pub struct Timings {
-    /// Tokens of the prompt that were in the cache.
-    pub cache_n: u32,
-    /// Tokens of the prompt that were read.
-    pub prompt_n: u32,
-    /// How long that took.
-    pub prompt_ms: f64,
-    /// The same for each token.
-    pub prompt_per_token_ms: f64,
-    /// Tokens of the prompt in a second.
-    pub prompt_per_second: f64,
-    /// Tokens generated.
-    pub predicted_n: u32,
-    /// How long that took.
-    pub predicted_ms: f64,
-    /// The same for each token.
-    pub predicted_per_token_ms: f64,
-    /// Tokens generated in a second.
-    pub predicted_per_second: f64,
-}
-
-impl Timings {
-    /// From counts and milliseconds.
-    pub fn new(cache_n: u32, (prompt_n, prompt_ms): (u32, f64), predicted: (u32, f64)) -> Self {
-        let (predicted_n, predicted_ms) = predicted;
-        let (prompt_per_token_ms, prompt_per_second) = rates(prompt_n, prompt_ms);
-        let (predicted_per_token_ms, predicted_per_second) = rates(predicted_n, predicted_ms);
-        Self {
-            cache_n,
-            prompt_n,
-            prompt_ms,
-            prompt_per_token_ms,
-            prompt_per_second,
-            predicted_n,
-            predicted_ms,
-            predicted_per_token_ms,
-            predicted_per_second,
-        }
-    }
-}
-
-// Zero where there is nothing to divide by: JSON knows no infinity.
-fn rates(count: u32, ms: f64) -> (f64, f64) {
-    let count = f64::from(count);
-    let each = if count > 0.0 { ms / count } else { 0.0 };
-    let second = if ms > 0.0 { count * 1000.0 / ms } else { 0.0 };
-    (each, second)
 }
 
 /// A token with its probability.

@@ -24,6 +24,8 @@ const TIMEOUT_SECONDS_MAX: u32 = 86_400;
 const REQUESTS_RUNNING_MAX_MAX: u32 = 64;
 /// The most rounds of tool calls that can be allowed: the calls that a turn has at all.
 const TOOL_ROUNDS_MAX: u32 = 16;
+/// The longest embeddings that can be named: the API's own maximum.
+const EMBEDDING_DIMENSIONS_MAX: u32 = 65_536;
 /// The longest queue that can be allowed.
 const QUEUE_LEN_MAX_MAX: u32 = 65_536;
 /// The least similarity a name must have to be suggested (Jaro-Winkler).
@@ -153,6 +155,11 @@ fn check_knowledge(config: &Config, problems: &mut Vec<Problem>) {
     }
     if !(0.0..=2.0).contains(&config.temperature) {
         problems.push(problem("temperature", "must be between 0 and 2"));
+    }
+    let is_length = |length: &u32| (1..=EMBEDDING_DIMENSIONS_MAX).contains(length);
+    if !config.embedding_dimensions.iter().all(is_length) {
+        let message = format!("must be between 1 and {EMBEDDING_DIMENSIONS_MAX} each");
+        problems.push(problem("embedding_dimensions", message));
     }
     if !is_collection_name(&config.collection) {
         problems.push(problem("collection", COLLECTION_NAME_RULE));
@@ -364,6 +371,11 @@ mod tests {
             &[
                 "egress_origins: `http://127.1`: `127.1` is a number in disguise; addresses are written as 203.0.113.7 or [2001:db8::7]",
             ],
+        );
+        check("embedding_dimensions = [65536, 1]", &[]);
+        check(
+            "embedding_dimensions = [65537]",
+            &["embedding_dimensions: must be between 1 and 65536 each"],
         );
         check("tool_rounds_max = 16", &[]);
         check(

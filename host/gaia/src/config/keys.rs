@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use toml_edit::{Item, Value as Toml};
 
-use super::value::{Confine, KvType, RagPolicy, Secret, Speculation, Value};
+use super::value::{Confine, KvType, RagPolicy, Secret, Speculation, Thinking, Value};
 
 /// What `gaia config` knows of one key.
 pub struct Key {
@@ -95,6 +95,9 @@ keys! {
         embedding_model: String = "all-minilm-l6-v2".to_owned(),
         /// The model's name in the API. Empty: the name of the manifest or file.
         embedding_name: String = String::new(),
+        /// Shorter lengths that clients may have its vectors cut to (`dimensions`), such as [256, 128]. Only for
+        /// models that were trained for it: of others, what is left means little.
+        embedding_dimensions: Vec<u32> = Vec::new(),
         /// Tokens that one conversation may have, question and answer together. 0: 4096, or what
         /// the model was trained for if that is less.
         ctx_size: u32 = 0,
@@ -130,6 +133,9 @@ keys! {
         /// How freely the model chooses its words where the client does not say: 0 to 2, low keeps
         /// to the passages.
         temperature: f32 = 0.3,
+        /// Whether a model that can think does so before it answers, where the client does not say:
+        /// "auto" (as its template has it), "on" or "off".
+        thinking: Thinking = Thinking::Auto,
         /// A file with a chat template (Jinja) instead of the model's own. Empty: the model's own.
         chat_template: String = String::new(),
     }

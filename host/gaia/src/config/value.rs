@@ -239,6 +239,18 @@ choice! {
 }
 
 choice! {
+    /// Whether a model thinks before it answers.
+    Thinking, "auto, on or off" {
+        /// As its template has it.
+        Auto = "auto",
+        /// Where its template can be told so.
+        On = "on",
+        /// Not, where its template can be told so.
+        Off = "off",
+    }
+}
+
+choice! {
     /// Whether the worker gives up what it does not need.
     Confine, "auto or off" {
         /// As far as the system grants it.
@@ -291,6 +303,7 @@ mod tests {
         check::<RagPolicy>("last-user-message", Some("\"last-user-message\""));
         check::<RagPolicy>("LastUserMessage", None);
         check::<Speculation>("auto", Some("\"auto\""));
+        check::<Thinking>("off", Some("\"off\""));
         check::<KvType>("q8_0", Some("\"q8_0\""));
         check::<KvType>("q4_0", None);
         check::<Confine>("off", Some("\"off\""));

@@ -146,7 +146,7 @@ impl Library {
 }
 
 /// One document, read from the bytes at hand.
-fn one(name: String, origin: &str, bytes: u64) -> Sources {
+pub(super) fn one(name: String, origin: &str, bytes: u64) -> Sources {
     Sources {
         documents: vec![Source {
             name,
@@ -160,7 +160,7 @@ fn one(name: String, origin: &str, bytes: u64) -> Sources {
 }
 
 /// Whether the file could be read.
-fn read(report: &Report) -> Result<(), LastError> {
+pub(super) fn read(report: &Report) -> Result<(), LastError> {
     match report.skipped.first() {
         None => Ok(()),
         Some(skipped) => Err(LastError {

@@ -11,9 +11,6 @@ use gaia_records::{Id, Owner};
 use super::ingesting::Job;
 use super::{Given, Library, Question, broken, json, new_id, not_put, page, unix_seconds};
 
-/// Seconds after which a caller may ask again while the worker is being restarted.
-const RETRY_AFTER_SECONDS: u32 = 2;
-
 impl Library {
     pub(super) fn make_store(&self, asked: &Question<'_>) -> Result<Given, ApiError> {
         let request = StoreRequest::parse(asked.body, &self.limits)?;
@@ -120,10 +117,7 @@ impl Library {
         if !has_passages(&store, &collection)? {
             return json(&search_reply(&request.query, &[]));
         }
-        let Some(worker) = self.worker() else {
-            let message = "The node is starting its worker.";
-            return Err(ApiError::unavailable(message, RETRY_AFTER_SECONDS));
-        };
+        let worker = self.awake()?;
         let limit = usize::try_from(request.results_max).unwrap_or(usize::MAX);
         let found = gaia_ingest::search(&worker, &collection, &request.query, limit);
         let found = found.map_err(|error| broken(&error))?;

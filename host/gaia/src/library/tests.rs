@@ -23,7 +23,7 @@ impl Opened {
             url: "http://127.0.0.1:9".to_owned(),
             key: String::new(),
         };
-        let library = Library::open(folder.path(), store, watched).unwrap();
+        let library = Library::open(folder.path(), store, "default", watched).unwrap();
         Self {
             library,
             folder,

@@ -169,7 +169,12 @@ pub struct Services {
 async fn open_back(plan: &NodePlan<'_>, front: &Front, store: &Service) -> Result<Back, NodeError> {
     let tools = LiveTools::open(plan.home, plan.config, plan.environment);
     let records = Records::open(&plan.home.records(), gaia_records::Limits::default())?;
-    let library = Library::open(&plan.home.library(), store.clone(), front.watch_worker())?;
+    let library = Library::open(
+        &plan.home.library(),
+        store.clone(),
+        &plan.config.collection,
+        front.watch_worker(),
+    )?;
     let routes = Routes::new(tools, Arc::new(records), library);
     Ok(Back::open(routes).await?)
 }

@@ -1,5 +1,6 @@
 //! What a model says about itself, and by that which engine is behind it.
 
+use gaia_openai::completion::Infill;
 use serde::Deserialize;
 
 /// Which plugin provides the models.
@@ -54,6 +55,8 @@ pub(crate) struct Facts {
     #[serde(default)]
     pub(crate) add_bos: bool,
     #[serde(default)]
+    infill: Option<[u32; 3]>,
+    #[serde(default)]
     pub(crate) embedding: bool,
     pub(crate) size_bytes: Option<u64>,
     pub(crate) params: Option<u64>,
@@ -76,6 +79,17 @@ impl Facts {
         }
     }
 
+    /// The token that starts a text, where one does.
+    pub(crate) fn start(&self) -> Option<u32> {
+        let bos = self.bos_id.filter(|_| self.add_bos)?;
+        u32::try_from(bos).ok()
+    }
+
+    /// How it is asked to fill a gap, where it knows how.
+    pub(crate) fn infill(&self) -> Option<Infill> {
+        self.infill.map(Infill::from)
+    }
+
     fn stock(n_ctx: u32) -> Self {
         Self {
             version: 0,
@@ -90,6 +104,7 @@ impl Facts {
             eos_token: None,
             bos_id: None,
             add_bos: false,
+            infill: None,
             embedding: false,
             size_bytes: None,
             params: None,
@@ -104,6 +119,23 @@ mod tests {
     fn check(output: Option<&str>, engine: Engine, n_ctx: u32) {
         let (found, facts) = Facts::read(output.map(str::as_bytes), None);
         assert_eq!((found, facts.n_ctx), (engine, n_ctx), "{output:?}");
+    }
+
+    #[test]
+    fn who_has_all_three_tokens_can_fill_a_gap() {
+        let of = |fields: &str| {
+            let output = format!(r#"{{"gaia-engine":1{fields}}}"#);
+            let (_, facts) = Facts::read(Some(output.as_bytes()), None);
+            facts
+                .infill()
+                .map(|infill| infill.prompt(facts.start(), &[1, 2], &[3]))
+        };
+        assert_eq!(of(""), None);
+        assert_eq!(of(r#","infill":null"#), None);
+        let tokens = r#","infill":[7,8,9],"bos_id":5"#;
+        assert_eq!(of(tokens), Some(vec![7, 1, 2, 8, 3, 9]));
+        let begun = format!(r#"{tokens},"add_bos":true"#);
+        assert_eq!(of(&begun), Some(vec![5, 7, 1, 2, 8, 3, 9]));
     }
 
     #[test]

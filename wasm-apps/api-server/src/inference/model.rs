@@ -136,12 +136,11 @@ impl Model {
     /// The token ids of a text alone, without the tokens the model expects around it.
     pub(crate) fn tokenize_plain(&self, text: &str) -> Result<Vec<u32>, InferenceError> {
         let mut ids = self.tokenize(text)?;
-        let bos = self.facts.bos_id.and_then(|id| u32::try_from(id).ok());
         if self.facts.embedding && ids.len() >= 2 {
             // Sentence encoders put a token at each end.
             ids.pop();
             ids.remove(0);
-        } else if self.facts.add_bos && ids.first().copied() == bos && bos.is_some() {
+        } else if self.facts.start().is_some() && ids.first().copied() == self.facts.start() {
             ids.remove(0);
         }
         Ok(ids)
@@ -166,6 +165,23 @@ impl Model {
             }
         }
         Ok(tokens)
+    }
+
+    /// The tokens that ask for what is missing between an input and `suffix`; `None` where the model knows of no gaps.
+    pub(crate) fn around(
+        &self,
+        input: &Input,
+        suffix: &str,
+    ) -> Result<Option<Vec<u32>>, InferenceError> {
+        let Some(infill) = self.facts.infill() else {
+            return Ok(None);
+        };
+        let before = match input {
+            Input::Text(text) => self.tokenize_plain(text)?,
+            input => self.tokens_of(input)?,
+        };
+        let after = self.tokenize_plain(suffix)?;
+        Ok(Some(infill.prompt(self.facts.start(), &before, &after)))
     }
 
     /// The bytes of single tokens: not every one is text by itself.

@@ -73,6 +73,7 @@ fn base_gaia() -> Value {
         "temp": 0.8, "top-p": 0.95, "top-k": 40, "min-p": 0.05,
         "repeat-penalty": 1.0, "presence-penalty": 0.0, "frequency-penalty": 0.0,
         "logit-bias": {}, "stop": [], "logprobs": 0, "grammar": "", "show-tokens": [],
+        "score-prompt": false,
         "ignore-eos": false, "cache-prompt": true, "non-blocking": true,
         "n-predict": -1, "seed": -1,
     })
@@ -101,6 +102,7 @@ mod tests {
             tokens_max: 9,
             sampling,
             logprobs,
+            score_prompt: logprobs.is_some(),
             shown_tokens: match logprobs {
                 Some(_) => &["[TOOL_CALLS]"],
                 None => &[],

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Arg, ArgMatches, Command, builder::ValueRange};
+use gaia_openai::embedding::DIMENSIONS_MAX;
 
 use super::{LoopbackAddress, Options, Secret};
 
@@ -32,6 +33,7 @@ const TABLE: &[Spec] = options! {
     "embedding-graph" "NAME" "Graph that embeds; none preloaded under it: no embeddings [default: embedding]" |o, v| text(&mut o.embedding_graph, v);
     "chat-name" "ID" "Name of the chat model in the API [default: the model's own]" |o, v| some_text(&mut o.chat_name, v);
     "embedding-name" "ID" "Name of the embedding model in the API [default: the model's own]" |o, v| some_text(&mut o.embedding_name, v);
+    "embedding-dimensions" "NUMBERS" "Shorter lengths that requests may have the model's embeddings cut to, separated by commas; only for models trained for it [default: none]" embedding_dimensions;
     "stock-engine" "BOOL" "Use the plugin as WasmEdge's stock one, whatever it can [default: false]" |o, v| put(&mut o.stock_engine, v, "true or false");
     "bell-port" "PORT" "Port on loopback where the plugin wakes the server, 0 for any free one [default: 0]" |o, v| put(&mut o.bell_port, v, "a port");
     "ctx-size" "TOKENS" "Context of a request [default: the engine's; 4096 with the stock plugin]" |o, v| some_within(&mut o.ctx_size, v, 64, 1 << 24);
@@ -40,6 +42,7 @@ const TABLE: &[Spec] = options! {
     "prompts" "FOLDER" "Folder of named prompts, files called NAME.md; read again when they change [default: none]" |o, v| { o.prompts = (!v.is_empty()).then(|| v.into()); Ok(()) };
     "prompt" "NAME" "Named prompt of requests that name none and fit no prompt's rule; it goes before --system-prompt and --rag-prompt" |o, v| some_text(&mut o.prompt, v);
     "temperature" "NUMBER" "Temperature of requests that name none, 0 to 2 [default: the engine's]" temperature;
+    "thinking" "WHETHER" "on, off, or auto: whether a model that can thinks before it answers, in requests that do not say; auto: its template's choice [default: auto]" thinking;
     "rag-prompt" "TEXT" "Text before the retrieved passages" |o, v| some_text(&mut o.rag_prompt, v);
     "rag-policy" "WHERE" "system-message or last-user-message: where passages go [default: system-message]" rag_policy;
     "context-window" "TURNS" "User turns that make the query [default: 1]" |o, v| within(&mut o.context_window, v, 0, 100);
@@ -139,10 +142,14 @@ fn set_key(options: &mut Options, key: &str, value: &toml::Value) -> Result<(), 
         toml::Value::Float(number) => number.to_string(),
         toml::Value::Boolean(flag) => flag.to_string(),
         toml::Value::Array(list) => {
-            let texts = list.iter().map(toml::Value::as_str);
+            let texts = list.iter().map(|value| match value {
+                toml::Value::String(text) => Some(text.clone()),
+                toml::Value::Integer(number) => Some(number.to_string()),
+                _ => None,
+            });
             let texts: Option<Vec<_>> = texts.collect();
             texts
-                .ok_or_else(|| format!("`{key}`: a list may hold only strings"))?
+                .ok_or_else(|| format!("`{key}`: a list may hold only strings and whole numbers"))?
                 .join(",")
         }
         _ => return Err(format!("`{key}`: has no value of this kind")),
@@ -263,6 +270,30 @@ fn temperature(options: &mut Options, value: &str) -> Result<(), String> {
     }
 }
 
+fn thinking(options: &mut Options, value: &str) -> Result<(), String> {
+    options.thinking = match value {
+        "auto" => None,
+        "on" => Some(true),
+        "off" => Some(false),
+        _ => return Err(format!("`{value}` is not on, off or auto")),
+    };
+    Ok(())
+}
+
+fn embedding_dimensions(options: &mut Options, value: &str) -> Result<(), String> {
+    let lengths = value.split(',').map(str::trim);
+    options.embedding_dimensions = lengths
+        .filter(|length| !length.is_empty())
+        .map(|length| match length.parse::<u32>() {
+            Ok(number) if (1..=DIMENSIONS_MAX).contains(&number) => Ok(number),
+            _ => Err(format!(
+                "`{length}` is not a whole number from 1 to {DIMENSIONS_MAX}"
+            )),
+        })
+        .collect::<Result<_, _>>()?;
+    Ok(())
+}
+
 fn score_threshold(options: &mut Options, value: &str) -> Result<(), String> {
     match value.parse::<f32>() {
         Ok(score) if (-1.0..=1.0).contains(&score) => {
@@ -377,6 +408,27 @@ mod tests {
                 "--host 0.0.0.0 can be reached from other machines: set --worker-key",
             ],
         );
+    }
+
+    #[test]
+    fn embeddings_may_be_cut_to_some_lengths() {
+        let lengths = |file: &str| parse(file, &[]).map(|o| o.embedding_dimensions);
+        assert_eq!(
+            lengths("embedding_dimensions = [512, 64]"),
+            Ok(vec![512, 64])
+        );
+        assert_eq!(lengths("embedding_dimensions = \"8, 9\""), Ok(vec![8, 9]));
+        assert!(lengths("embedding_dimensions = [0]").is_err());
+        assert!(lengths("embedding_dimensions = [65537]").is_err());
+    }
+
+    #[test]
+    fn thinking_is_on_off_or_nobodys_choice() {
+        let thinking = |value: &str| parse("", &["--thinking", value]).map(|o| o.thinking);
+        assert_eq!(thinking("on"), Ok(Some(true)));
+        assert_eq!(thinking("off"), Ok(Some(false)));
+        assert_eq!(thinking("auto"), Ok(None));
+        assert!(thinking("yes").is_err());
     }
 
     #[test]

@@ -8,7 +8,8 @@ use axum::extract::State;
 use axum::response::Response;
 use gaia_chat::{Effect, Part};
 use gaia_openai::chat::{
-    Answered, CallDelta, ChatChoice, ChunkHead, LogProbs, NodeCall, TokenLogProb, ToolCall,
+    Answered, CallDelta, ChatChoice, ChatChunk, ChunkHead, LogProbs, NodeCall, TokenLogProb,
+    ToolCall,
 };
 use gaia_openai::{ApiError, ChatReply, ChatRequest, sse};
 use gaia_wasi_rt::timeout;
@@ -60,6 +61,7 @@ async fn whole(mut answer: Answer, head: &ChunkHead) -> Result<Response, Failure
                 choices.sort_by_key(|choice| choice.index);
                 let reply = ChatReply::new(head, choices, usage);
                 return Ok(json(&ChatReply {
+                    timings: Some(answer.timings(usage)),
                     gaia_tools,
                     ..reply
                 }));
@@ -128,7 +130,12 @@ async fn next(mut state: Box<(Answer, ChunkHead)>) -> Next<Box<(Answer, ChunkHea
             Next::More(frames([event]), state)
         }
         Effect::Finish { usage } => {
-            let usage = head.include_usage.then(|| sse::event(&head.usage(usage)));
+            let timings = Some(answer.timings(usage));
+            let last = ChatChunk {
+                timings,
+                ..head.usage(usage)
+            };
+            let usage = head.include_usage.then(|| sse::event(&last));
             Next::Last(frames(usage.into_iter().chain([sse::DONE.to_vec()])))
         }
         Effect::Fail(error) => Next::Last(broken(&error)),

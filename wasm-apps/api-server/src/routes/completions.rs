@@ -21,7 +21,7 @@ use super::{Sent, Shared, json};
 use crate::answer::{enter, refused, token_logprob};
 use crate::app::{App, unix_seconds};
 use crate::choices::Choices;
-use crate::failure::Failure;
+use crate::failure::{Failure, from_inference};
 use crate::inference::{Engine, InferenceError, Model, Step, TokenEvent};
 use crate::random;
 use crate::stream::{self, Next};
@@ -47,6 +47,8 @@ struct Work {
     index: usize,
     generating: Choices,
     timing: Timing,
+    /// Where the current prompt is scored: the text of its first token.
+    first: Option<String>,
     /// Of each choice of the current prompt: characters of its tokens so far.
     characters: Vec<Option<u32>>,
     /// What the choices of the current prompt took that have ended.
@@ -57,10 +59,15 @@ struct Work {
 impl Work {
     async fn begin(app: Arc<App>, request: CompletionRequest) -> Result<Self, Failure> {
         let model = app.chat(request.model.as_deref())?.model.id.clone();
-        let (generating, timing) = start(&app, &request, 0).await?;
+        let Started {
+            generating,
+            timing,
+            first,
+        } = start(&app, &request, 0).await?;
         Ok(Self {
             generating,
             timing,
+            first,
             id: random::id("cmpl-"),
             created: unix_seconds(),
             model,
@@ -128,7 +135,10 @@ impl Work {
         }
         self.index += 1;
         self.characters.fill(None);
-        (self.generating, self.timing) = start(&self.app, &self.request, self.index).await?;
+        let started = start(&self.app, &self.request, self.index).await?;
+        self.generating = started.generating;
+        self.timing = started.timing;
+        self.first = started.first;
         Ok(true)
     }
 
@@ -161,14 +171,15 @@ impl Work {
             .map(|token| token_logprob(token, top))
             .collect();
         let so_far = self.characters.get_mut(choice as usize)?;
-        let offset = so_far.unwrap_or(0);
-        let characters = tokens
-            .iter()
-            .map(|token| token.token.chars().count())
-            .sum::<usize>();
-        let characters = u32::try_from(characters).unwrap_or(u32::MAX);
-        *so_far = Some(offset.saturating_add(characters));
-        Some(CompletionLogProbs::new(&tokens, offset))
+        let first = self.first.as_ref().filter(|_| so_far.is_none());
+        let offset = so_far.unwrap_or(first.map_or(0, |first| characters(first)));
+        let of_these = tokens.iter().map(|token| characters(&token.token));
+        *so_far = Some(of_these.fold(offset, u32::saturating_add));
+        let logprobs = CompletionLogProbs::new(&tokens, offset);
+        Some(match first {
+            Some(first) => logprobs.after(first.clone()),
+            None => logprobs,
+        })
     }
 
     fn choice(
@@ -212,24 +223,42 @@ fn granted(app: &App, request: &CompletionRequest) -> Option<ServiceTier> {
     asked.map(|tier| tier.granted(app.options.priority_allowed))
 }
 
+fn characters(text: &str) -> u32 {
+    u32::try_from(text.chars().count()).unwrap_or(u32::MAX)
+}
+
+/// A prompt that is being continued.
+struct Started {
+    generating: Choices,
+    timing: Timing,
+    first: Option<String>,
+}
+
 async fn start(
     app: &Arc<App>,
     request: &CompletionRequest,
     index: usize,
-) -> Result<(Choices, Timing), Failure> {
+) -> Result<Started, Failure> {
     let mut timing = Timing::start(app);
     let chat = app.chat(request.model.as_deref())?;
     let model = &chat.model;
     let prompt = request.prompts.get(index).cloned();
     let prompt = prompt.unwrap_or_else(|| Input::Text(String::new()));
-    let (prompt, count) =
-        counted(model, prompt).map_err(|error| refused(error, "prompt", &request.sampling))?;
+    let (prompt, count) = match &request.suffix {
+        None => {
+            counted(model, prompt).map_err(|error| refused(error, "prompt", &request.sampling))?
+        }
+        Some(suffix) => around(model, &prompt, suffix)?,
+    };
+    let score_prompt = request.echo && request.logprobs.is_some();
+    let first = score_prompt.then(|| first_text(model, &prompt));
     let tokens_max = tokens_max(app, model, request, count)?;
     let wanted = Generation {
         prompt,
         tokens_max,
         sampling: chat.node.sampling(&request.sampling),
         logprobs: request.logprobs,
+        score_prompt,
         shown_tokens: &[],
     };
     wanted.check(model.engine.into(), model.vocabulary(), request.choices)?;
@@ -240,7 +269,37 @@ async fn start(
     let started = Choices::start(model, &wanted, request.choices, pass);
     let started = started.map_err(|error| refused(error, "prompt", &request.sampling))?;
     timing.begun(count as usize);
-    Ok((started, timing))
+    Ok(Started {
+        generating: started,
+        timing,
+        first,
+    })
+}
+
+/// The prompt for what is missing before `suffix`, and its length.
+fn around(model: &Model, prompt: &Input, suffix: &str) -> Result<(Prompt, u32), ApiError> {
+    let tokens = model.around(prompt, suffix);
+    let tokens = tokens.map_err(|error| from_inference(error, "suffix", None))?;
+    let tokens = tokens.ok_or_else(|| {
+        let message = format!(
+            "`suffix` needs a model that fills gaps; `{}` has no tokens for that.",
+            model.id
+        );
+        ApiError::unsupported("suffix", message)
+    })?;
+    let count = u32::try_from(tokens.len()).unwrap_or(u32::MAX);
+    Ok((Prompt::Tokens(tokens), count))
+}
+
+/// The text of a prompt's first token. What starts every text is none of the prompt's own.
+fn first_text(model: &Model, prompt: &Prompt) -> String {
+    let first = match prompt {
+        Prompt::Tokens(tokens) => tokens.first().copied(),
+        Prompt::Text(_) => None,
+    };
+    let first = first.filter(|first| Some(*first) != model.facts.start());
+    let bytes = first.and_then(|first| model.piece(first).ok());
+    String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
 }
 
 /// A prompt and its length; as tokens, where it had to be tokenised for that.

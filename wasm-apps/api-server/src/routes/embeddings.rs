@@ -15,11 +15,13 @@ pub(super) async fn create(State(app): Shared, Sent(body): Sent) -> Result<Respo
     let request = EmbeddingRequest::parse(&body, &app.limits)?;
     let model = app.embedding(request.model.as_deref())?;
     if model.facts.n_embd > 0 {
-        request.check_dimensions(model.facts.n_embd)?;
+        let shorter = &app.options.embedding_dimensions;
+        request.check_dimensions(model.facts.n_embd, shorter)?;
     }
     let _pass = enter(&app, model, 1, ServiceTier::Default).await?;
     let embedded = model.embed(&request.input).await;
-    let embedded = embedded.map_err(|error| refused(model, &request.input, error))?;
+    let mut embedded = embedded.map_err(|error| refused(model, &request.input, error))?;
+    request.cut(&mut embedded.vectors);
     app.metrics.embedding_tokens.add(embedded.tokens.into());
     if let Some(meter) = Meter::current() {
         meter.add(embedded.tokens.into());

@@ -24,6 +24,7 @@ mod tests {
     use axum::body::Body;
     use axum::extract::Request;
     use gaia_openai::Limits;
+    use gaia_openai::chunks::CHUNK_TOKENS_MAX;
     use gaia_openai::completion::RESPONSE_FIELDS_MAX;
     use gaia_openai::embedding::DIMENSIONS_MAX;
     use gaia_openai::responses::{ENTRIES_MAX, INCLUDES_MAX};
@@ -151,6 +152,8 @@ mod tests {
             ("/Messages/maxItems", limits.messages_max),
             ("/Messages/x-total-bytes-max", limits.text_bytes_max),
             ("/query/x-bytes-max", limits.text_bytes_max),
+            ("/suffix/x-bytes-max", limits.text_bytes_max),
+            ("/id/x-bytes-max", limits.name_bytes_max),
             ("/input/anyOf/x-bytes-max", limits.text_bytes_max),
             ("/input/anyOf/maxItems", limits.messages_max),
             ("/input/anyOf/x-total-bytes-max", limits.text_bytes_max),
@@ -186,12 +189,15 @@ mod tests {
             ("/Input/anyOf/maxItems", limits.input_tokens_max),
             ("/Inputs/anyOf/maxItems", limits.inputs_max),
             ("/Inputs/x-total-bytes-max", limits.text_bytes_max),
+            ("/documents/maxItems", limits.inputs_max),
+            ("/documents/x-total-bytes-max", limits.text_bytes_max),
             ("/tokens/maxItems", limits.input_tokens_max),
             ("/content/anyOf/maxItems", limits.inputs_max),
             ("/content/x-total-bytes-max", limits.text_bytes_max),
         ];
         let sizes = sizes.map(|(place, limit)| (place, limit as u64));
         let numbers = [
+            ("/chunk_capacity/maximum", CHUNK_TOKENS_MAX),
             ("/top_k/maximum", limits.top_k_max),
             ("/max_tokens/maximum", limits.tokens_max),
             ("/max_output_tokens/maximum", limits.tokens_max),

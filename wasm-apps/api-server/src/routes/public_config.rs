@@ -51,7 +51,7 @@ fn told(app: &App) -> BTreeMap<&'static str, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::{Options, Secret, LoopbackAddress};
+    use crate::options::{LoopbackAddress, Options, Secret};
 
     #[test]
     fn nothing_secret_is_told() {

@@ -1,8 +1,11 @@
 //! `POST /tokenize`, `/detokenize` and `/apply-template`: what the models see.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::response::Response;
-use gaia_openai::tokenize::Token;
+use gaia_chat::Node;
+use gaia_openai::tokenize::{InputTokensReply, TemplateRequest, Token};
 use gaia_openai::{
     ApiError, ChatRequest, DetokenizeReply, DetokenizeRequest, ServiceTier, TemplateReply,
     TokenizeReply, TokenizeRequest,
@@ -69,13 +72,34 @@ pub(super) async fn apply_template(
     State(app): Shared,
     Sent(body): Sent,
 ) -> Result<Response, Failure> {
-    let request = ChatRequest::parse(&body, &app.limits)?;
-    let chat = app.chat(request.model.as_deref())?;
-    let wanted = Wanted::of(&request, ServiceTier::default());
-    let node = prompts::choose(&app, chat, wanted).await?.node;
-    let now = i64::try_from(unix_seconds()).unwrap_or(i64::MAX);
-    let prompt = node.prompt(&request, now)?;
+    let TemplateRequest { chat, closed } = TemplateRequest::parse(&body, &app.limits)?;
+    let node = node_for(&app, &chat).await?;
+    let prompt = match closed {
+        true => node.history(&chat, now())?,
+        false => node.prompt(&chat, now())?,
+    };
     Ok(json(&TemplateReply { prompt }))
+}
+
+/// How many tokens that prompt has.
+pub(super) async fn count_input(State(app): Shared, Sent(body): Sent) -> Result<Response, Failure> {
+    let request = ChatRequest::parse(&body, &app.limits)?;
+    let prompt = node_for(&app, &request).await?.prompt(&request, now())?;
+    let model = &app.chat(request.model.as_deref())?.model;
+    let tokens = model.count_tokens(&prompt);
+    let input_tokens = tokens.map_err(|error| from_inference(error, "messages", None))?;
+    Ok(json(&InputTokensReply::new(input_tokens)))
+}
+
+/// The node with the prompts that the request chooses.
+async fn node_for(app: &App, request: &ChatRequest) -> Result<Arc<Node>, Failure> {
+    let chat = app.chat(request.model.as_deref())?;
+    let wanted = Wanted::of(request, ServiceTier::default());
+    Ok(prompts::choose(app, chat, wanted).await?.node)
+}
+
+fn now() -> i64 {
+    i64::try_from(unix_seconds()).unwrap_or(i64::MAX)
 }
 
 fn find<'a>(app: &'a App, wanted: Option<&str>) -> Result<&'a Model, ApiError> {

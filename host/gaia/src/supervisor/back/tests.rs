@@ -37,7 +37,8 @@ impl Opened {
             key: String::new(),
         };
         let (_no_worker, worker) = tokio::sync::watch::channel(None);
-        let library = Library::open(&home.path().join("library"), store, worker).unwrap();
+        let library =
+            Library::open(&home.path().join("library"), store, "default", worker).unwrap();
         let routes = Routes::new(live, Arc::new(records), library);
         let back = Back::open(routes).await.unwrap();
         Self { home, back }

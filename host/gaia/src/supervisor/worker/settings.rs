@@ -145,6 +145,7 @@ pub fn worker_settings(config: &Config, around: &Surroundings) -> String {
     text("rag_prompt", &config.rag_prompt);
     text("prompt", &config.prompt);
     text("prompts", PROMPTS_VIEW);
+    text("thinking", config.thinking.as_str());
     text("rag_policy", config.rag_policy.as_str());
     text("store_url", &around.store.url);
     text("store_key", &around.store.key);
@@ -174,6 +175,7 @@ pub fn worker_settings(config: &Config, around: &Surroundings) -> String {
     file["temperature"] = config.temperature.to_toml().into();
     file["score_threshold"] = config.retrieval_threshold.to_toml().into();
     file["store_required"] = value(config.store_required);
+    file["embedding_dimensions"] = config.embedding_dimensions.to_toml().into();
     file["cors_origins"] = config.cors_origins.to_toml().into();
     file.to_string()
 }

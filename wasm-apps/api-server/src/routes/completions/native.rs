@@ -7,10 +7,8 @@ use std::time::Instant;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::Response;
-use gaia_openai::completion::{
-    NativeChunk, NativeProbability, NativeReply, NativeRequest, Timings,
-};
-use gaia_openai::{ApiError, Constraint, FinishReason, LogitBias, Sampling, Usage, sse};
+use gaia_openai::completion::{NativeChunk, NativeProbability, NativeReply, NativeRequest};
+use gaia_openai::{ApiError, Constraint, FinishReason, LogitBias, Sampling, Timings, Usage, sse};
 use serde_json::{Value, json};
 
 use super::super::chat::{broken, frames};
