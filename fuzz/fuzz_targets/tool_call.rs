@@ -22,7 +22,8 @@ const TEMPLATES: [&str; 12] = [
 ];
 
 fn tool(name: &str) -> Tool {
-    let text = r#"{"type": "object", "properties": {"a": {"type": "string"}, "n": {"type": "integer"}}}"#;
+    let text =
+        r#"{"type": "object", "properties": {"a": {"type": "string"}, "n": {"type": "integer"}}}"#;
     Tool {
         name: name.to_owned(),
         description: None,
