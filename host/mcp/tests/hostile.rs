@@ -7,7 +7,7 @@ mod support;
 
 use std::time::Duration;
 
-use gaia_mcp::{CallError, Limits, Transport};
+use gaia_mcp::{CallError, Limits, LostError, Transport};
 use serde_json::{Value, json};
 use support::{Node, Reply, Said, answered, described, limits, server, text, tools};
 
@@ -293,6 +293,35 @@ async fn a_list_without_end_comes_to_an_end() {
         .filter(|request| request.contains("tools/list"))
         .count();
     assert_eq!(lists, 3);
+}
+
+#[tokio::test]
+async fn a_server_that_stalls_is_given_up() {
+    let short = Duration::from_millis(50);
+    let web = support::Web::start(|_| Reply::Silence).await;
+    let stalled = async |web: &support::Web, limits: &Limits| {
+        let server = described(&web.url("/mcp"), Transport::Http);
+        let node = Node::new(&web.origin(), server, limits);
+        node.listing().await.problem
+    };
+    let limits = Limits {
+        connect_time_max: short,
+        list_time_max: short,
+        ..limits()
+    };
+    assert_eq!(
+        stalled(&web, &limits).await,
+        Some(LostError::TooSlow(short))
+    );
+    let web = server(|said| (said.method() == "tools/list").then_some(Reply::Silence)).await;
+    let limits = Limits {
+        connect_time_max: support::PATIENCE,
+        ..limits
+    };
+    assert_eq!(
+        stalled(&web, &limits).await,
+        Some(LostError::TooSlow(short))
+    );
 }
 
 #[tokio::test]

@@ -309,6 +309,23 @@ async fn a_server_that_wants_another_key_is_told_it_the_next_time() {
     node.call("news__echo", json!({})).await.unwrap();
 }
 
+#[tokio::test]
+async fn an_old_list_is_asked_for_again() {
+    let web = server(echo).await;
+    let server = described(&web.url("/mcp"), Transport::Http);
+    let limits = Limits {
+        list_age_max: Duration::ZERO,
+        ..limits()
+    };
+    let node = Node::new(&web.origin(), server, &limits);
+    assert_eq!(node.names().await, node.names().await);
+    let requests = web.requests();
+    let lists = requests
+        .iter()
+        .filter(|request| request.contains("tools/list"));
+    assert_eq!(lists.count(), 2);
+}
+
 /// The older transport: one stream for answers, one address for messages.
 async fn legacy(endpoint: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

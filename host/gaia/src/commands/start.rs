@@ -207,13 +207,18 @@ fn show_ready(terminal: &Terminal, state: &State) {
 }
 
 fn write_log_to_stderr(level: Option<&str>) {
-    let filter = EnvFilter::new(level.unwrap_or("info"));
     tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(EnvFilter::new(log_filter(level)))
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
         .with_target(false)
         .init();
+}
+
+/// The SDK of MCP writes down whole messages of servers, however often they come; this node says itself what
+/// became of a server. A `level` that names the SDK has the last word.
+fn log_filter(level: Option<&str>) -> String {
+    format!("rmcp=error,{}", level.unwrap_or("info"))
 }
 
 fn node_failure(error: NodeError) -> anyhow::Error {
