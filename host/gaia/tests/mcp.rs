@@ -142,7 +142,7 @@ fn what_is_no_server_is_not_added() {
         &add("a__b", "https://mcp.example.org/"),
         &["a server's name has"],
     );
-    check_failed(&add("a", "https://127.0.0.1/mcp"), &["loopback"]);
+    check_failed(&add("a", "https://127.0.0.1/mcp"), &["this machine itself"]);
     check_failed(&add("a", "https://2130706433/mcp"), &["in disguise"]);
     check_failed(&add("a", "https://me@mcp.example.org/"), &["names a user"]);
     assert!(!sandbox.path("home/tools.toml").exists());
