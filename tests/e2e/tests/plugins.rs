@@ -119,7 +119,7 @@ fn plugins_that_come_with_gaia_answer() {
         "convert_units",
         json!({"value": 212, "from": "F", "to": "C"}),
     );
-    assert_eq!(answer.trim(), r#"{"unit":"C","value":100.0}"#);
+    assert_eq!(answer.trim(), r#"{"value":100.0,"unit":"C"}"#);
     let wrong = json!({"value": 1, "from": "km", "to": "kg"}).to_string();
     let said = refused(&node, &["tools", "test", "convert_units", "--args", &wrong]);
     assert!(said.contains("km is a length, kg is a weight"), "{said}");

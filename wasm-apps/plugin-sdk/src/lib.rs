@@ -87,11 +87,9 @@ where
     let arguments =
         serde_json::from_str(input).map_err(|error| format!("the arguments are wrong: {error}"))?;
     let result = tool(arguments).map_err(|error| error.to_string())?;
-    match serde_json::to_value(result) {
-        Ok(serde_json::Value::String(text)) => Ok(text),
-        Ok(value) => Ok(value.to_string()),
-        Err(error) => Err(format!("the answer is no JSON: {error}")),
-    }
+    let text = serde_json::to_string(&result)
+        .map_err(|error| format!("the answer is no JSON: {error}"))?;
+    Ok(serde_json::from_str(&text).unwrap_or(text))
 }
 
 #[cfg(test)]
