@@ -12,7 +12,10 @@ use saphyr::{LoadableYamlNode, Scalar, Yaml};
 use serde_json::{Map, Value};
 
 fn main() -> io::Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    // Asked when it runs: a build folder that is shared may hold this program as compiled for another clone.
+    let here = env::var_os("CARGO_MANIFEST_DIR")
+        .ok_or_else(|| io::Error::other("no CARGO_MANIFEST_DIR"))?;
+    let root = Path::new(&here).join("../..");
     let out = env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("no OUT_DIR"))?;
     let out = Path::new(&out);
     println!("cargo::rerun-if-changed=build.rs");
@@ -22,7 +25,8 @@ fn main() -> io::Result<()> {
 
 fn description(file: &Path, out: &Path) -> io::Result<()> {
     println!("cargo::rerun-if-changed={}", file.display());
-    let text = fs::read_to_string(file)?;
+    let text = fs::read_to_string(file)
+        .map_err(|error| io::Error::other(format!("{}: {error}", file.display())))?;
     let documents = Yaml::load_from_str(&text).map_err(io::Error::other)?;
     let [document] = documents.as_slice() else {
         return Err(io::Error::other("openapi.yaml is one document"));
