@@ -16,7 +16,7 @@ const OWNER_MAX: usize = 64;
 pub struct Id(String);
 
 /// Who a record belongs to: the id of a key, or a word for those who need none.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Owner(String);
 
 impl Id {

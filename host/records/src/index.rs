@@ -1,4 +1,4 @@
-//! Which records there are, and in which order they came.
+//! Which records there are, whose, and in which order they came.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,11 +12,25 @@ pub(crate) struct Entry {
     age: u64,
 }
 
-/// All records, oldest first.
+/// One owner's records, oldest first.
+#[derive(Debug, Default)]
+struct Shelf {
+    by_age: BTreeMap<u64, Id>,
+    bytes: u64,
+}
+
+/// What there is too much of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Excess {
+    Records,
+    Bytes,
+}
+
+/// All records.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     entries: HashMap<Id, Entry>,
-    by_age: BTreeMap<u64, Id>,
+    shelves: HashMap<Owner, Shelf>,
     bytes: u64,
     next: u64,
 }
@@ -36,22 +50,41 @@ impl Index {
                 self.next
             }
         };
+        let shelf = self.shelves.entry(owner.clone()).or_default();
+        shelf.by_age.insert(age, id.clone());
+        shelf.bytes += bytes;
         self.bytes += bytes;
-        self.by_age.insert(age, id.clone());
         self.entries.insert(id, Entry { owner, bytes, age });
     }
 
     /// A record is gone.
     pub(crate) fn remove(&mut self, id: &Id) -> Option<Entry> {
         let entry = self.entries.remove(id)?;
-        self.by_age.remove(&entry.age);
         self.bytes -= entry.bytes;
+        if let Some(shelf) = self.shelves.get_mut(&entry.owner) {
+            shelf.by_age.remove(&entry.age);
+            shelf.bytes -= entry.bytes;
+            if shelf.by_age.is_empty() {
+                self.shelves.remove(&entry.owner);
+            }
+        }
         Some(entry)
     }
 
-    /// The oldest record but `kept`.
-    pub(crate) fn oldest(&self, kept: &Id) -> Option<Id> {
-        self.by_age.values().find(|id| *id != kept).cloned()
+    /// The record that goes next, never `kept`: the oldest of the owner who has most of what there is
+    /// too much of. So nobody's records go because somebody else writes many.
+    pub(crate) fn next_to_go(&self, excess: Excess, kept: &Id) -> Option<Id> {
+        let shelves = self.shelves.values().filter_map(|shelf| {
+            let (age, id) = shelf.by_age.iter().find(|(_, id)| *id != kept)?;
+            let has = match excess {
+                Excess::Records => shelf.by_age.len() as u64,
+                Excess::Bytes => shelf.bytes,
+            };
+            Some((has, age, id))
+        });
+        let (_, _, id) =
+            shelves.max_by(|one, other| one.0.cmp(&other.0).then(other.1.cmp(one.1)))?;
+        Some(id.clone())
     }
 
     /// How many there are.
@@ -66,17 +99,20 @@ impl Index {
 
     /// All records, oldest first.
     pub(crate) fn all(&self) -> Vec<(Owner, Id)> {
-        let owned = |id: &Id| Some((self.entries.get(id)?.owner.clone(), id.clone()));
-        self.by_age.values().filter_map(owned).collect()
+        let mut all: Vec<_> = self.entries.iter().collect();
+        all.sort_by_key(|(_, entry)| entry.age);
+        let owned = all.into_iter();
+        owned
+            .map(|(id, entry)| (entry.owner.clone(), id.clone()))
+            .collect()
     }
 
     /// The ids of an owner's records with this prefix, oldest first.
     pub(crate) fn of(&self, owner: &Owner, prefix: &str) -> Vec<Id> {
-        let all = self.by_age.values();
-        let is_theirs = |id: &&Id| {
-            let entry = self.entries.get(*id);
-            id.as_str().starts_with(prefix) && entry.is_some_and(|entry| entry.owner == *owner)
-        };
-        all.filter(is_theirs).cloned().collect()
+        let shelf = self.shelves.get(owner).into_iter();
+        let ids = shelf.flat_map(|shelf| shelf.by_age.values());
+        ids.filter(|id| id.as_str().starts_with(prefix))
+            .cloned()
+            .collect()
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use crate::file;
-use crate::index::Index;
+use crate::index::{Excess, Index};
 use crate::{Id, Owner};
 
 /// How much is kept.
@@ -26,7 +26,7 @@ pub struct Limits {
 /// What happens when there is no room for another record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhenFull {
-    /// The oldest go.
+    /// The oldest of the owner who has most go.
     OldestGo,
     /// The new one is refused.
     Refuse,
@@ -228,17 +228,24 @@ impl Records {
         records <= self.limits.records_max && total <= self.limits.bytes_max
     }
 
-    /// The oldest go until the limits hold; never the one that just came.
+    /// Records go until the limits hold; never the one that just came.
     fn make_room(&self, index: &mut Index, newest: &Id) {
-        while index.len() > self.limits.records_max || index.bytes() > self.limits.bytes_max {
-            let Some(oldest) = index.oldest(newest) else {
+        while let Some(excess) = self.excess(index) {
+            let Some(next) = index.next_to_go(excess, newest) else {
                 return;
             };
             // One that cannot be removed is counted no more, or none would ever be again.
-            if self.remove(index, &oldest).is_err() {
-                index.remove(&oldest);
+            if self.remove(index, &next).is_err() {
+                index.remove(&next);
             }
         }
+    }
+
+    fn excess(&self, index: &Index) -> Option<Excess> {
+        if index.len() > self.limits.records_max {
+            return Some(Excess::Records);
+        }
+        (index.bytes() > self.limits.bytes_max).then_some(Excess::Bytes)
     }
 
     fn remove(&self, index: &mut Index, id: &Id) -> io::Result<()> {

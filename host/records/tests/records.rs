@@ -134,6 +134,30 @@ fn the_oldest_go_when_there_are_too_many_bytes() {
 }
 
 #[test]
+fn who_writes_many_makes_only_his_own_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let (anna, ben) = (owner("anna"), owner("ben"));
+    let limits = Limits {
+        records_max: 4,
+        bytes_max: 100,
+        ..Limits::default()
+    };
+    let records = open(folder.path(), limits);
+    records.put(&anna, &id(1), b"the oldest").unwrap();
+    for number in 2..20 {
+        records.put(&ben, &id(number), b"x").unwrap();
+    }
+    assert_eq!(records.list(&anna, ""), [id(1)]);
+    assert_eq!(records.list(&ben, ""), [id(17), id(18), id(19)]);
+    // By bytes it is whoever has most bytes, also if that is one record among many.
+    records.put(&anna, &id(20), &[b'x'; 95]).unwrap();
+    assert_eq!(records.list(&anna, ""), [id(20)]);
+    records.put(&ben, &id(21), &[b'x'; 5]).unwrap();
+    assert_eq!(records.list(&anna, ""), []);
+    assert_eq!(records.list(&ben, "").len(), 3);
+}
+
+#[test]
 fn what_must_not_go_keeps_the_new_out() {
     let folder = tempfile::tempdir().unwrap();
     let limits = Limits {

@@ -15,7 +15,7 @@ use gaia_keystore::Password;
 use gaia_outbound::{HttpsTool, Table, TableProblem};
 use gaia_plugins::Found;
 use serde_json::{Value, json};
-use toml_edit::{DocumentMut, Item};
+use toml_edit::{ArrayOfTables, DocumentMut, Item, value};
 
 use super::{Context, chain};
 use crate::exit::{Exit, failure};
@@ -222,6 +222,50 @@ fn read_document(path: &Path) -> anyhow::Result<DocumentMut> {
     let text = read_text(path).map_err(unusable)?;
     parse(path, &text).map_err(unusable)?;
     Ok(text.parse()?)
+}
+
+/// One more entry of a kind, `tool` or `mcp`, below the others.
+fn push_entry(
+    document: &mut DocumentMut,
+    kind: &str,
+    entry: toml_edit::Table,
+) -> anyhow::Result<()> {
+    let entries = document
+        .entry(kind)
+        .or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
+    let Some(entries) = entries.as_array_of_tables_mut() else {
+        let message = format!("tools.toml has `{kind} = [...]`; write each below [[{kind}]]");
+        return Err(failure(Exit::Config, message));
+    };
+    entries.push(entry);
+    Ok(())
+}
+
+/// Writes what is given of the limits and headers, which all kinds have.
+fn set_limits_and_headers(
+    entry: &mut toml_edit::Table,
+    time_ms: Option<u32>,
+    reply_bytes: Option<u32>,
+    headers: &[String],
+) -> anyhow::Result<()> {
+    for (key, number) in [("time_ms", time_ms), ("reply_bytes", reply_bytes)] {
+        if let Some(number) = number {
+            entry[key] = value(i64::from(number));
+        }
+    }
+    if headers.is_empty() {
+        return Ok(());
+    }
+    let mut table = toml_edit::Table::new();
+    for text in headers {
+        let Some((name, text)) = text.split_once(':') else {
+            let message = "--header: write it as 'NAME: VALUE', such as 'Authorization: Bearer {secret:weather}'";
+            return Err(failure(Exit::Usage, message));
+        };
+        table[name.trim()] = value(text.trim());
+    }
+    entry["headers"] = Item::Table(table);
+    Ok(())
 }
 
 /// Whether there was one called `name`.

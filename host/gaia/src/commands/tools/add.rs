@@ -11,10 +11,10 @@ use gaia_outbound::{
     EntryKind, Host, HttpsTool, NotAllowed, Origin, SCHEMA_BYTES_MAX, Table, TableProblem, is_name,
 };
 use serde_json::{Map, Value, json};
-use toml_edit::{ArrayOfTables, DocumentMut, Item, value};
+use toml_edit::{DocumentMut, value};
 
 use super::super::with_mend;
-use super::{Context, chain, read_document, unusable};
+use super::{Context, chain, push_entry, read_document, set_limits_and_headers, unusable};
 use crate::config::Config;
 use crate::exit::{Exit, failure};
 use crate::home::write_private;
@@ -90,42 +90,13 @@ fn append(document: &mut DocumentMut, arguments: &Arguments) -> anyhow::Result<(
             tool[key] = value(text);
         }
     }
-    for (key, number) in [
-        ("time_ms", arguments.time_ms),
-        ("reply_bytes", arguments.reply_bytes),
-    ] {
-        if let Some(number) = number {
-            tool[key] = value(i64::from(number));
-        }
-    }
-    if !arguments.headers.is_empty() {
-        tool["headers"] = Item::Table(headers(&arguments.headers)?);
-    }
-    let tools = document
-        .entry("tool")
-        .or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
-    match tools.as_array_of_tables_mut() {
-        Some(tools) => tools.push(tool),
-        None => {
-            return Err(failure(
-                Exit::Config,
-                "tools.toml has its tools in brackets; write each below [[tool]]",
-            ));
-        }
-    }
-    Ok(())
-}
-
-pub(super) fn headers(texts: &[String]) -> anyhow::Result<toml_edit::Table> {
-    let mut headers = toml_edit::Table::new();
-    for text in texts {
-        let Some((name, text)) = text.split_once(':') else {
-            let message = "--header: write it as 'NAME: VALUE', such as 'Authorization: Bearer {secret:weather}'";
-            return Err(failure(Exit::Usage, message));
-        };
-        headers[name.trim()] = value(text.trim());
-    }
-    Ok(headers)
+    set_limits_and_headers(
+        &mut tool,
+        arguments.time_ms,
+        arguments.reply_bytes,
+        &arguments.headers,
+    )?;
+    push_entry(document, "tool", tool)
 }
 
 /// The schema as JSON text, if anything is said of one.

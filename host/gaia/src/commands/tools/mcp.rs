@@ -7,11 +7,13 @@ use gaia_egress::HeaderText;
 use gaia_mcp::{CallError, Credentials, Listing};
 use gaia_outbound::{EntryKind, McpServer, Table};
 use serde_json::{Value, json};
-use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, value};
+use toml_edit::{Array, DocumentMut, value};
 
 use super::super::{runtime, with_mend};
 use super::test::tame;
-use super::{Context, add, chain, read_document, test, unusable};
+use super::{
+    Context, add, chain, push_entry, read_document, set_limits_and_headers, test, unusable,
+};
 use crate::exit::{Exit, failure};
 use crate::home::write_private;
 use crate::terminal::{Terminal, Tint};
@@ -80,28 +82,13 @@ fn append(document: &mut DocumentMut, arguments: &Arguments) -> anyhow::Result<(
     if !arguments.only.is_empty() {
         server["only"] = value(arguments.only.iter().collect::<Array>());
     }
-    for (key, number) in [
-        ("time_ms", arguments.time_ms),
-        ("reply_bytes", arguments.reply_bytes),
-    ] {
-        if let Some(number) = number {
-            server[key] = value(i64::from(number));
-        }
-    }
-    if !arguments.headers.is_empty() {
-        server["headers"] = Item::Table(add::headers(&arguments.headers)?);
-    }
-    let servers = document
-        .entry("mcp")
-        .or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
-    match servers.as_array_of_tables_mut() {
-        Some(servers) => servers.push(server),
-        None => {
-            let message = "tools.toml has its servers in brackets; write each below [[mcp]]";
-            return Err(failure(Exit::Config, message));
-        }
-    }
-    Ok(())
+    set_limits_and_headers(
+        &mut server,
+        arguments.time_ms,
+        arguments.reply_bytes,
+        &arguments.headers,
+    )?;
+    push_entry(document, "mcp", server)
 }
 
 /// The server as the table has it, or why it would be left out: it is the last of the file's.
