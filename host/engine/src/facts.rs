@@ -32,6 +32,8 @@ pub struct ModelFacts {
     pub n_ctx: u32,
     /// How many requests run at the same time.
     pub n_seq_max: u32,
+    /// Cells of the KV cache, for the contexts of all requests together. 0 for an embedding model.
+    pub n_cells: u32,
     /// Tokens in the vocabulary.
     pub n_vocab: u32,
     /// Numbers in an embedding.

@@ -25,7 +25,7 @@ use crate::scheduler::{Queue, Scheduler, SchedulerLimits};
 use crate::sequence::Job;
 use crate::text::Assembler;
 use crate::trial::Trial;
-use crate::vocabulary::{TokenizeError, Vocabulary};
+use crate::vocabulary::{CellsUsed, TokenizeError, Vocabulary};
 
 /// Where the log says what models take of the memory.
 pub const MEMORY_LOG: &str = "gaia::memory";
@@ -111,11 +111,20 @@ impl Model {
         let facts = facts(&plan, &weights);
         let queue = Arc::new(Queue::default());
         let bell = Arc::new(Bell::default());
-        let (worker, thread) = start(&plan, (context, drafter), &weights, &queue, &bell);
+        let vocabulary = Vocabulary::new(Arc::clone(&weights), facts);
+        let cells_used = vocabulary.cells_counter();
+        let (worker, thread) = start(
+            &plan,
+            (context, drafter),
+            &weights,
+            &queue,
+            &bell,
+            cells_used,
+        );
         Ok(Self {
             shared: Arc::new(Shared {
                 end_tokens: end_tokens(&weights),
-                vocabulary: Vocabulary::new(Arc::clone(&weights), facts),
+                vocabulary,
                 weights,
                 queue,
                 bell,
@@ -332,6 +341,7 @@ fn start(
     weights: &Arc<LlamaModel>,
     queue: &Arc<Queue>,
     bell: &Arc<Bell>,
+    cells_used: CellsUsed,
 ) -> (Worker, JoinHandle<()>) {
     let queue = Arc::clone(queue);
     let bell = Arc::clone(bell);
@@ -352,7 +362,7 @@ fn start(
             let weights = Arc::clone(weights);
             let scheduler =
                 Scheduler::new(context, drafting, weights, limits, receiver, queue, bell);
-            let thread = spawn("gaia-decode", || scheduler.run());
+            let thread = spawn("gaia-decode", move || scheduler.run(&cells_used));
             let jobs = Some(jobs);
             (Worker::Text { jobs, interrupt }, thread)
         }
@@ -397,6 +407,7 @@ fn facts(plan: &Plan, weights: &LlamaModel) -> ModelFacts {
         n_ctx_train: weights.n_ctx_train(),
         n_ctx: plan.context_size,
         n_seq_max: plan.requests,
+        n_cells: if embedding { 0 } else { plan.context.cells },
         n_vocab: weights.n_vocab().cast_unsigned(),
         n_embd: dimensions.cast_unsigned(),
         chat_template: plan.facts.chat_template.clone(),

@@ -59,6 +59,11 @@ impl Pool {
         }
     }
 
+    /// How many cells are taken.
+    pub fn cells_used(&self) -> usize {
+        self.cells.used()
+    }
+
     /// Whether `need` more cells fit beside those that `running` hold: everything else can go.
     pub fn fits(&self, running: impl Iterator<Item = SequenceId>, need: usize) -> bool {
         self.cells.held_by(running).saturating_add(need) <= self.cells_max

@@ -145,14 +145,16 @@ impl Scheduler {
         }
     }
 
-    /// Runs until the model is dropped; requests that are running then end as aborted.
-    pub fn run(mut self) {
+    /// Runs until the model is dropped; requests that are running then end as aborted. After each step
+    /// `cells_used` says how many cells are taken.
+    pub fn run(mut self, cells_used: &AtomicUsize) {
         while self.receive() {
             // Before looking: a cancellation that comes after the look must interrupt the step.
             self.context.interrupt().reset();
             self.remove_cancelled();
             self.admit();
             self.step();
+            cells_used.store(self.pool.cells_used(), Ordering::Relaxed);
             if std::mem::take(&mut self.news) {
                 self.bell.ring();
             }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
@@ -38,12 +39,19 @@ pub enum TokenizeError {
 pub struct Vocabulary {
     source: Arc<LlamaModel>,
     facts: Arc<ModelFacts>,
+    cells_used: CellsUsed,
 }
+
+/// Cells of the KV cache that hold tokens, as the model's thread last counted them.
+pub(crate) type CellsUsed = Arc<AtomicUsize>;
 
 impl Vocabulary {
     pub(crate) fn new(source: Arc<LlamaModel>, facts: ModelFacts) -> Self {
-        let facts = Arc::new(facts);
-        Self { source, facts }
+        Self {
+            source,
+            facts: Arc::new(facts),
+            cells_used: CellsUsed::default(),
+        }
     }
 
     /// The same from `path`, the model's file, on its own: it keeps no weights in memory.
@@ -58,7 +66,17 @@ impl Vocabulary {
         Ok(Self {
             source: Arc::new(source),
             facts: Arc::clone(&self.facts),
+            cells_used: CellsUsed::default(),
         })
+    }
+
+    /// Cells of the KV cache that hold tokens: of requests that run, and of ended ones that are kept.
+    pub fn cells_used(&self) -> usize {
+        self.cells_used.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn cells_counter(&self) -> CellsUsed {
+        Arc::clone(&self.cells_used)
     }
 
     /// What the model says about itself.

@@ -27,6 +27,7 @@ use crate::forward::{Lease, Pool, SendError};
 use crate::gate::{self, API_KEY, Admitted};
 use crate::keys::KeyId;
 use crate::places::{Place, Places};
+use crate::processes::Processes;
 use crate::refused::Refused;
 use crate::routes::{Cost, METRICS};
 use crate::{Config, Worker};
@@ -68,6 +69,7 @@ pub(crate) struct Shared {
     pub(crate) refused: Refused,
     pub(crate) pool: Arc<Pool>,
     pub(crate) places: Arc<Places>,
+    pub(crate) processes: Arc<Processes>,
     pub(crate) closing: watch::Receiver<bool>,
 }
 

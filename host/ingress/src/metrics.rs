@@ -23,6 +23,7 @@ impl Shared {
         let worker = tokio::time::timeout(WORKER_TIMEOUT, self.worker_metrics()).await;
         let mut text = worker.ok().flatten().unwrap_or_default().to_vec();
         text.extend_from_slice(self.refused.text().as_bytes());
+        text.extend_from_slice(self.processes.text().as_bytes());
         let mut response = Response::new(full(text));
         let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
         response.headers_mut().insert(CONTENT_TYPE, kind);

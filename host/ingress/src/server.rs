@@ -15,6 +15,7 @@ use crate::forward::Pool;
 use crate::handler::Shared;
 use crate::keys::{Keys, ReadKeysError, read_keys};
 use crate::places::Places;
+use crate::processes::Processes;
 use crate::refused::Refused;
 use crate::tls::Certificate;
 use crate::{Config, ConfigError, TlsError, Worker, connection};
@@ -105,6 +106,7 @@ impl Ingress {
             refused: Refused::default(),
             pool,
             places: Arc::new(places),
+            processes: Arc::new(Processes::default()),
             closing: watched,
         });
         Ok(Self {
@@ -118,6 +120,11 @@ impl Ingress {
     /// The keys that it asks for.
     pub fn keys(&self) -> Arc<Keys> {
         Arc::clone(&self.shared.accounts.keys)
+    }
+
+    /// The processes whose memory `/metrics` tells.
+    pub fn processes(&self) -> Arc<Processes> {
+        Arc::clone(&self.shared.processes)
     }
 
     pub(crate) fn shared(&self) -> Arc<Shared> {

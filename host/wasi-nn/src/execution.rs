@@ -159,6 +159,11 @@ impl Execution {
             6 => sink(&output::counts(&self.computed_embeddings()?.tokens)),
             7 => sink(&output::json(&self.token_counts()?)),
             8 => sink(&self.detokenized()?),
+            9 => {
+                let (vocabulary, loaded) = self.graph.vocabulary(&self.config)?;
+                let used = if loaded { vocabulary.cells_used() } else { 0 };
+                sink(&output::cells(used, vocabulary.facts()))
+            }
             _ => Err(Errno::InvalidArgument),
         }
     }

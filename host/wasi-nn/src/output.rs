@@ -33,6 +33,11 @@ fn finish_name(reason: &FinishReason) -> &'static str {
     }
 }
 
+/// Output 9.
+pub(crate) fn cells(used: usize, facts: &ModelFacts) -> Vec<u8> {
+    json(&json!({"used": used, "cells": facts.n_cells}))
+}
+
 /// Output 2; `loaded`: whether the model is in memory now.
 pub(crate) fn facts(facts: &ModelFacts, loaded: bool) -> Vec<u8> {
     #[derive(Serialize)]

@@ -8,6 +8,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("gaia-gguf", 0),
     ("gaia-prompt", 0),
     ("gaia-rag", 0),
+    ("gaia-trace", 0),
     ("gaia-manifest", 0),
     ("gaia-grammar", 0),
     ("gaia-outbound", 0),

@@ -179,9 +179,9 @@ impl App {
 
     pub(crate) fn gauges(&self) -> Gauges {
         let models = self.models().ok();
-        let chat = models
-            .and_then(|models| models.chat.as_ref())
-            .map(|chat| &chat.model.gate);
+        let model = models.and_then(|models| models.chat.as_ref());
+        let model = model.map(|chat| &chat.model);
+        let chat = model.map(|model| &model.gate);
         let embedding = models
             .and_then(|models| models.embedding.as_ref())
             .map(|model| &model.gate);
@@ -190,6 +190,7 @@ impl App {
             running: gates().map(|gate| gate.running()).sum(),
             waiting: gates().map(|gate| gate.waiting()).sum(),
             ready: chat.is_some(),
+            cells: model.and_then(Model::cells),
             uptime: self.started.elapsed(),
         }
     }

@@ -19,7 +19,7 @@ mod stock;
 use serde::Deserialize;
 
 pub(crate) use facts::{Engine, Facts};
-pub(crate) use model::{LoadSettings, Model, OpenModelError, Opening};
+pub(crate) use model::{Cells, LoadSettings, Model, OpenModelError, Opening};
 pub(crate) use session::{Session, Step};
 
 /// Why a request has no answer.

@@ -12,6 +12,7 @@ use std::time::Duration;
 use gaia_prompt::prompt::ChosenBy;
 
 use self::tools::ToolCounts;
+use crate::inference::Cells;
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -106,6 +107,8 @@ pub(crate) struct Gauges {
     pub(crate) running: usize,
     pub(crate) waiting: usize,
     pub(crate) ready: bool,
+    /// Of the chat model, where the engine tells.
+    pub(crate) cells: Option<Cells>,
     pub(crate) uptime: Duration,
 }
 
@@ -158,6 +161,18 @@ impl Metrics {
             "Seconds since the start.",
             gauges.uptime.as_secs_f64().round(),
         );
+        if let Some(Cells { used, cells }) = gauges.cells {
+            gauge(
+                "gaia_kv_cells_used",
+                "Tokens in the chat model's cache of conversations.",
+                used as f64,
+            );
+            gauge(
+                "gaia_kv_cells",
+                "Tokens that the chat model's cache of conversations has room for.",
+                cells as f64,
+            );
+        }
     }
 
     fn write_counters(&self, out: &mut String) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gaia_ingress::keys::Keys;
-use gaia_ingress::{ApiKey, Ingress, Limits, StartError, TlsFiles, Worker};
+use gaia_ingress::{ApiKey, Ingress, Limits, Processes, StartError, TlsFiles, Worker};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing::warn;
@@ -56,6 +56,7 @@ pub struct Front {
     /// The operator's port, and the counts of the keys that are kept.
     beside: [JoinHandle<()>; 2],
     usage: Usage,
+    processes: Arc<Processes>,
 }
 
 /// Fails if an address of `config` cannot be had; cheap, and so done before anything slow. `own`: ports
@@ -119,6 +120,7 @@ impl Front {
         let admin = admin.map_err(|error| not_bound(error, "admin_port", config.admin_port))?;
         let admin_url = local_url(admin.local_addr(), false);
         let usage = Usage::restored(ingress.keys(), home);
+        let processes = ingress.processes();
         let beside = [
             tokio::spawn(admin.serve()),
             tokio::spawn(usage.clone().keep()),
@@ -133,6 +135,7 @@ impl Front {
             admin_url,
             beside,
             usage,
+            processes,
             worker,
             shutdown: Some(shutdown),
             serving,
@@ -152,6 +155,11 @@ impl Front {
     /// Sends requests to `worker` from now on; none: they wait a while for one.
     pub fn forward_to(&self, worker: Option<&Service>) {
         self.worker.send_replace(worker.and_then(upstream));
+    }
+
+    /// The processes whose memory the operator sees.
+    pub fn processes(&self) -> Arc<Processes> {
+        Arc::clone(&self.processes)
     }
 
     /// Tells of the worker that requests go to.

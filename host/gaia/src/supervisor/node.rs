@@ -146,9 +146,11 @@ pub async fn run(plan: &NodePlan<'_>, on_ready: impl FnOnce(&State)) -> Result<(
         back: back.service().clone(),
         bell: HeldPort::hold().map_err(NodeError::Bell)?,
     };
+    let processes = front.processes();
+    processes.set("store", store.pid());
     let outcome = tokio::select! {
         outcome = serve(plan, &mut front, &services, &mut stop, on_ready) => outcome,
-        never = store.keep() => match never {},
+        never = store.keep(|pid| processes.set("store", Some(pid))) => match never {},
     };
     store.close().await;
     let _gone_already = std::fs::remove_file(plan.home.state());

@@ -122,8 +122,14 @@ impl Store {
         &self.service
     }
 
-    /// Keeps the node's own store running. Never ends; whoever has enough drops the future.
-    pub async fn keep(&mut self) -> Infallible {
+    /// The process of the node's own store.
+    pub fn pid(&self) -> Option<u32> {
+        self.own.as_ref().map(|own| own.child.pid)
+    }
+
+    /// Keeps the node's own store running; a new process is told to `started`. Never ends; whoever has enough drops
+    /// the future.
+    pub async fn keep(&mut self, started: impl Fn(u32)) -> Infallible {
         let Some(own) = &mut self.own else {
             return pending().await;
         };
@@ -143,6 +149,7 @@ impl Store {
                 sleep(delay).await;
                 match start(&own.plan, &own.log).await {
                     Ok((child, _)) => {
+                        started(child.pid);
                         own.child = child;
                         own.since = Instant::now();
                         break;
@@ -253,7 +260,7 @@ mod tests {
             sleep(Duration::from_millis(200)).await;
         };
         tokio::select! {
-            never = store.keep() => match never {},
+            never = store.keep(|_| ()) => match never {},
             () = came_back => {}
         }
         assert_eq!(

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use gaia_chat::Generation;
 use gaia_openai::completion::Prompt;
 use gaia_openai::input::{Input, Part};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::bell::Bell;
-use super::nn::{Contexts, OUTPUT_DETOKENIZED, OUTPUT_TOKENS};
+use super::nn::{Contexts, OUTPUT_CELLS, OUTPUT_DETOKENIZED, OUTPUT_TOKENS};
 use super::session::Session;
 use super::{Engine, Facts, InferenceError, settings};
 use crate::admission::Gate;
@@ -21,6 +22,14 @@ pub(crate) struct Model {
     pub(crate) facts: Facts,
     pub(crate) gate: Gate,
     pub(super) contexts: Arc<Contexts>,
+}
+
+/// How full the engine's cache of conversations is, in tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub(crate) struct Cells {
+    pub(crate) used: u64,
+    /// How many there are.
+    pub(crate) cells: u64,
 }
 
 /// What a model is loaded with.
@@ -120,6 +129,16 @@ impl Model {
     /// Tokens in the vocabulary, where the engine tells.
     pub(crate) fn vocabulary(&self) -> Option<u32> {
         (self.facts.n_vocab > 0).then_some(self.facts.n_vocab)
+    }
+
+    /// How full its cache is; `None` where the engine does not tell.
+    pub(crate) fn cells(&self) -> Option<Cells> {
+        if self.engine == Engine::Stock {
+            return None;
+        }
+        let mut context = self.contexts.lease().ok()?;
+        let told = context.output(OUTPUT_CELLS).ok()?;
+        serde_json::from_slice(&told).ok()
     }
 
     /// The token ids of a prompt as the engine would read it, with what belongs at its start.

@@ -31,6 +31,7 @@ pub(crate) const OUTPUT_EMBEDDINGS: usize = 4;
 pub(crate) const OUTPUT_EVENTS: usize = 5;
 pub(crate) const OUTPUT_EMBEDDING_TOKENS: usize = 6;
 pub(crate) const OUTPUT_DETOKENIZED: usize = 8;
+pub(crate) const OUTPUT_CELLS: usize = 9;
 
 thread_local! {
     // Outputs are read for every token; a fresh buffer each time would cost more than the text.

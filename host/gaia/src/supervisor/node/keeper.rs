@@ -73,6 +73,7 @@ impl Keeper<'_> {
                 return Ok(failed);
             }
         };
+        self.front.processes().set("worker", Some(worker.pid));
         let started = tokio::select! {
             started = self.until_ready(&mut worker, state) => started,
             () = stop.wait() => {
