@@ -23,6 +23,7 @@ pub fn llama_backend() -> &'static LlamaBackend {
         // SAFETY: `on_log` has the signature llama.cpp asks for and reads no user data.
         unsafe {
             sys::llama_log_set(Some(on_log), std::ptr::null_mut());
+            sys::mtmd_log_set(Some(on_log), std::ptr::null_mut());
             sys::ggml_log_set(Some(on_log), std::ptr::null_mut());
         }
         LlamaBackend::init().expect("only this function starts the backend")

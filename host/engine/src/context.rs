@@ -2,7 +2,7 @@
 //!
 //! `llama-cpp-2` hides the context's pointer, and without it there is no abort callback, no thread
 //! pool and no checking what it asserts; so the context is driven through the sys crate here.
-//! All `unsafe` of the engine but the log callback is in this file.
+//! The rest of the engine's `unsafe` is in `attention`, `projector`, `threadpool`, `probe` and the log's callback.
 //!
 //! Invariant: a [`Batch`] is never longer than the context's, and names only its sequences.
 
@@ -176,12 +176,46 @@ impl Context {
         debug_assert!(batch.len() <= self.batch_len && !batch.is_empty());
         let _turn = TURNS_PAY.then(turn::take);
         // SAFETY: the batch's arrays are as long as it says, and its length is within the context's.
-        match unsafe { sys::llama_decode(self.raw.as_ptr(), batch.raw()) } {
-            0 => Ok(()),
-            1 => Err(DecodeError::Full),
-            2 => Err(DecodeError::Interrupted),
-            code => Err(DecodeError::Failed(code)),
-        }
+        decoded(unsafe { sys::llama_decode(self.raw.as_ptr(), batch.raw()) })
+    }
+
+    /// Computes `rows` of numbers, which stand in the place of tokens at the positions from `start` on, with logits for
+    /// the last of them. `whole`: they all look at each other; then no more than the context computes at once.
+    pub fn decode_rows(
+        &mut self,
+        rows: &[f32],
+        len: usize,
+        (sequence, start): (SequenceId, usize),
+        whole: bool,
+    ) -> Result<(), DecodeError> {
+        debug_assert!(len > 0 && len <= self.batch_len && rows.len().is_multiple_of(len));
+        let first = i32::try_from(start).unwrap_or(i32::MAX);
+        let mut positions: Vec<_> = (first..).take(len).collect();
+        let mut wanted = vec![0; len];
+        wanted[len - 1] = 1;
+        let mut counts = vec![1; len];
+        let mut sequence = sequence;
+        let mut sequences = vec![&raw mut sequence; len];
+        let batch = sys::llama_batch {
+            n_tokens: i32::try_from(len).expect("a batch is shorter than 2^31"),
+            token: std::ptr::null_mut(),
+            embd: rows.as_ptr().cast_mut(),
+            pos: positions.as_mut_ptr(),
+            n_seq_id: counts.as_mut_ptr(),
+            seq_id: sequences.as_mut_ptr(),
+            logits: wanted.as_mut_ptr(),
+        };
+        let _turn = TURNS_PAY.then(turn::take);
+        self.interrupt.permit(false);
+        // SAFETY: all arrays are as long as the batch says, which llama.cpp only reads, and its length is within the
+        // context's.
+        let code = unsafe {
+            sys::llama_set_causal_attn(self.raw.as_ptr(), !whole);
+            let code = sys::llama_decode(self.raw.as_ptr(), batch);
+            sys::llama_set_causal_attn(self.raw.as_ptr(), true);
+            code
+        };
+        decoded(code)
     }
 
     /// The logits that the last batch computed for its entry `index`, which asked for them.
@@ -296,6 +330,15 @@ impl Context {
     }
 }
 
+fn decoded(code: i32) -> Result<(), DecodeError> {
+    match code {
+        0 => Ok(()),
+        1 => Err(DecodeError::Full),
+        2 => Err(DecodeError::Interrupted),
+        code => Err(DecodeError::Failed(code)),
+    }
+}
+
 impl Drop for Context {
     fn drop(&mut self) {
         // SAFETY: made in `new`, freed once, before the weights.
@@ -332,7 +375,7 @@ fn parameters(options: &ContextOptions) -> sys::llama_context_params {
 
 /// `LlamaModel` is declared `repr(transparent)` over a non-null pointer to the model and its version
 /// is pinned in the workspace; the assertion catches a change of its size.
-fn model_pointer(model: &LlamaModel) -> *mut sys::llama_model {
+pub(crate) fn model_pointer(model: &LlamaModel) -> *mut sys::llama_model {
     const {
         assert!(size_of::<LlamaModel>() == size_of::<*mut sys::llama_model>());
     }
@@ -373,6 +416,11 @@ impl Batch {
 
     pub fn is_empty(&self) -> bool {
         self.tokens.is_empty()
+    }
+
+    /// How many tokens it takes.
+    pub fn capacity(&self) -> usize {
+        self.capacity
     }
 
     /// How many more tokens it takes.

@@ -44,7 +44,8 @@ impl Drafting {
             let len = sequence.push_lookup(batch, &mut self.costs);
             extend(sequence.id, len);
         }
-        let can_use = |sequence: &&mut Sequence| sequence.draft_max() > 0;
+        // It does not see what they are about.
+        let can_use = |one: &&mut Sequence| one.draft_max() > 0 && !one.has_images();
         let mut wanting: Vec<_> = running.iter_mut().filter(can_use).collect();
         let guesses = self.guess(batch, &wanting);
         for (sequence, guesses) in wanting.iter_mut().zip(guesses) {

@@ -53,6 +53,8 @@ pub struct ModelFacts {
     pub eos_id: Option<TokenId>,
     /// Whether the starting token belongs before every text.
     pub add_bos: bool,
+    /// Whether it sees images.
+    pub vision: bool,
     /// How an embedding model makes one vector of many.
     pub pooling: Option<&'static str>,
     /// The size of the weights in bytes.

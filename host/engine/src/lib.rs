@@ -22,6 +22,7 @@ mod embedding;
 mod facts;
 mod grammar;
 mod host_cache;
+mod images;
 mod load;
 mod memory;
 mod model;
@@ -30,6 +31,7 @@ mod pace;
 mod pool;
 mod prefix;
 mod probe;
+mod projector;
 mod request;
 mod sampler;
 mod scheduler;
@@ -51,6 +53,9 @@ pub use gaia_gguf::{KvType, MemoryPlan};
 pub use grammar::{
     GRAMMAR_BYTES_MAX, GRAMMAR_DEPTH_MAX, GRAMMAR_WRITTEN_OUT_MAX, Grammar, GrammarError,
     SCHEMA_BYTES_MAX,
+};
+pub use images::{
+    IMAGE_ASPECT_MAX, IMAGE_PIXELS_MAX, IMAGE_SIDE_MAX, IMAGES_BYTES_MAX, Image, LookError,
 };
 pub use load::{LoadError, LoadOptions, QUEUE_LEN_MAX, SEQUENCES_MAX, Speculation, Split};
 pub use model::{MEMORY_LOG, Model, check};

@@ -18,6 +18,7 @@ use crate::draft_plan::{DraftFile, DraftPlan};
 use crate::facts::ModelKind;
 use crate::memory;
 use crate::prefix::KEPT_MAX;
+use crate::projector::ProjectorFile;
 use crate::threads::physical_cores;
 
 /// The most requests that can run at the same time.
@@ -80,6 +81,10 @@ pub struct LoadOptions {
     pub draft_model: Option<PathBuf>,
     /// Whether [`check`](crate::check) has tried that file already.
     pub draft_checked: bool,
+    /// The GGUF file of the model's projector, with which it sees images.
+    pub projector: Option<PathBuf>,
+    /// Whether [`check`](crate::check) has tried that file already.
+    pub projector_checked: bool,
     /// How the KV cache is kept; in 16 bits.
     pub kv_type: KvType,
     /// Tokens in a step; 512. For an embedding model the longest input.
@@ -185,6 +190,16 @@ pub enum LoadError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The projector cannot be used with the model.
+    #[error(
+        "projector `{path}` {reason}; name the one that was published with the model as mmproj, or none"
+    )]
+    Projector {
+        /// The projector's file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The processor is too old for the compiled code.
     #[error("this processor lacks {missing}, which the engine was compiled for")]
     Processor {
@@ -226,6 +241,8 @@ pub(crate) struct Plan {
     pub context: ContextOptions,
     /// The model that guesses for it.
     pub draft: Option<DraftPlan>,
+    /// With which it sees.
+    pub projector: Option<ProjectorFile>,
 }
 
 impl Plan {
@@ -254,7 +271,12 @@ pub(crate) fn plan(path: &Path, options: &LoadOptions) -> Result<Plan, LoadError
         ModelKind::Embedding => embedding_sizes(&facts, options)?,
     };
     let draft = DraftFile::read(kind, options)?;
+    let projector = projector(kind, options)?;
     let mut wishes = memory_wishes(kind, &sizes, options);
+    let taken = projector.as_ref().map_or(0, ProjectorFile::memory_bytes);
+    wishes.available_bytes = wishes
+        .available_bytes
+        .map(|bytes| bytes.saturating_sub(taken));
     wishes.draft = draft
         .as_ref()
         .map(|draft| draft.memory(sizes.context_size, sizes.sequences));
@@ -285,10 +307,22 @@ pub(crate) fn plan(path: &Path, options: &LoadOptions) -> Result<Plan, LoadError
             (wanted, _) => wanted,
         },
         draft: draft.map(|draft| draft.plan(&memory, &context)),
+        projector,
         context,
         memory,
         facts,
     })
+}
+
+fn projector(kind: ModelKind, options: &LoadOptions) -> Result<Option<ProjectorFile>, LoadError> {
+    match (&options.projector, kind) {
+        (None, _) => Ok(None),
+        (Some(path), ModelKind::Chat) => ProjectorFile::read(path).map(Some),
+        (Some(_), ModelKind::Embedding) => Err(LoadError::Contradiction {
+            option: "mmproj",
+            needed: "a model that writes text",
+        }),
+    }
 }
 
 fn memory_wishes(kind: ModelKind, sizes: &Sizes, options: &LoadOptions) -> MemoryWishes {
@@ -390,7 +424,7 @@ fn text_sizes(facts: &Facts, options: &LoadOptions) -> Result<Sizes, LoadError> 
         CONTEXT_MAX,
     )?;
     let cells = options.cells.map(|_| tokens(in_units(cells.into())));
-    // Each request that writes has one token in a step.
+    // llama.cpp ends the process when a batch is shorter than there are sequences.
     let batch = in_range(
         "batch-size",
         options.batch_size,
@@ -398,7 +432,7 @@ fn text_sizes(facts: &Facts, options: &LoadOptions) -> Result<Sizes, LoadError> 
         1,
         BATCH_MAX,
     )?
-    .max(sequences);
+    .max(sequences + KEPT_MAX + 1);
     let ubatch = in_range("ubatch-size", options.ubatch_size, batch, 1, BATCH_MAX)?.min(batch);
     Ok(Sizes {
         context_size,

@@ -12,13 +12,14 @@ use llama_cpp_sys_2 as sys;
 use crate::TokenId;
 use crate::bell::{Bell, Ring};
 use crate::context::{Context, Interrupt};
-use crate::draft_model::Drafter;
 use crate::drafting::Drafting;
 use crate::embedding::{EmbedError, Embedder, Embedding, EmbeddingJob, INPUTS_MAX, Input, Limits};
 use crate::facts::{ModelFacts, ModelKind};
 use crate::grammar;
+use crate::images::{Eye, Gallery, Image, LookError, Placed};
 use crate::load::{self, LoadError, LoadOptions, Plan};
 use crate::outbox::{Generation, Outbox};
+use crate::projector::{Projector, ProjectorOptions};
 use crate::request::{self, GenerateError, Prompt, Request};
 use crate::sampler::Sampler;
 use crate::scheduler::{Queue, Scheduler, SchedulerLimits};
@@ -55,6 +56,7 @@ struct Shared {
     queue: Arc<Queue>,
     bell: Arc<Bell>,
     queue_len_max: usize,
+    gallery: Option<Gallery>,
     worker: Worker,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -108,14 +110,17 @@ impl Model {
         let drafter = draft
             .map(|draft| draft.load(&weights, &context, options))
             .transpose()?;
+        let projector = projector(&plan, &weights, options)?;
         let facts = facts(&plan, &weights);
         let queue = Arc::new(Queue::default());
         let bell = Arc::new(Bell::default());
         let vocabulary = Vocabulary::new(Arc::clone(&weights), facts);
         let cells_used = vocabulary.cells_counter();
+        let eye = projector.clone().map(Eye::new);
+        let drafting = Drafting::new(plan.speculation, drafter);
         let (worker, thread) = start(
             &plan,
-            (context, drafter),
+            (context, drafting, eye),
             &weights,
             &queue,
             &bell,
@@ -129,6 +134,7 @@ impl Model {
                 queue,
                 bell,
                 queue_len_max: plan.queue_len_max,
+                gallery: projector.map(Gallery::new),
                 worker,
                 thread: Mutex::new(Some(thread)),
             }),
@@ -171,6 +177,16 @@ impl Model {
     /// As [`Vocabulary::detokenize`].
     pub fn detokenize(&self, tokens: &[TokenId]) -> Result<String, TokenizeError> {
         self.vocabulary().detokenize(tokens)
+    }
+
+    /// Looks at an image of `width` × `height` pixels of red, green and blue bytes, row by row. What stands for it in
+    /// prompts is valid as long as the image, or a copy of it, is kept.
+    pub fn look(&self, width: u32, height: u32, rgb: Vec<u8>) -> Result<Image, LookError> {
+        let gallery = self.shared.gallery.as_ref();
+        let gallery = gallery.ok_or_else(|| LookError::Blind {
+            model: self.display_name(),
+        })?;
+        gallery.look(width, height, rgb)
     }
 
     /// Starts to answer `request`. Never waits.
@@ -223,6 +239,14 @@ impl Model {
         let facts = self.facts();
         request::check(&request, facts.n_vocab)?;
         let mut prompt = self.prompt(&request.prompt)?;
+        let images = self.images(&prompt)?;
+        if request.score_prompt && !images.is_empty() {
+            return Err(GenerateError::Setting {
+                setting: "score-prompt",
+                found: "true".to_owned(),
+                range: "false for a prompt with images",
+            });
+        }
         let outbox = outbox(prompt.len());
         let mut scored = match request.score_prompt {
             true => prompt.split_off(1),
@@ -256,6 +280,7 @@ impl Model {
             cache_prompt: request.cache_prompt,
             shown: self.vocabulary().control_tokens(&request.shown_tokens),
             outbox,
+            images,
             prompt,
         })
     }
@@ -268,7 +293,8 @@ impl Model {
                 .prompt_tokens(text)
                 .map_err(GenerateError::Tokenize)?,
             Prompt::Tokens(ids) => {
-                for id in ids {
+                // Negative ones stand for images.
+                for id in ids.iter().filter(|id| **id >= 0 || !facts.vision) {
                     request::check_token(*id, facts.n_vocab)?;
                 }
                 ids.iter().copied().map(LlamaToken::new).collect()
@@ -281,6 +307,14 @@ impl Model {
             len if len > max => Err(GenerateError::PromptTooLong { tokens: len, max }),
             _ => Ok(tokens),
         }
+    }
+
+    fn images(&self, prompt: &[LlamaToken]) -> Result<Vec<Placed>, GenerateError> {
+        let Some(gallery) = &self.shared.gallery else {
+            return Ok(Vec::new());
+        };
+        let placed = gallery.place(prompt);
+        placed.map_err(|token| GenerateError::Image { token })
     }
 
     fn embedding_inputs(&self, inputs: Vec<Input>) -> Result<Vec<Vec<LlamaToken>>, EmbedError> {
@@ -334,10 +368,26 @@ impl Model {
     }
 }
 
+fn projector(
+    plan: &Plan,
+    weights: &Arc<LlamaModel>,
+    options: &LoadOptions,
+) -> Result<Option<Arc<Projector>>, LoadError> {
+    let Some(file) = &plan.projector else {
+        return Ok(None);
+    };
+    let computing = ProjectorOptions {
+        threads: plan.context.threads_batch,
+        gpu: options.gpu_layers != Some(0),
+        rows_max: plan.context.ubatch.min(plan.context.batch) as usize,
+    };
+    Projector::load(file, weights, computing).map(|projector| Some(Arc::new(projector)))
+}
+
 /// Starts the model's thread.
 fn start(
     plan: &Plan,
-    (context, drafter): (Context, Option<Drafter>),
+    (context, drafting, eye): (Context, Drafting, Option<Eye>),
     weights: &Arc<LlamaModel>,
     queue: &Arc<Queue>,
     bell: &Arc<Bell>,
@@ -358,10 +408,10 @@ fn start(
                 speculation: plan.speculation,
                 prompt_chunk: plan.prompt_chunk as usize,
             };
-            let drafting = Drafting::new(plan.speculation, drafter);
+            let computing = (drafting, eye);
             let weights = Arc::clone(weights);
             let scheduler =
-                Scheduler::new(context, drafting, weights, limits, receiver, queue, bell);
+                Scheduler::new(context, computing, weights, limits, receiver, queue, bell);
             let thread = spawn("gaia-decode", move || scheduler.run(&cells_used));
             let jobs = Some(jobs);
             (Worker::Text { jobs, interrupt }, thread)
@@ -417,6 +467,7 @@ fn facts(plan: &Plan, weights: &LlamaModel) -> ModelFacts {
         eos_token,
         eos_id,
         add_bos: vocab.should_add_bos(),
+        vision: plan.projector.is_some(),
         pooling: embedding.then(|| pooling_name(plan)),
         size_bytes: weights.size(),
         params: weights.n_params(),

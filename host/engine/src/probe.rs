@@ -15,6 +15,8 @@
 
 use std::path::Path;
 
+use crate::projector::ProjectorFile;
+
 /// Why the trial failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProbeError {
@@ -35,10 +37,21 @@ pub(crate) enum ProbeError {
     },
 }
 
-/// Begins to try the file at `path` of `file_bytes`; `embeddings` as it would be used.
-pub(crate) fn begin(path: &Path, file_bytes: u64, embeddings: bool) -> Result<Probe, ProbeError> {
+/// What is tried.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tried<'a> {
+    pub path: &'a Path,
+    pub file_bytes: u64,
+    /// As it would be used.
+    pub embeddings: bool,
+    /// With which the model would see.
+    pub projector: Option<&'a ProjectorFile>,
+}
+
+/// Begins to try it.
+pub(crate) fn begin(tried: Tried<'_>) -> Result<Probe, ProbeError> {
     crate::backend::llama_backend();
-    Probe::begin(path, file_bytes, embeddings)
+    Probe::begin(tried)
 }
 
 #[cfg(unix)]
@@ -51,7 +64,7 @@ pub(crate) struct Probe;
 
 #[cfg(not(unix))]
 impl Probe {
-    fn begin(_: &Path, _: u64, _: bool) -> Result<Self, ProbeError> {
+    fn begin(_: Tried<'_>) -> Result<Self, ProbeError> {
         Ok(Self)
     }
 
@@ -66,7 +79,6 @@ mod child {
     use std::fs::File;
     use std::io::{self, ErrorKind, Read};
     use std::os::fd::{AsRawFd, FromRawFd};
-    use std::path::Path;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicI32, Ordering};
     use std::time::{Duration, Instant};
@@ -76,9 +88,10 @@ mod child {
     use llama_cpp_2::token::LlamaToken;
     use llama_cpp_sys_2 as sys;
 
-    use super::ProbeError;
+    use super::{ProbeError, Tried};
     use crate::backend;
     use crate::context::{Context, ContextOptions};
+    use crate::projector::{Projector, ProjectorFile, ProjectorOptions};
 
     const SECONDS_MIN: u64 = 60;
     /// A slow disk reads this much in a second.
@@ -104,18 +117,16 @@ mod child {
 
     impl Probe {
         /// Starts the child and returns when it has let go of this process's files.
-        pub(super) fn begin(
-            path: &Path,
-            file_bytes: u64,
-            embeddings: bool,
-        ) -> Result<Self, ProbeError> {
+        pub(super) fn begin(tried: Tried<'_>) -> Result<Self, ProbeError> {
+            let projector = tried.projector.map_or(0, |projector| projector.file_bytes);
+            let file_bytes = tried.file_bytes + projector;
             let (reader, writer) = pipe().map_err(ProbeError::Start)?;
             // SAFETY: the child runs only `run`, which ends with `_exit`: no destructor and no exit
             // handler of this process runs in it. glibc keeps its allocator usable after a fork.
             let pid = unsafe { libc::fork() };
             match pid {
                 -1 => return Err(ProbeError::Start(io::Error::last_os_error())),
-                0 => run(path, embeddings, writer.as_raw_fd()),
+                0 => run(tried, writer.as_raw_fd()),
                 _ => drop(writer),
             }
             let mut probe = Self {
@@ -260,7 +271,7 @@ mod child {
     static WORDS: AtomicI32 = AtomicI32::new(-1);
 
     /// The whole life of the child.
-    fn run(path: &Path, embeddings: bool, writer: c_int) -> ! {
+    fn run(tried: Tried<'_>, writer: c_int) -> ! {
         WORDS.store(writer, Ordering::Relaxed);
         close_all_but(writer);
         say(b"\n");
@@ -286,10 +297,11 @@ mod child {
                 libc::dup2(null, stream);
             }
             sys::llama_log_set(Some(on_log), std::ptr::null_mut());
+            sys::mtmd_log_set(Some(on_log), std::ptr::null_mut());
             sys::ggml_log_set(Some(on_log), std::ptr::null_mut());
             sys::ggml_set_abort_callback(Some(on_abort));
         }
-        let code = match std::panic::catch_unwind(|| try_out(path, embeddings)) {
+        let code = match std::panic::catch_unwind(|| try_out(tried)) {
             Ok(Some(())) => FINE,
             Ok(None) | Err(_) => REFUSED,
         };
@@ -297,10 +309,16 @@ mod child {
         unsafe { libc::_exit(code) }
     }
 
-    fn try_out(path: &Path, embeddings: bool) -> Option<()> {
+    fn try_out(tried: Tried<'_>) -> Option<()> {
+        let Tried {
+            path, embeddings, ..
+        } = tried;
         let parameters = LlamaModelParams::default().with_devices(&[]).ok()?;
         let model = LlamaModel::load_from_file(backend::llama_backend(), path, &parameters).ok()?;
         let model = Arc::new(model);
+        if let Some(projector) = tried.projector {
+            try_projector(projector, &model)?;
+        }
         let token = try_vocabulary(&model)?;
         let options = ContextOptions {
             cells: 256,
@@ -327,6 +345,19 @@ mod child {
             context.logits(0)
         };
         computed.map(drop)
+    }
+
+    fn try_projector(file: &ProjectorFile, model: &Arc<LlamaModel>) -> Option<()> {
+        let options = ProjectorOptions {
+            threads: 1,
+            gpu: false,
+            rows_max: usize::MAX,
+        };
+        let loaded = Projector::load(file, model, options);
+        if let Err(error) = &loaded {
+            say(error.to_string().as_bytes());
+        }
+        loaded.ok().map(drop)
     }
 
     /// There and back again; gives a token that the text has.

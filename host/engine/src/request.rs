@@ -167,6 +167,12 @@ pub enum GenerateError {
         /// The vocabulary's size.
         vocabulary: u32,
     },
+    /// A negative number stands for no image that is held, or for a part of one only.
+    #[error("{token} stands for no image that this model was shown, or not for all of it")]
+    Image {
+        /// The number.
+        token: TokenId,
+    },
     /// A setting is out of its range.
     #[error("{setting} is {found}, it must be {range}")]
     Setting {

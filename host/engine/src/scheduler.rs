@@ -29,6 +29,7 @@ use crate::Speculation;
 use crate::bell::Bell;
 use crate::context::{Batch, Context, DecodeError, SequenceId};
 use crate::drafting::Drafting;
+use crate::images::Eye;
 use crate::outbox::FinishReason;
 use crate::pace::Pace;
 use crate::pool::Pool;
@@ -105,6 +106,7 @@ pub(crate) struct Scheduler {
     pool: Pool,
     pace: Pace,
     drafting: Drafting,
+    eye: Option<Eye>,
     batch: Batch,
     scratch: Scratch,
 }
@@ -112,7 +114,7 @@ pub(crate) struct Scheduler {
 impl Scheduler {
     pub fn new(
         context: Context,
-        drafting: Drafting,
+        (drafting, eye): (Drafting, Option<Eye>),
         model: Arc<LlamaModel>,
         limits: SchedulerLimits,
         jobs: Receiver<Job>,
@@ -140,6 +142,7 @@ impl Scheduler {
             pool,
             pace: Pace::default(),
             drafting,
+            eye,
             batch,
             scratch: Scratch::new(vocabulary),
         }
@@ -238,7 +241,11 @@ impl Scheduler {
                     pool.restore(context, sequence.id, sequence.shareable(), len)
                 }
             };
-            sequence.begin(len);
+            let whole = sequence.before_image(len);
+            if whole < len {
+                self.pool.truncate(&mut self.context, sequence.id, whole);
+            }
+            sequence.begin(whole);
         }
     }
 
@@ -273,9 +280,71 @@ impl Scheduler {
     fn step(&mut self) {
         self.begin();
         let read = self.fill_batch();
-        if self.batch.is_empty() {
-            return;
+        if !self.batch.is_empty() {
+            self.compute(read);
         }
+        self.look();
+    }
+
+    /// Does one thing for one request that has come to an image: computes rows of it, or reads them. Both are steps of
+    /// their own, because a batch holds either tokens or rows.
+    fn look(&mut self) {
+        let mut running = self.running.iter();
+        let at_image = |one: &Sequence| one.has_begun() && one.next_image().is_some();
+        let Some(index) = running.position(at_image) else {
+            return;
+        };
+        if let Err(reason) = self.look_for(index) {
+            tracing::error!(reason, "an image was not read");
+            self.finish(index, FinishReason::Failed(reason));
+        }
+    }
+
+    fn look_for(&mut self, index: usize) -> Result<(), String> {
+        let Self {
+            eye: Some(eye),
+            running,
+            ..
+        } = self
+        else {
+            return Err("the model sees no images".to_owned());
+        };
+        let sequence = &mut running[index];
+        let Some(image) = sequence.next_image().cloned() else {
+            return Ok(());
+        };
+        let Some(rows) = image.part.rows() else {
+            return eye.compute(&image.part);
+        };
+        let (id, position) = (sequence.id, sequence.position());
+        let left = image.end() - position;
+        let (whole, width) = (eye.reads_whole(), eye.width());
+        let len = match whole {
+            true => left,
+            false => left.min(
+                self.pace
+                    .tokens_in(READING_TIME_BETWEEN, 0, self.batch.capacity()),
+            ),
+        };
+        let first = (position - image.start) * width;
+        let ids: Vec<_> = self.running.iter().map(|one| one.id).collect();
+        self.pool.extend(id, len);
+        self.pool.trim(&mut self.context, &ids);
+        self.pool.make_room(&mut self.context);
+        self.context
+            .decode_rows(
+                &rows[first..first + len * width],
+                len,
+                (id, position),
+                whole,
+            )
+            .map_err(|error| error.to_string())?;
+        self.running[index].has_read_rows(len);
+        self.advance();
+        Ok(())
+    }
+
+    fn compute(&mut self, read: usize) {
         let running: Vec<_> = self.running.iter().map(|one| one.id).collect();
         self.pool.trim(&mut self.context, &running);
         self.pool.make_room(&mut self.context);
@@ -330,7 +399,9 @@ impl Scheduler {
     /// Divides `room` evenly among those who read; what the short ones leave goes to the long ones.
     /// Gives how much of it was used.
     fn push_prompts(&mut self, room: usize) -> usize {
-        let begun = |sequence: &&mut Sequence| sequence.has_begun() && sequence.is_reading();
+        let begun = |sequence: &&mut Sequence| {
+            sequence.has_begun() && sequence.is_reading() && sequence.next_image().is_none()
+        };
         let mut reading: Vec<_> = self.running.iter_mut().filter(begun).collect();
         reading.sort_by_key(|sequence| sequence.unread());
         let (mut left, mut count) = (room, reading.len());

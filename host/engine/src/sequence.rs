@@ -7,6 +7,7 @@ use llama_cpp_2::token::LlamaToken;
 
 use crate::TokenId;
 use crate::context::{Batch, Context, SequenceId};
+use crate::images::Placed;
 use crate::outbox::{FinishReason, Outbox, Piece, TokenEvent, TopToken};
 use crate::sampler::{SampleError, Sampler, Scratch, log_probabilities};
 use crate::speculation::Lookup;
@@ -17,6 +18,8 @@ use crate::text::Assembler;
 pub(crate) struct Job {
     /// Never empty, all in the vocabulary.
     pub prompt: Vec<LlamaToken>,
+    /// The images in it, in order.
+    pub images: Vec<Placed>,
     pub sampler: Sampler,
     pub text: Assembler,
     /// Tokens that come after the prompt whatever the model would say, the first of them last. They are read one by
@@ -81,7 +84,12 @@ impl Sequence {
         let Job {
             sampler, prompt, ..
         } = &mut job;
-        sampler.read_prompt(prompt);
+        let said: Vec<_> = prompt
+            .iter()
+            .copied()
+            .filter(|token| token.0 >= 0)
+            .collect();
+        sampler.read_prompt(&said);
         Self {
             id,
             cells_max,
@@ -139,6 +147,32 @@ impl Sequence {
         self.shared.unwrap_or(0)
     }
 
+    /// The image that it is to read next, if it stands before or in one.
+    pub fn next_image(&self) -> Option<&Placed> {
+        let mut images = self.job.images.iter();
+        images.find(|image| (image.start..image.end()).contains(&self.position))
+    }
+
+    /// Whether there are images in it.
+    pub fn has_images(&self) -> bool {
+        !self.job.images.is_empty()
+    }
+
+    /// So many of the first `len` tokens end in no image.
+    pub fn before_image(&self, len: usize) -> usize {
+        let mut images = self.job.images.iter();
+        let cut = images.find(|image| image.start < len && len < image.end());
+        cut.map_or(len, |image| image.start)
+    }
+
+    /// It has read `len` more rows of an image, which were a batch of their own.
+    pub fn has_read_rows(&mut self, len: usize) {
+        self.position += len;
+        self.before = self.position;
+        let row = i32::try_from(len).unwrap_or(0) - 1;
+        self.row = (self.position == self.tokens.len()).then_some(row);
+    }
+
     /// It begins, with `shared` tokens of its prompt in the context already.
     pub fn begin(&mut self, shared: usize) {
         self.shared = Some(shared);
@@ -166,6 +200,8 @@ impl Sequence {
             return 0;
         };
         let draft = lookup.draft(&self.tokens);
+        let said = draft.iter().take_while(|token| token.0 >= 0).count();
+        let draft = &draft[..said];
         let len = costs.draft_len(batch.len(), draft.len().min(max), lookup.acceptance());
         let draft = draft[..len].to_vec();
         self.draft_is_models = false;
@@ -219,9 +255,14 @@ impl Sequence {
         self.position
     }
 
-    /// Puts at most `len_max` more tokens of its prompt into `batch`; gives how many.
+    /// Puts at most `len_max` more tokens of its prompt into `batch`, none beyond the next image; gives how many.
     pub fn push_prompt(&mut self, batch: &mut Batch, len_max: usize) -> usize {
-        self.push(batch, self.unread().min(len_max))
+        let mut images = self.job.images.iter();
+        let image = images.find(|image| image.end() > self.position);
+        let before = image.map_or(usize::MAX, |image| {
+            image.start.saturating_sub(self.position)
+        });
+        self.push(batch, self.unread().min(len_max).min(before))
     }
 
     fn push(&mut self, batch: &mut Batch, len: usize) -> usize {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::facts::ModelKind;
 use crate::load::{self, LoadError, LoadOptions, Plan};
-use crate::probe::{self, Probe, ProbeError};
+use crate::probe::{self, Probe, ProbeError, Tried};
 
 /// Files that are being tried: a model, and the one that guesses for it. The trial goes on by itself; whoever has one may do other things before
 /// asking how it ended. Dropped, it is called off.
@@ -25,19 +25,34 @@ impl Trial {
 
     pub(crate) fn of(plan: &Plan, options: &LoadOptions) -> Result<Self, LoadError> {
         let mut trial = Self { probes: Vec::new() };
-        if !options.checked {
-            let embeddings = plan.kind == ModelKind::Embedding;
-            trial.add(&plan.path, plan.file_bytes, embeddings)?;
+        let projector = plan.projector.as_ref();
+        let projector = projector.filter(|_| !options.projector_checked);
+        if !options.checked || projector.is_some() {
+            trial.add(Tried {
+                path: &plan.path,
+                file_bytes: plan.file_bytes,
+                embeddings: plan.kind == ModelKind::Embedding,
+                projector,
+            })?;
         }
         if let Some(draft) = plan.draft.as_ref().filter(|_| !options.draft_checked) {
-            trial.add(&draft.path, draft.file_bytes, false)?;
+            trial.add(Tried {
+                path: &draft.path,
+                file_bytes: draft.file_bytes,
+                embeddings: false,
+                projector: None,
+            })?;
         }
         Ok(trial)
     }
 
-    fn add(&mut self, path: &Path, file_bytes: u64, embeddings: bool) -> Result<(), LoadError> {
+    fn add(&mut self, tried: Tried<'_>) -> Result<(), LoadError> {
+        // A projector is tried with its model, and what is wrong is said of it.
+        let path = tried
+            .projector
+            .map_or(tried.path, |projector| &projector.path);
         let path = path.to_owned();
-        match probe::begin(&path, file_bytes, embeddings) {
+        match probe::begin(tried) {
             Ok(probe) => {
                 self.probes.push((probe, path));
                 Ok(())

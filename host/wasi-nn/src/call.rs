@@ -87,7 +87,7 @@ functions! {
         environment.with(context, |execution| execution.get_output(index, true, &mut |bytes| put(guest, bytes, buffer, len, out)))
     };
     fini_single(context) => |environment, _, context| {
-        environment.with(context, |execution| { execution.reset(); Ok(()) })
+        environment.with(context, |execution| { execution.finish_use(); Ok(()) })
     };
     finalize_execution_context(context) => |environment, _, context| {
         environment.finalize_execution_context(context)

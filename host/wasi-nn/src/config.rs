@@ -77,9 +77,17 @@ impl Config {
     }
 
     fn apply_key(&mut self, entry: &Entry<'_>, speaker: Speaker) -> Result<(), ConfigError> {
-        if entry.key == "draft-model" {
-            self.load.draft_model = entry.host_file(speaker)?;
-            return Ok(());
+        match entry.key {
+            "draft-model" => {
+                self.load.draft_model = entry.host_file(speaker)?;
+                return Ok(());
+            }
+            // Who writes for the stock plugin may say that there is none.
+            "mmproj" if !entry.is_off() => {
+                self.load.projector = entry.host_file(speaker)?;
+                return Ok(());
+            }
+            _ => {}
         }
         if self.apply_load_key(entry)? || self.apply_sampling_key(entry)? {
             return Ok(());
@@ -101,7 +109,8 @@ impl Config {
             "cache-prompt" => request.read_afresh = !entry.flag()?,
             "non-blocking" => request.non_blocking = entry.flag()?,
             "stream-stdout" => request.stream_stdout = entry.flag()?,
-            "mmproj" | "image" | "tts" | "model-vocoder" | "tensor-split" => {
+            "mmproj" => {}
+            "image" | "tts" | "model-vocoder" | "tensor-split" => {
                 return entry.refuse_unless_off();
             }
             // Read elsewhere, without meaning here, or kept for what comes.
@@ -357,11 +366,18 @@ impl Entry<'_> {
         }
     }
 
-    fn refuse_unless_off(&self) -> Result<(), ConfigError> {
+    fn is_off(&self) -> bool {
         match self.value {
-            Value::Bool(false) => Ok(()),
-            Value::String(text) if text.is_empty() => Ok(()),
-            _ => Err(ConfigError::Unsupported {
+            Value::Bool(flag) => !flag,
+            Value::String(text) => text.is_empty(),
+            _ => false,
+        }
+    }
+
+    fn refuse_unless_off(&self) -> Result<(), ConfigError> {
+        match self.is_off() {
+            true => Ok(()),
+            false => Err(ConfigError::Unsupported {
                 key: self.key.to_owned(),
             }),
         }
@@ -396,6 +412,22 @@ mod tests {
         assert_eq!(config.load.draft_model, None);
         let wrong = json!({"draft-model": 7});
         assert!(config.apply(&wrong, Speaker::Operator).is_err());
+    }
+
+    #[test]
+    fn a_projector_is_the_operators_to_name() {
+        let named = json!({"mmproj": "/models/eye.gguf"});
+        assert!(matches!(
+            read(named.clone()),
+            Err(ConfigError::OperatorOnly { .. })
+        ));
+        let mut config = Config::default();
+        config.apply(&named, Speaker::Operator).unwrap();
+        config
+            .apply(&json!({"mmproj": ""}), Speaker::Guest)
+            .unwrap();
+        let path = Some(PathBuf::from("/models/eye.gguf"));
+        assert_eq!(config.load.projector, path);
     }
 
     #[test]

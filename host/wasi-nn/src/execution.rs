@@ -7,8 +7,8 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use gaia_engine::{
-    EmbedError, Embedding, Embeddings, FinishReason, GenerateError, Generation, Input, ModelKind,
-    Piece, Progress, Prompt, Request, TokenEvent, TokenId, Usage, Vocabulary,
+    EmbedError, Embedding, Embeddings, FinishReason, GenerateError, Generation, Image, Input,
+    LookError, ModelKind, Piece, Progress, Prompt, Request, TokenEvent, TokenId, Usage, Vocabulary,
 };
 use serde_json::Value;
 
@@ -28,6 +28,10 @@ const INPUT_TEXT: u32 = 0;
 const INPUT_METADATA: u32 = 1;
 const INPUT_TOKENS: u32 = 2;
 const INPUT_MANY: u32 = 3;
+const INPUT_IMAGE: u32 = 4;
+
+/// How many images a context holds.
+const IMAGES_MAX: usize = 16;
 
 /// The state of one context.
 #[derive(Debug)]
@@ -43,6 +47,8 @@ pub(crate) struct Execution {
     events: Vec<TokenEvent>,
     usage: Usage,
     embeddings: Option<Embeddings>,
+    /// What the model was shown, with the lease that keeps it in memory.
+    images: Vec<(Image, Lease)>,
 }
 
 #[derive(Debug)]
@@ -80,6 +86,7 @@ impl Execution {
             events: Vec::new(),
             usage: Usage::default(),
             embeddings: None,
+            images: Vec::new(),
         }
     }
 
@@ -94,12 +101,35 @@ impl Execution {
             INPUT_TOKENS if tensor.kind == KIND_I32 => {
                 Inputs::One(Input::Tokens(token_ids(&tensor.data)?))
             }
+            INPUT_IMAGE => return self.show(tensor),
             INPUT_MANY => Inputs::Many(many(&graph::parse(&text(tensor.data)?)?)?),
             _ => return Err(Errno::InvalidArgument),
         };
         self.reset();
         self.inputs = Some(inputs);
         Ok(())
+    }
+
+    /// Shows the model an image: bytes of red, green and blue, in rows, as many as the dimensions say. Numbers for it stay
+    /// valid until the context is finalised or reset.
+    fn show(&mut self, tensor: Tensor) -> Result<(), Errno> {
+        let [height, width, 3] = tensor.dimensions[..] else {
+            return Err(Errno::InvalidArgument);
+        };
+        if self.images.len() == IMAGES_MAX {
+            return Err(Errno::TooLarge);
+        }
+        let lease = self.graph.lease(&self.config, &mut self.waiting)?;
+        let image = lease.model.look(width, height, tensor.data);
+        let image = image.map_err(|error| refuse_image(&error))?;
+        self.images.push((image, lease));
+        Ok(())
+    }
+
+    /// Ends what is being computed and forgets all but what belongs to the next use of the context.
+    pub fn finish_use(&mut self) {
+        self.reset();
+        self.images.clear();
     }
 
     /// Ends what is being computed and forgets the outputs; the input stays.
@@ -163,6 +193,10 @@ impl Execution {
                 let (vocabulary, loaded) = self.graph.vocabulary(&self.config)?;
                 let used = if loaded { vocabulary.cells_used() } else { 0 };
                 sink(&output::cells(used, vocabulary.facts()))
+            }
+            10 => {
+                let (image, _) = self.images.last().ok_or(Errno::InvalidArgument)?;
+                sink(&output::numbers(image.tokens()))
             }
             _ => Err(Errno::InvalidArgument),
         }
@@ -439,11 +473,22 @@ fn refuse(error: &GenerateError) -> Errno {
         GenerateError::Unloaded => Errno::RuntimeError,
         GenerateError::Tokenize(_) => Errno::TooLarge,
         GenerateError::PromptEmpty
+        | GenerateError::Image { .. }
         | GenerateError::Token { .. }
         | GenerateError::Setting { .. }
         | GenerateError::Grammar(_) => Errno::InvalidArgument,
     };
     tracing::error!("{}", graph::chain(error));
+    errno
+}
+
+fn refuse_image(error: &LookError) -> Errno {
+    let errno = match error {
+        LookError::Full => Errno::TooLarge,
+        LookError::Blind { .. } => Errno::UnsupportedOperation,
+        LookError::Size { .. } | LookError::Projector(_) => Errno::InvalidArgument,
+    };
+    tracing::error!("{error}");
     errno
 }
 

@@ -192,9 +192,10 @@ pub(crate) fn refuse(error: &LoadError) -> Errno {
     match error {
         LoadError::Open { .. } | LoadError::NotAFile { .. } => Errno::ModelNotFound,
         LoadError::Header { .. } | LoadError::Llama { .. } => Errno::InvalidEncoding,
-        LoadError::Contradiction { .. } | LoadError::Option { .. } | LoadError::Draft { .. } => {
-            Errno::InvalidArgument
-        }
+        LoadError::Contradiction { .. }
+        | LoadError::Option { .. }
+        | LoadError::Draft { .. }
+        | LoadError::Projector { .. } => Errno::InvalidArgument,
         LoadError::Memory { .. } => Errno::TooLarge,
         LoadError::Processor { .. } => Errno::UnsupportedOperation,
     }

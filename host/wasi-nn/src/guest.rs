@@ -8,6 +8,9 @@ use crate::ffi;
 /// The most that one argument may hold, in bytes.
 pub(crate) const ARGUMENT_BYTES_MAX: u32 = 64 << 20;
 
+/// So many dimensions of a tensor are looked at; no input has more.
+const DIMENSIONS_MAX: u32 = 8;
+
 const PAGE_BYTES: u64 = 64 << 10;
 
 /// The memory of the module that called.
@@ -18,6 +21,7 @@ pub(crate) struct Guest {
 /// A tensor as `set_input` gets it.
 #[derive(Debug)]
 pub(crate) struct Tensor {
+    pub dimensions: Vec<u32>,
     pub kind: u8,
     pub data: Vec<u8>,
 }
@@ -80,8 +84,11 @@ impl Guest {
     /// The tensor whose description is at `address`: a list of dimensions (pointer, length), an
     /// element type, the data (pointer, length in bytes).
     pub fn read_tensor(&self, address: u32) -> Result<Tensor, Errno> {
-        let [_, _, kind, data, len] = self.read_u32s::<5>(address)?;
+        let [shape, count, kind, data, len] = self.read_u32s::<5>(address)?;
+        let shape = self.read(shape, count.min(DIMENSIONS_MAX) * 4)?;
+        let (dimensions, _) = shape.as_chunks::<4>();
         Ok(Tensor {
+            dimensions: dimensions.iter().copied().map(u32::from_le_bytes).collect(),
             kind: kind.to_le_bytes()[0],
             data: self.read(data, len)?,
         })

@@ -289,9 +289,13 @@ impl Shared {
         let path = &self.file.path;
         let turn = take_turn();
         self.check_stamp()?;
+        if let Some(projector) = &options.projector {
+            self.check_stamp_of(projector)?;
+        }
         let options = LoadOptions {
             checked: true,
             draft_checked: true,
+            projector_checked: true,
             draft_model: options
                 .draft_model
                 .clone()
@@ -319,7 +323,8 @@ impl Shared {
     /// Remembers the files as they are now, before they are tried.
     fn note_stamps(&self, options: &LoadOptions) {
         if matches!(self.lock().phase, Phase::Unloaded) {
-            let files = [&self.file.path].into_iter().chain(&options.draft_model);
+            let beside = options.draft_model.iter().chain(&options.projector);
+            let files = [&self.file.path].into_iter().chain(beside);
             let stamped = files.filter_map(|path| Some((path.clone(), Stamp::of(path).ok()?)));
             *self.tried() = stamped.collect();
         }
@@ -331,7 +336,11 @@ impl Shared {
 
     /// Whether the model's file is still the one that was tried.
     pub fn check_stamp(&self) -> Result<(), Errno> {
-        self.is_as_tried(&self.file.path).map_err(|(errno, why)| {
+        self.check_stamp_of(&self.file.path)
+    }
+
+    fn check_stamp_of(&self, path: &Path) -> Result<(), Errno> {
+        self.is_as_tried(path).map_err(|(errno, why)| {
             tracing::error!("{why}; put the file back, or restart the node");
             errno
         })

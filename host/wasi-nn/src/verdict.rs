@@ -71,6 +71,18 @@ impl Verdict {
         Some(Self::on(&Stamp::of(path).ok()?, embedding, &folder))
     }
 
+    /// For the projector at `path`, which is tried with the model at `model`.
+    fn with_model(path: &Path, model: &Path) -> Option<Self> {
+        let verdict = Self::of(path, None)?;
+        let model = Stamp::of(model).ok()?;
+        let (device, number) = model.place;
+        let text = format!(
+            "{}with {device:x}-{number:x}, {}\n",
+            verdict.text, model.text
+        );
+        Some(Self { text, ..verdict })
+    }
+
     fn on(file: &Stamp, embedding: Option<bool>, folder: &OsString) -> Self {
         let version = env!("CARGO_PKG_VERSION");
         let build = gaia_engine::engine_build();
@@ -107,11 +119,12 @@ impl Verdict {
     }
 }
 
-/// The verdicts on a model's file and on that of the one that guesses for it.
+/// The verdicts on a model's file, on that of the one that guesses for it and on its projector.
 #[derive(Debug, Default)]
 pub(crate) struct Verdicts {
     model: Option<Verdict>,
     draft: Option<Verdict>,
+    projector: Option<Verdict>,
 }
 
 impl Verdicts {
@@ -121,6 +134,10 @@ impl Verdicts {
         Self {
             model: Verdict::of(path, options.embedding),
             draft: draft.and_then(|draft| Verdict::of(draft, None)),
+            projector: options
+                .projector
+                .as_deref()
+                .and_then(|projector| Verdict::with_model(projector, path)),
         }
     }
 
@@ -129,13 +146,14 @@ impl Verdicts {
         LoadOptions {
             checked: self.model.as_ref().is_some_and(Verdict::is_good),
             draft_checked: self.draft.as_ref().is_some_and(Verdict::is_good),
+            projector_checked: self.projector.as_ref().is_some_and(Verdict::is_good),
             ..options.clone()
         }
     }
 
     /// Remembers that all are good.
     pub fn keep(&self) {
-        let all = self.model.iter().chain(&self.draft);
+        let all = self.model.iter().chain(&self.draft).chain(&self.projector);
         for verdict in all.filter(|verdict| !verdict.is_good()) {
             verdict.keep();
         }

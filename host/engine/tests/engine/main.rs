@@ -18,4 +18,6 @@ mod sampling;
 mod shown_tokens;
 mod speculation;
 mod streams;
+mod tiny_projector;
 mod tool_calls;
+mod vision;

@@ -49,6 +49,7 @@ fn answer(
         choice,
         parallel: false,
         reasoning_open: false,
+        answer: None,
     };
     let grammar = format.grammar(&calls).unwrap().unwrap();
     let mut request = greedy(&ask(question), tokens_max);
