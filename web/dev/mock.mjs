@@ -87,6 +87,22 @@ async function file(path, response) {
   }
 }
 
+/** What a node counts that has been at work for `seconds`. */
+function metrics(seconds) {
+  const pieces = Math.floor(120 * seconds + 400 * Math.sin(seconds / 9));
+  const requests = Math.floor(seconds / 3);
+  const histogram = (name, ends, count) => [...ends.map(([end, share]) => `${name}_bucket{le="${end}"} ${Math.floor(count * share)}`), `${name}_bucket{le="+Inf"} ${count}`, `${name}_count ${count}`];
+  return [
+    'gaia_ready 1', `gaia_uptime_seconds ${Math.floor(seconds)}`, 'gaia_requests_running 3', 'gaia_requests_waiting 1', 'gaia_refused_total 2', 'gaia_aborted_total 1',
+    'gaia_ingress_refused_total{reason="invalid_api_key"} 4', `gaia_prompt_tokens_total ${requests * 812}`, `gaia_prompt_tokens_cached_total ${requests * 540}`,
+    ...histogram('gaia_time_to_first_token_seconds', [['0.1', 0.2], ['0.25', 0.7], ['0.5', 0.97]], requests),
+    ...histogram('gaia_inter_token_latency_seconds', [['0.005', 0.1], ['0.01', 0.8], ['0.025', 0.99]], pieces),
+    `gaia_e2e_request_latency_seconds_count ${requests}`, 'gaia_kv_cells_used{model="chat"} 5120', 'gaia_kv_cells{model="chat"} 16384',
+    'gaia_process_resident_bytes{process="gaia"} 41000000', 'gaia_process_resident_bytes{process="worker"} 934000000', 'gaia_process_resident_bytes{process="store"} 78000000',
+    'gaia_tool_calls_total{tool="weather"} 12', 'gaia_tool_failures_total{tool="weather"} 2', 'gaia_tool_seconds_total{tool="weather"} 3.1', 'gaia_tool_calls_total{tool="search_of_the_whole_library_by_words"} 1', 'gaia_tool_seconds_total{tool="search_of_the_whole_library_by_words"} 20',
+  ].join('\n');
+}
+
 export function mock(port) {
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url, 'http://localhost');
@@ -100,6 +116,11 @@ export function mock(port) {
         models: { chat: { id: 'SmolLM2-135M-Instruct', context: 8192 }, embedding: { id: 'all-MiniLM-L6-v2' } },
         knowledge: { collection: 'default', points: 118 },
       });
+    }
+    if (pathname === '/ready') return json(response, 200, { status: 'ready' });
+    if (pathname === '/metrics') {
+      if (process.env.MOCK_NO_METRICS) return json(response, 403, { error: { message: 'This key may not do that.', type: 'invalid_request_error', param: null, code: 'insufficient_scope' } });
+      return response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4' }).end(metrics(process.uptime()));
     }
     if (pathname === '/v1/prompts') {
       return json(response, 200, {

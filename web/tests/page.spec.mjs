@@ -216,6 +216,56 @@ step('renames, deletes and brings back', async () => {
   await page.getByRole('heading', { name: 'All about knowledge' }).waitFor();
 });
 
+step('shows how the node is', async () => {
+  await page.getByRole('button', { name: 'Status of the node' }).click();
+  const main = page.getByRole('main');
+  await main.getByRole('heading', { name: 'Status', exact: true }).waitFor();
+  await main.getByText('Ready to answer').waitFor();
+  const requests = main.locator('.panel', { has: page.getByRole('heading', { name: 'Requests' }) });
+  await requests.getByText('Answered').waitFor();
+  assert.ok(Number(await requests.locator('dd').nth(2).innerText()) >= 2, 'the answers of this story are counted');
+  const looks = () => page.evaluate(() => performance.getEntriesByName(new URL('/metrics', location.href).href).length);
+  const before = await looks();
+  await page.waitForFunction((before) => performance.getEntriesByName(new URL('/metrics', location.href).href).length > before, before);
+  await accessible('the status');
+  await shot('status-light');
+  await page.emulateMedia({ colorScheme: 'dark' });
+  await accessible('the status in the dark');
+  await shot('status-dark');
+  await page.emulateMedia({ colorScheme: 'light' });
+  await page.setViewportSize({ width: 375, height: 740 });
+  assert.ok((await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)) <= 0, 'nothing is wider than the phone');
+  await shot('status-phone');
+  await page.setViewportSize({ width: 1280, height: 800 });
+  await page.goBack();
+  await page.getByRole('heading', { name: 'All about knowledge' }).waitFor();
+  await page.goForward();
+  await main.getByText('Ready to answer').waitFor();
+  await page.keyboard.press('Escape');
+  await page.getByRole('heading', { name: 'All about knowledge' }).waitFor();
+  const after = await looks();
+  await page.waitForTimeout(2500);
+  assert.equal(await looks(), after, 'who does not look asks nothing');
+});
+
+step('says what a key may not see', async () => {
+  let asked = 0;
+  await page.route('**/metrics', (route) => {
+    asked += 1;
+    return route.fulfill({ status: 403, json: { error: { message: 'This key may not do that.', type: 'invalid_request_error' } } });
+  });
+  await page.getByRole('button', { name: 'Status of the node' }).click();
+  await page.getByText('the scope “admin” only').waitFor();
+  await page.waitForTimeout(2500);
+  assert.equal(asked, 1, 'a refusal is not asked for again');
+  assert.equal(await page.getByRole('heading', { name: 'Requests' }).count(), 0);
+  await accessible('the status without numbers');
+  await shot('status-withheld');
+  await page.getByRole('button', { name: 'Close the status' }).click();
+  await page.unroute('**/metrics');
+  complaints.length = 0; // The browser reports the 403.
+});
+
 step('follows the system into the dark, and can be told', async () => {
   const light = await background();
   await page.emulateMedia({ colorScheme: 'dark' });

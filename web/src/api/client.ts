@@ -32,6 +32,23 @@ export async function fetchPrompts(key: string | null): Promise<NamedPrompt[]> {
   return prompts.ok ? readPrompts(prompts.value) : [];
 }
 
+/** Whether the node can answer. */
+export async function fetchReady(key: string | null): Promise<Reply<unknown>> {
+  return fetchJson('/ready', key);
+}
+
+/** What the node counts, in Prometheus' text format. */
+export async function fetchMetrics(key: string | null): Promise<Reply<string>> {
+  try {
+    const response = await fetch('/metrics', { headers: headers(key) });
+    if (response.ok) return { ok: true, value: await response.text() };
+    const body: unknown = await response.json().catch(() => null);
+    return { ok: false, failure: failureFromReply(response.status, body, response.headers.get('retry-after')) };
+  } catch {
+    return { ok: false, failure: { kind: 'unreachable' } };
+  }
+}
+
 async function fetchJson(path: string, key: string | null): Promise<Reply<unknown>> {
   try {
     const response = await fetch(path, { headers: headers(key) });

@@ -28,13 +28,17 @@ const PUBLISH_EVERY_MS = 40;
 /** How long the page waits before it asks again a node that did not answer. */
 const ASK_NODE_AGAIN_MS = 4000;
 const KEY_NAME = 'gaia.key';
+const STATUS_HASH = '#status';
 
 const store = new ConversationStore(localStorage);
-const key = signal<string | null>(sessionStorage.getItem(KEY_NAME));
+/** The key that the person entered. */
+export const key = signal<string | null>(sessionStorage.getItem(KEY_NAME));
 
 export const conversations = signal<Conversation[]>(store.list());
 /** null while a new conversation has not begun. */
 export const currentId = signal<string | null>(idFromAddress());
+/** Whether the node's status is shown instead of a conversation. */
+export const statusShown = signal(location.hash === STATUS_HASH);
 export const node = signal<NodeState>({ kind: 'asking' });
 /** The prompts that a question may name. */
 export const prompts = signal<NamedPrompt[]>([]);
@@ -57,8 +61,16 @@ export const info = computed(() => (node.value.kind === 'there' ? node.value.inf
 
 export function open(id: string | null) {
   currentId.value = id;
+  const left = statusShown.value;
+  statusShown.value = false;
   const address = id === null ? location.pathname : `#${id}`;
-  if (idFromAddress() !== id) history.pushState(null, '', address);
+  if (left || idFromAddress() !== id) history.pushState(null, '', address);
+}
+
+/** Shows the node's status; the conversation stays as it is. */
+export function openStatus() {
+  if (!statusShown.value) history.pushState(null, '', STATUS_HASH);
+  statusShown.value = true;
 }
 
 /** Asks a question in the current conversation, or begins one with it. */
@@ -165,7 +177,10 @@ export function listen() {
   document.addEventListener('visibilitychange', () => {
     if (!document.hidden && keyAsked.value === null) void meetNode();
   });
-  addEventListener('popstate', () => (currentId.value = idFromAddress()));
+  addEventListener('popstate', () => {
+    statusShown.value = location.hash === STATUS_HASH;
+    if (!statusShown.value) currentId.value = idFromAddress();
+  });
   addEventListener('storage', ({ key: changed }) => {
     if (ConversationStore.concerns(changed)) mergeStored();
   });

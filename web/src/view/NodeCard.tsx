@@ -1,17 +1,29 @@
 /** What the node is: model, knowledge base, address. */
 import { explain, plural } from '../api/failure.ts';
 import type { NodeInfo } from '../api/wire.ts';
-import { node } from '../chat/session.ts';
+import { node, openStatus, statusShown } from '../chat/session.ts';
 import { CopyButton } from './CopyButton.tsx';
 import { modelName, shortAddress, tokensName } from './names.ts';
 
-export function NodeCard() {
+export function NodeCard({ onOpened }: { onOpened: () => void }) {
   const state = node.value;
   return (
     <section class="node" aria-label="This node">
       <h2>
         <span class={`lamp ${state.kind}`} aria-hidden="true" />
         {state.kind === 'there' ? (state.info.name ?? 'This node') : state.kind === 'asking' ? 'Asking the node…' : 'No answer'}
+        <button
+          type="button"
+          class="to-status"
+          aria-label="Status of the node"
+          aria-current={statusShown.value ? 'page' : undefined}
+          onClick={() => {
+            openStatus();
+            onOpened();
+          }}
+        >
+          Status
+        </button>
       </h2>
       {state.kind === 'there' && <Facts info={state.info} />}
       {state.kind === 'failed' && <p>{explain(state.failure).title}.</p>}

@@ -14,17 +14,19 @@ import {
   kept,
   node,
   open,
+  statusShown,
   stopAnswering,
   takeBack,
 } from '../chat/session.ts';
 import { ClearDialog } from './ClearDialog.tsx';
 import { Composer } from './Composer.tsx';
 import { ConversationView } from './Conversation.tsx';
-import { Auto, Menu, Moon, Plus, Sun, Warning } from './icons.tsx';
+import { Auto, Close, Menu, Moon, Plus, Sun, Warning } from './icons.tsx';
 import { KeyDialog } from './KeyDialog.tsx';
 import { modelName } from './names.ts';
 import { SettingsDialog } from './SettingsDialog.tsx';
 import { Sidebar } from './Sidebar.tsx';
+import { Status } from './Status.tsx';
 import { Toast } from './Toast.tsx';
 import { Welcome } from './Welcome.tsx';
 
@@ -36,19 +38,22 @@ export function Page() {
   const narrow = useNarrow();
   const conversation = current.value;
   const talking = conversation !== null && conversation.messages.length > 0;
+  const status = statusShown.value;
+  const title = status ? 'Status' : (conversation?.title ?? 'New conversation');
 
   useEffect(() => {
-    document.title = conversation === null ? 'Gaia' : `${conversation.title} · Gaia`;
-  }, [conversation?.title]);
+    document.title = conversation === null && !status ? 'Gaia' : `${title} · Gaia`;
+  }, [title]);
   useEffect(() => {
     setMenu(false);
     if (!narrow) area.current?.focus();
-  }, [currentId.value]);
+  }, [currentId.value, status]);
   // What was pressed may be gone now; the composer is where to go on.
   useEffect(() => {
     if (!narrow && document.activeElement === document.body) area.current?.focus();
   }, [answering.value, conversations.value.length, keyAsked.value]);
-  useEscape(() => (menu ? setMenu(false) : stopAnswering()));
+  const leaveStatus = () => open(currentId.value);
+  useEscape(() => (menu ? setMenu(false) : status ? leaveStatus() : stopAnswering()));
 
   const begin = () => {
     open(null);
@@ -66,22 +71,34 @@ export function Page() {
         <Sidebar onClose={() => setMenu(false)} onClearAll={() => setAsks('clear')} onNew={begin} />
       </aside>
       <div class="shade" onClick={() => setMenu(false)} />
-      <main class={talking ? 'talk' : 'talk fresh'} inert={narrow && menu}>
+      <main class={talking || status ? 'talk' : 'talk fresh'} inert={narrow && menu}>
         <header class="bar">
           <button type="button" class="quiet only-narrow" aria-label="Open the menu" onClick={() => setMenu(true)}>
             <Menu />
           </button>
-          <h1>{conversation?.title ?? 'New conversation'}</h1>
+          <h1>{title}</h1>
           {info.value !== null && <span class="model">{modelName(info.value)}</span>}
           <ThemeButton />
-          <button type="button" class="quiet only-narrow" aria-label="New conversation" onClick={begin}>
-            <Plus />
-          </button>
+          {status ? (
+            <button type="button" class="quiet" aria-label="Close the status" title="Back to the conversation" onClick={leaveStatus}>
+              <Close />
+            </button>
+          ) : (
+            <button type="button" class="quiet only-narrow" aria-label="New conversation" onClick={begin}>
+              <Plus />
+            </button>
+          )}
         </header>
-        <Trouble />
-        {talking ? <ConversationView key={conversation.id} conversation={conversation} onEdit={edit} /> : <Welcome />}
-        <Composer draft={draft} onDraft={setDraft} onSettings={() => setAsks('settings')} area={area} />
-        <p class="caution column">Models make mistakes. Check the sources.</p>
+        {status ? (
+          <Status />
+        ) : (
+          <>
+            <Trouble />
+            {talking ? <ConversationView key={conversation.id} conversation={conversation} onEdit={edit} /> : <Welcome />}
+            <Composer draft={draft} onDraft={setDraft} onSettings={() => setAsks('settings')} area={area} />
+            <p class="caution column">Models make mistakes. Check the sources.</p>
+          </>
+        )}
       </main>
       <div class="unseen" role="status" aria-live="polite">
         {announcement.value}

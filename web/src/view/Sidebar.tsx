@@ -1,7 +1,7 @@
 /** The conversations kept in this browser, and what the node is. */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Conversation } from '../chat/conversation.ts';
-import { conversations, currentId, open, remove, rename, running } from '../chat/session.ts';
+import { conversations, currentId, open, remove, rename, running, statusShown } from '../chat/session.ts';
 import { byDay } from './days.ts';
 import { Bin, Close, Mark, Pencil, Plus } from './icons.tsx';
 import { NodeCard } from './NodeCard.tsx';
@@ -53,7 +53,7 @@ export function Sidebar({ onClose, onClearAll, onNew }: Props) {
           </button>
         )}
       </nav>
-      <NodeCard />
+      <NodeCard onOpened={onClose} />
     </>
   );
 }
@@ -67,7 +67,7 @@ function Entry({ conversation, onOpened }: { conversation: Conversation; onOpene
     if (!renaming && renamed.current) button.current?.focus();
     renamed.current = renaming;
   }, [renaming]);
-  const here = currentId.value === id;
+  const here = currentId.value === id && !statusShown.value;
   if (renaming) {
     return (
       <li class="entry">
