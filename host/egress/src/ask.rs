@@ -14,7 +14,8 @@ pub struct Ask {
     pub(crate) method: Method,
     pub(crate) target: Target,
     pub(crate) headers: Vec<(String, HeaderText)>,
-    pub(crate) json: Option<Bytes>,
+    /// What is sent along, and what it is.
+    pub(crate) body: Option<(&'static str, Bytes)>,
     pub(crate) time_max: Option<Duration>,
     pub(crate) reply_bytes_max: Option<usize>,
 }
@@ -26,7 +27,7 @@ impl Ask {
             method,
             target,
             headers: Vec::new(),
-            json: None,
+            body: None,
             time_max: None,
             reply_bytes_max: None,
         }
@@ -39,7 +40,12 @@ impl Ask {
 
     /// Sends JSON along.
     pub fn json(&mut self, text: String) {
-        self.json = Some(text.into());
+        self.body = Some(("application/json", text.into()));
+    }
+
+    /// Sends a message of protobuf along.
+    pub fn protobuf(&mut self, message: Vec<u8>) {
+        self.body = Some(("application/x-protobuf", message.into()));
     }
 
     /// Takes less time, or a shorter reply, than the egress would allow.

@@ -273,8 +273,8 @@ async fn send(
 
 /// The tool's headers first, so that the egress's own stand above them.
 fn request(ask: &Ask) -> Result<Request<Full<Bytes>>, Refusal> {
-    let body = ask.json.clone();
-    let mut request = Request::new(Full::new(body.clone().unwrap_or_default()));
+    let (kind, body) = ask.body.clone().unzip();
+    let mut request = Request::new(Full::new(body.unwrap_or_default()));
     *request.method_mut() = ask.method.clone();
     let unsendable = |name: &str| Refusal::Header(name.to_owned());
     let path = ask.target.path_and_query().parse();
@@ -307,11 +307,8 @@ fn request(ask: &Ask) -> Result<Request<Full<Bytes>>, Refusal> {
     ] {
         headers.remove(own);
     }
-    if body.is_some() {
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        );
+    if let Some(kind) = kind {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     }
     Ok(request)
 }
@@ -346,6 +343,6 @@ fn redirect(ask: &mut Ask, target: Target, status: StatusCode) {
         matches!(status.as_u16(), 307 | 308) || matches!(ask.method, Method::GET | Method::HEAD);
     if !again {
         ask.method = Method::GET;
-        ask.json = None;
+        ask.body = None;
     }
 }

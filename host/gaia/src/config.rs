@@ -14,7 +14,7 @@ pub use file::{ConfigFile, ReadConfigError, SetKeyError, default_text, find_key}
 pub use keys::{Config, KEYS};
 #[cfg(test)]
 pub use value::Secret;
-pub use value::{Confine, KvType};
+pub use value::{Confine, KvType, LogFormat};
 pub use value::{Value, one_line};
 
 impl Config {

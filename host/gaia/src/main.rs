@@ -13,9 +13,11 @@ mod exit;
 mod home;
 mod import;
 mod library;
+mod logging;
 mod password;
 mod prompts;
 mod supervisor;
+mod telemetry;
 mod terminal;
 mod toolbox;
 
@@ -60,6 +62,9 @@ fn end_quietly_with_the_reader() {
 /// One line for a person, one object for a machine; both on standard error.
 fn report(error: &anyhow::Error, json: bool) {
     let message = format!("{error:#}");
+    if logging::end(&message) {
+        return;
+    }
     if json {
         let code = exit_of(error) as u8;
         eprintln!(

@@ -25,7 +25,7 @@ use serde_json::Value;
 use crate::config::Config;
 use crate::home::Home;
 
-pub use self::live::{LiveTools, Outcome};
+pub use self::live::{LiveTools, Opener, Outcome};
 pub use self::plugins::{PluginRuntime, Plugins};
 
 /// Why there is no table of tools.
@@ -74,6 +74,11 @@ pub struct Called {
     pub answer: Result<String, AnswerError>,
 }
 
+tokio::task_local! {
+    /// The trace that a call belongs to, as its server is told of it.
+    pub static TRACEPARENT: Option<String>;
+}
+
 /// The tools of a node, ready to be called.
 #[derive(Debug)]
 pub struct Toolbox {
@@ -115,7 +120,10 @@ impl Toolbox {
         arguments: &Value,
         secrets: &BTreeMap<String, Secret>,
     ) -> Result<Called, CallToolError> {
-        let ask = ask(tool, arguments, secrets)?;
+        let mut ask = ask(tool, arguments, secrets)?;
+        if let Ok(Some(trace)) = TRACEPARENT.try_with(Clone::clone) {
+            ask.header("traceparent", HeaderText::plain(&trace));
+        }
         let got = self.egress.fetch(turn, ask).await?;
         let answer = tool.answer(got.status, &got.body);
         Ok(Called { got, answer })

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::access::Access;
 use crate::charge::Charge;
+use crate::counts::Counts;
 use crate::event::EventTail;
 use crate::forward::Lease;
 use crate::places::Place;
@@ -189,15 +191,17 @@ impl Body for WorkerBody {
 pub(crate) struct LoggedBody {
     inner: ReplyBody,
     access: Access,
+    counts: Arc<Counts>,
     /// Dropped with the body.
     _kept: Option<Box<dyn Any + Send>>,
 }
 
 impl LoggedBody {
-    pub(crate) fn new(inner: ReplyBody, access: Access) -> Self {
+    pub(crate) fn new(inner: ReplyBody, access: Access, counts: Arc<Counts>) -> Self {
         Self {
             inner,
             access,
+            counts,
             _kept: None,
         }
     }
@@ -223,7 +227,11 @@ impl Body for LoggedBody {
         let frame = ready!(Pin::new(&mut this.inner).poll_frame(context));
         match &frame {
             None => this.access.completed(),
-            Some(Ok(frame)) => this.access.sent(frame.data_ref().map_or(0, Bytes::len)),
+            Some(Ok(frame)) => {
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                this.access.sent(bytes);
+                this.counts.sent(bytes);
+            }
             Some(Err(_)) => {}
         }
         // A body of known length is not asked for its end.

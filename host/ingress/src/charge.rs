@@ -1,8 +1,9 @@
-//! Tokens of a key: set aside before a request goes to the worker, settled when it is over.
+//! What a request takes: set aside of its key's tokens before it goes to the worker, settled when it is over, and
+//! told to whoever writes it down.
 //!
-//! The worker keeps a note of what each request took, and is asked for it afterwards. That holds for answers and
-//! streams alike, and when the client hung up: then the worker must be cut off to stop, so that nothing could come
-//! with the answer itself (a header would be too early, a trailer too late).
+//! With an answer that is all there comes the worker's report. Of a stream the worker keeps a note, and is asked for it
+//! afterwards; also when the client hung up: then the worker must be cut off to stop, so that nothing could come with
+//! the answer itself (a header would be too early, a trailer too late).
 //!
 //! Invariant: what was set aside is charged until the worker says otherwise. A note that never comes, because the
 //! worker died or does not know of notes, makes nothing free.
@@ -12,12 +13,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gaia_openai::ApiError;
+use gaia_trace::Report;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Bytes;
-use hyper::header::HeaderValue;
+use hyper::header::{HeaderMap, HeaderValue};
 use hyper::{Request, StatusCode};
 use serde::Deserialize;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::Worker;
 use crate::forward::Pool;
@@ -27,6 +28,9 @@ use crate::routes::Cost;
 
 /// Header by which the worker is told under which name to keep its note.
 pub(crate) const METER: &str = "x-gaia-meter";
+
+/// Header with the worker's report on a request whose answer is all there.
+const REPORT: &str = "x-gaia-report";
 
 /// Requests whose notes are waited for at a time; of more, what was set aside stays charged.
 const ASKING_MAX: usize = 256;
@@ -42,11 +46,14 @@ const PAUSES: [Duration; 6] = [
     Duration::from_secs(5),
 ];
 
+/// How often the worker is asked where nothing but a line in the log hangs on it.
+const PAUSES_FOR_THE_LOG: usize = 3;
+
 /// How long the worker may take to tell.
 const TELL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Longest note, in bytes.
-const NOTE_BYTES_MAX: usize = 1024;
+const NOTE_BYTES_MAX: usize = 32 << 10;
 
 /// How long the node waits for notes when it stops.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -71,10 +78,17 @@ pub(crate) struct Accounts {
 #[derive(Debug)]
 pub(crate) struct Charge {
     accounts: Arc<Accounts>,
-    reservation: Reservation,
+    /// Of the key that pays, if one does.
+    reservation: Option<Reservation>,
     meter: String,
     /// Who works on it; none: nobody got it.
     worker: Option<Worker>,
+    /// What came with the answer.
+    report: Option<Report>,
+    /// Who is told.
+    told: Option<oneshot::Sender<Report>>,
+    /// Whether more than a line in the log hangs on it.
+    matters: bool,
 }
 
 impl Accounts {
@@ -87,29 +101,35 @@ impl Accounts {
         }
     }
 
-    /// Sets aside what a request with this body may take.
+    /// Sets aside what a request with this body may take of `key`, if it has one.
     ///
     /// # Errors
     /// 429 if that is more than the key has left today.
     pub(crate) fn charge(
         self: &Arc<Self>,
-        key: &KeyId,
+        key: Option<&KeyId>,
         cost: Cost,
         body: &[u8],
     ) -> Result<Option<Charge>, ApiError> {
         if cost == Cost::Nothing {
             return Ok(None);
         }
-        let tokens = match self.keys.counts_tokens(key) {
-            true => estimate(cost, body, self.answer_tokens_max),
-            false => 0,
+        let reserve = |key| {
+            let tokens = match self.keys.counts_tokens(key) {
+                true => estimate(cost, body, self.answer_tokens_max),
+                false => 0,
+            };
+            self.keys.reserve(key, tokens)
         };
-        let reservation = self.keys.reserve(key, tokens)?;
+        let reservation = key.map(reserve).transpose()?;
         Ok(Some(Charge {
             accounts: Arc::clone(self),
+            matters: reservation.is_some(),
             reservation,
             meter: new_meter(),
             worker: None,
+            report: None,
+            told: None,
         }))
     }
 
@@ -122,20 +142,31 @@ impl Accounts {
         }
     }
 
-    async fn settle(&self, reservation: &Reservation, worker: &Worker, meter: &str) {
-        let told = tokio::time::timeout(TELL_TIMEOUT, self.ask(worker, meter)).await;
-        match told {
-            Ok(Some(tokens)) => self.keys.settle(reservation, tokens),
-            Ok(None) | Err(_) => {
+    /// What the worker says of the request `meter`, if it says so in time.
+    async fn asked(&self, worker: &Worker, meter: &str, matters: bool) -> Option<Report> {
+        let pauses = match matters {
+            true => &PAUSES[..],
+            false => &PAUSES[..PAUSES_FOR_THE_LOG],
+        };
+        let asked = self.ask(worker, meter, pauses);
+        tokio::time::timeout(TELL_TIMEOUT, asked).await.ok()?
+    }
+
+    /// What was set aside becomes what was taken, if that is known.
+    fn settle(&self, reservation: Option<&Reservation>, report: Option<&Report>) {
+        match (reservation, report) {
+            (Some(reservation), Some(report)) => self.keys.settle(reservation, report.tokens()),
+            (Some(reservation), None) => {
                 tracing::warn!(key = %reservation.key, "the worker did not say what a request took");
             }
+            (None, _) => {}
         }
     }
 
     /// The worker's note; none if it has none, or is gone.
-    async fn ask(&self, worker: &Worker, meter: &str) -> Option<u64> {
-        for pause in PAUSES {
-            tokio::time::sleep(pause).await;
+    async fn ask(&self, worker: &Worker, meter: &str, pauses: &[Duration]) -> Option<Report> {
+        for pause in pauses {
+            tokio::time::sleep(*pause).await;
             let mut request = Request::new(Full::default());
             *request.uri_mut() = format!("/gaia/usage/{meter}").parse().ok()?;
             address_to(worker, request.headers_mut());
@@ -147,7 +178,7 @@ impl Accounts {
             let body = body.ok()?.to_bytes();
             lease.give_back();
             if status == StatusCode::OK {
-                return read_note(&body);
+                return serde_json::from_slice(&body).ok();
             }
         }
         None
@@ -165,36 +196,49 @@ impl Charge {
     pub(crate) fn not_sent(&mut self) {
         self.worker = None;
     }
+
+    /// Whoever has the other end is told what the request took; for a trace the worker is asked with patience.
+    pub(crate) fn tell(&mut self, told: oneshot::Sender<Report>, is_traced: bool) {
+        self.told = Some(told);
+        self.matters |= is_traced;
+    }
+
+    /// The answer has these headers, which may say what the request took.
+    pub(crate) fn answered(&mut self, headers: &HeaderMap) {
+        let report = headers.get(REPORT);
+        self.report = report.and_then(|value| serde_json::from_slice(value.as_bytes()).ok());
+    }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
         let accounts = Arc::clone(&self.accounts);
+        let (reservation, told) = (self.reservation.take(), self.told.take());
         let Some(worker) = self.worker.take() else {
-            return accounts.keys.settle(&self.reservation, 0);
+            return accounts.settle(reservation.as_ref(), Some(&Report::default()));
         };
+        let over = move |accounts: &Accounts, report: Option<Report>| {
+            accounts.settle(reservation.as_ref(), report.as_ref());
+            if let (Some(told), Some(report)) = (told, report) {
+                // Nobody may want to know any more.
+                let _told = told.send(report);
+            }
+        };
+        if let Some(report) = self.report.take() {
+            return over(&accounts, Some(report));
+        }
         // Without either, what was set aside stays charged.
         let place = Arc::clone(&accounts.asking).try_acquire_owned();
         let runtime = tokio::runtime::Handle::try_current();
         if let (Ok(place), Ok(runtime)) = (place, runtime) {
-            let reservation = self.reservation.clone();
-            let meter = std::mem::take(&mut self.meter);
+            let (meter, matters) = (std::mem::take(&mut self.meter), self.matters);
             runtime.spawn(async move {
-                accounts.settle(&reservation, &worker, &meter).await;
+                let report = accounts.asked(&worker, &meter, matters).await;
+                over(&accounts, report);
                 drop(place);
             });
         }
     }
-}
-
-fn read_note(body: &Bytes) -> Option<u64> {
-    #[derive(Deserialize)]
-    struct Note {
-        tokens: u64,
-    }
-    serde_json::from_slice(body)
-        .ok()
-        .map(|Note { tokens }| tokens)
 }
 
 /// Not to be guessed by who may send requests but not see this one.
@@ -264,16 +308,6 @@ mod tests {
         assert_eq!(estimate(Cost::Prompt, &[b'x'; 40], 1000), 11);
     }
 
-    #[test]
-    fn notes_are_read() {
-        let check = |body: &'static str, expected| {
-            assert_eq!(read_note(&Bytes::from_static(body.as_bytes())), expected);
-        };
-        check(r#"{"tokens":7}"#, Some(7));
-        check(r#"{"tokens":-7}"#, None);
-        check("", None);
-    }
-
     #[tokio::test]
     async fn of_more_than_are_waited_for_all_stays_charged() {
         let folder = tempfile::tempdir().unwrap();
@@ -294,7 +328,12 @@ mod tests {
         let keys = Keys::open(Vec::new(), Some(file)).unwrap();
         let accounts = Arc::new(Accounts::new(keys, Arc::default(), 100));
         let used = || parse_usage(&accounts.keys.unkept_usage().unwrap())[&id].tokens;
-        let charge = || accounts.charge(&id, Cost::Answer, b"").unwrap().unwrap();
+        let charge = || {
+            accounts
+                .charge(Some(&id), Cost::Answer, b"")
+                .unwrap()
+                .unwrap()
+        };
         let all = u32::try_from(ASKING_MAX).unwrap();
         let taken = accounts.asking.try_acquire_many(all).unwrap();
         let worker = Worker {

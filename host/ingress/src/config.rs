@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::ApiKey;
+use crate::tls::{Certificate, TlsError};
+use crate::{ApiKey, Traces};
 
 /// Shortest key that is worth its name, in bytes.
 pub const KEY_BYTES_MIN: usize = 8;
@@ -27,6 +28,8 @@ pub struct Config {
     pub hosts: Vec<String>,
     /// Origins, such as `https://example.com`, whose pages may call the API.
     pub origins: Vec<String>,
+    /// Where the spans of requests go; `None`: nothing is traced.
+    pub traces: Option<Traces>,
     /// Maxima.
     pub limits: Limits,
 }
@@ -40,6 +43,7 @@ impl Default for Config {
             key_file: None,
             hosts: Vec::new(),
             origins: Vec::new(),
+            traces: None,
             limits: Limits::default(),
         }
     }
@@ -52,6 +56,16 @@ pub struct TlsFiles {
     pub certificate: PathBuf,
     /// The private key.
     pub key: PathBuf,
+}
+
+impl TlsFiles {
+    /// Whether a node can show this certificate.
+    ///
+    /// # Errors
+    /// Why not, and which file is to blame.
+    pub fn check(&self) -> Result<(), TlsError> {
+        Certificate::read(self).map(|_| ())
+    }
 }
 
 /// Maxima of size, number and time.

@@ -17,12 +17,13 @@ use hyper::header::{
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::access::{Access, REQUEST_ID};
 use crate::body::{Held, LoggedBody, ReplyBody, WorkerBody, closing, full};
 use crate::charge::{Accounts, METER};
+use crate::counts::Counts;
 use crate::forward::{Lease, Pool, SendError};
 use crate::gate::{self, API_KEY, Admitted};
 use crate::keys::KeyId;
@@ -30,6 +31,7 @@ use crate::places::{Place, Places};
 use crate::processes::Processes;
 use crate::refused::Refused;
 use crate::routes::{Cost, METRICS};
+use crate::traces::TRACEPARENT;
 use crate::{Config, Worker};
 
 use self::mcp::MCP;
@@ -50,6 +52,9 @@ const CONNECT_PAUSE: Duration = Duration::from_millis(50);
 /// Header by which the worker learns whose request it is: the id of a named key.
 const KEY_ID: &str = "x-gaia-key-id";
 
+/// Header by which the worker learns that the request is traced, and as what.
+const TRACE: &str = "x-gaia-trace";
+
 /// Headers that belong to one connection.
 const HOP_BY_HOP: [HeaderName; 5] = [
     CONNECTION,
@@ -67,6 +72,9 @@ pub(crate) struct Shared {
     pub(crate) worker: watch::Receiver<Option<Worker>>,
     pub(crate) accounts: Arc<Accounts>,
     pub(crate) refused: Refused,
+    pub(crate) counts: Arc<Counts>,
+    /// Connections that have a place, and how many may.
+    pub(crate) connections: Arc<Semaphore>,
     pub(crate) pool: Arc<Pool>,
     pub(crate) places: Arc<Places>,
     pub(crate) processes: Arc<Processes>,
@@ -80,7 +88,7 @@ impl Shared {
         peer: IpAddr,
         request: Request<Incoming>,
     ) -> Response<LoggedBody> {
-        let mut access = Access::new(&request, peer);
+        let mut access = Access::new(&request, peer, self.config.traces.as_ref());
         let origin = gate::listed_origin(&self.config, request.headers());
         let mut response = match self.answer(&mut access, request).await {
             Ok(response) => response,
@@ -99,8 +107,11 @@ impl Shared {
             );
             headers.append(VARY, HeaderValue::from_static("Origin"));
         }
-        access.answered(response.status().as_u16());
-        response.map(|inner| LoggedBody::new(inner, access))
+        let status = response.status().as_u16();
+        access.answered(status);
+        self.counts.answered(access.route(), status);
+        let counts = Arc::clone(&self.counts);
+        response.map(|inner| LoggedBody::new(inner, access, counts))
     }
 
     async fn answer(
@@ -151,10 +162,12 @@ impl Shared {
         place: Option<Place>,
         wait_max: Duration,
     ) -> Result<Response<ReplyBody>, ApiError> {
-        let charge = match asked.key {
-            Some(key) => self.accounts.charge(key, cost, &asked.body)?,
-            None => None,
-        };
+        let mut charge = self.accounts.charge(asked.key, cost, &asked.body)?;
+        if let Some(charge) = &mut charge {
+            let (told, hears) = oneshot::channel();
+            charge.tell(told, asked.access.traced().is_some());
+            asked.access.hears(hears);
+        }
         let mut held = Held { place, charge };
         let forwarded = self.forward(&asked, &mut held, wait_max).await?;
         Ok(self.pass_on(forwarded, held))
@@ -181,7 +194,11 @@ impl Shared {
     ) -> Result<(Admitted, Option<Place>), ApiError> {
         let keys = &self.accounts.keys;
         let admitted = gate::admit(&self.config, keys, self.local.ip(), parts)?;
-        access.asked_by(admitted.key.clone());
+        let key = admitted.key.clone();
+        access.asked_by(key.map(|key| {
+            let name = keys.name_of(&key).unwrap_or_default();
+            (key, name)
+        }));
         let place = match admitted.takes_place {
             true => Some(self.places.take()?),
             false => None,
@@ -235,12 +252,17 @@ impl Shared {
             let worker = self.worker(deadline).await?;
             let meter = held.charge.as_mut().map(|charge| charge.sent_to(&worker));
             let request = asked.for_worker(&worker, meter);
+            asked.access.passed_on();
             let sent = self.pool.send(worker.address, request);
             let sent = tokio::time::timeout(silence_max, sent).await;
             match sent {
                 Ok(Ok((response, lease))) => {
                     let (mut head, incoming) = response.into_parts();
+                    if let Some(charge) = &mut held.charge {
+                        charge.answered(&head.headers);
+                    }
                     strip(&mut head.headers);
+                    strip_ours(&mut head.headers);
                     return Ok((head, incoming, lease));
                 }
                 Ok(Err(SendError::Connect(_))) => {
@@ -253,7 +275,8 @@ impl Shared {
                     tokio::time::sleep(CONNECT_PAUSE).await;
                 }
                 Ok(Err(error @ SendError::Send(_))) => {
-                    tracing::warn!(error = ?error, "the worker gave no answer");
+                    let request_id = asked.access.id().to_str().unwrap_or_default();
+                    tracing::warn!(request_id, error = ?error, "the worker gave no answer");
                     let message = "The worker stopped while it worked on this request.";
                     return Err(ApiError::bad_gateway(message));
                 }
@@ -317,6 +340,12 @@ impl Asked<'_> {
         if let Some(meter) = meter {
             headers.insert(METER, meter);
         }
+        if let Some(traced) = self.access.traced() {
+            let trace = HeaderValue::try_from(traced.own.to_string());
+            let trace = trace.expect("hexadecimal digits are fine in a header");
+            headers.insert(TRACEPARENT, trace.clone());
+            headers.insert(TRACE, trace);
+        }
         if let Some(key) = self.key {
             let id = HeaderValue::from_str(key.as_str());
             headers.insert(KEY_ID, id.expect("hexadecimal digits are fine in a header"));
@@ -342,7 +371,7 @@ pub(crate) fn address_to(worker: &Worker, headers: &mut HeaderMap) {
     }
 }
 
-/// Removes what only the ingress may say to the worker.
+/// Removes what only ingress and worker say to each other.
 fn strip_ours(headers: &mut HeaderMap) {
     let ours = |name: &&HeaderName| name.as_str().starts_with("x-gaia-");
     let ours: Vec<HeaderName> = headers.keys().filter(ours).cloned().collect();

@@ -166,6 +166,11 @@ impl Keys {
         Ok(entered)
     }
 
+    /// What its owner calls this key.
+    pub(crate) fn name_of(&self, key: &KeyId) -> Option<String> {
+        self.state().ring.name_of(key).map(str::to_owned)
+    }
+
     /// Whether the tokens of this key are limited.
     pub(crate) fn counts_tokens(&self, key: &KeyId) -> bool {
         self.state().ring.counts_tokens(key)

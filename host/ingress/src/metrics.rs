@@ -10,6 +10,7 @@ use hyper::{Request, Response, StatusCode};
 use crate::body::{ReplyBody, full};
 use crate::handler::{Shared, address_to};
 use crate::routes::METRICS;
+use crate::server::connections_max;
 
 /// How long the worker may take.
 const WORKER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -22,7 +23,13 @@ impl Shared {
     pub(crate) async fn metrics(&self) -> Response<ReplyBody> {
         let worker = tokio::time::timeout(WORKER_TIMEOUT, self.worker_metrics()).await;
         let mut text = worker.ok().flatten().unwrap_or_default().to_vec();
+        let open = connections_max(&self.config.limits) - self.connections.available_permits();
+        let counts = self.counts.text(open, self.places.taken());
+        text.extend_from_slice(counts.as_bytes());
         text.extend_from_slice(self.refused.text().as_bytes());
+        if let Some(traces) = &self.config.traces {
+            text.extend_from_slice(traces.text().as_bytes());
+        }
         text.extend_from_slice(self.processes.text().as_bytes());
         let mut response = Response::new(full(text));
         let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");

@@ -55,6 +55,11 @@ impl Places {
         }
     }
 
+    /// How many are taken.
+    pub(crate) fn taken(&self) -> usize {
+        self.count.saturating_sub(self.free.available_permits())
+    }
+
     /// A place, if one is free; else 429 with the time in which all who are here will have gone.
     pub(crate) fn take(&self) -> Result<Place, ApiError> {
         match Arc::clone(&self.free).try_acquire_owned() {

@@ -129,18 +129,47 @@ pub(crate) fn is_private(path: &str) -> bool {
 
 /// What a request to `path` asks for.
 pub(crate) fn rule_of(method: &Method, path: &str) -> Rule {
+    let is_read = method == Method::GET || method == Method::HEAD;
+    match index_of(method, path) {
+        Some(at) => ROUTES[at].2,
+        None if is_read && is_page_file(path) => PUBLIC,
+        None => ADMIN,
+    }
+}
+
+/// Requests to what no route lists.
+pub(crate) const OTHER: &str = "other";
+/// Requests for the page and what it loads.
+pub(crate) const PAGE: &str = "page";
+
+/// The path without what varies: a route of the table, [`PAGE`] or [`OTHER`].
+pub(crate) fn route_of(method: &Method, path: &str) -> &'static str {
+    match index_of(method, path) {
+        Some(at) => ROUTES[at].1,
+        None if *method == Method::GET && is_page_file(path) => PAGE,
+        None => OTHER,
+    }
+}
+
+/// All that [`route_of`] can say.
+pub(crate) fn all_routes() -> impl Iterator<Item = &'static str> {
+    let listed = ROUTES.iter().map(|(_, pattern, _)| *pattern);
+    listed.chain([PAGE, OTHER])
+}
+
+/// Whether a request is worth a trace: not what watches the node, and not the page.
+pub(crate) fn is_traced(method: &Method, path: &str) -> bool {
+    path != METRICS && rule_of(method, path).need != Need::Nothing
+}
+
+fn index_of(method: &Method, path: &str) -> Option<usize> {
     let method = match method.as_str() {
         "HEAD" => "GET",
         other => other,
     };
-    let listed = ROUTES
+    ROUTES
         .iter()
-        .find(|(of, pattern, _)| *of == method && matches(pattern, path));
-    match listed {
-        Some((_, _, rule)) => *rule,
-        None if method == "GET" && is_page_file(path) => PUBLIC,
-        None => ADMIN,
-    }
+        .position(|(of, pattern, _)| *of == method && matches(pattern, path))
 }
 
 fn is_page_file(path: &str) -> bool {

@@ -18,7 +18,7 @@ use crate::places::Places;
 use crate::processes::Processes;
 use crate::refused::Refused;
 use crate::tls::Certificate;
-use crate::{Config, ConfigError, TlsError, Worker, connection};
+use crate::{Config, ConfigError, Limits, TlsError, Worker, connection};
 
 /// How long to wait when the system has no file descriptor left for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -98,12 +98,15 @@ impl Ingress {
         let places = Places::new(config.limits.requests_running_max);
         let pool = Arc::<Pool>::default();
         let accounts = Accounts::new(keys, Arc::clone(&pool), config.limits.answer_tokens_max);
+        let connections = Semaphore::new(connections_max(&config.limits));
         let shared = Arc::new(Shared {
             config,
             local,
             worker,
             accounts: Arc::new(accounts),
             refused: Refused::default(),
+            counts: Arc::default(),
+            connections: Arc::new(connections),
             pool,
             places: Arc::new(places),
             processes: Arc::new(Processes::default()),
@@ -140,9 +143,7 @@ impl Ingress {
     /// streams that are still running then end with an error event.
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send) {
         let limits = self.shared.config.limits.clone();
-        let places = Arc::new(Semaphore::new(
-            limits.connections_max.min(Semaphore::MAX_PERMITS),
-        ));
+        let places = Arc::clone(&self.shared.connections);
         let (drain, draining) = watch::channel(false);
         let mut connections = JoinSet::new();
         let mut shutdown = std::pin::pin!(shutdown);
@@ -178,6 +179,11 @@ impl Ingress {
         }
         self.shared.accounts.settled().await;
     }
+}
+
+/// How many connections there may be at a time.
+pub(crate) fn connections_max(limits: &Limits) -> usize {
+    limits.connections_max.min(Semaphore::MAX_PERMITS)
 }
 
 /// Ends what is still running.

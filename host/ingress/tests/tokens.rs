@@ -115,12 +115,17 @@ async fn a_note_that_is_too_long_is_none() {
         ..named(1)
     };
     let node = Node::start(&[few]).await;
-    let note = |spaces| format!("{{\"tokens\":1}}{}", " ".repeat(spaces));
-    *node.upstream.note.lock().unwrap() = Some(note(900));
+    let note = |spaces| {
+        format!(
+            "{{\"prompt_tokens\":1,\"completion_tokens\":0}}{}",
+            " ".repeat(spaces)
+        )
+    };
+    *node.upstream.note.lock().unwrap() = Some(note(30_000));
     assert_eq!(node.chat(&text(1), 100).await.status, 200);
     node.until_used(1, 1).await;
     node.upstream.told.notified().await;
-    *node.upstream.note.lock().unwrap() = Some(note(1100));
+    *node.upstream.note.lock().unwrap() = Some(note(33_000));
     assert_eq!(node.chat(&text(1), 900).await.status, 200);
     node.upstream.told.notified().await;
     node.upstream.notes(2);

@@ -59,6 +59,7 @@ struct Begun {
     /// When it began to wait for its places.
     since: Instant,
     prompt_tokens: usize,
+    tokens_max: u32,
 }
 
 impl Answer {
@@ -70,7 +71,7 @@ impl Answer {
         app: &Arc<App>,
         request: ChatRequest,
     ) -> Result<(Self, ChunkHead), Failure> {
-        let timing = Timing::start(app);
+        let mut timing = Timing::start(app);
         let chat = app.chat(request.model.as_deref())?;
         let given = Given {
             now_unix_seconds: i64::try_from(unix_seconds()).unwrap_or(i64::MAX),
@@ -86,6 +87,7 @@ impl Answer {
             service_tier: granted,
             ..head(chat)
         };
+        timing.answers(&head.id);
         let wanted = Wanted::of(&request, tier);
         let prompted = prompts::choose(app, chat, wanted).await?;
         let own = app.tools.offered(prompted.node.context_tokens).await;
@@ -170,7 +172,7 @@ impl Answer {
             Done::Event(event) => Some(event),
             Done::Refused(error) => Some(self.failed(error)),
             Done::Generating(begun) => {
-                self.timing.entered(begun.since);
+                self.timing.entered(begun.since, begun.tokens_max);
                 self.timing.begun(begun.prompt_tokens);
                 self.generating = Some(begun.choices);
                 None
@@ -190,11 +192,14 @@ impl Answer {
                     logprobs: tokens.map(|token| token_logprob(token, top)).collect(),
                 }
             }
-            Ok(Step::End { reason, usage, .. }) => Event::Ended {
-                choice,
-                reason,
-                usage,
-            },
+            Ok(Step::End { reason, usage, .. }) => {
+                self.timing.took(usage);
+                Event::Ended {
+                    choice,
+                    reason,
+                    usage,
+                }
+            }
             Err(error) => {
                 self.timing.failed();
                 self.failed(error)
@@ -232,6 +237,10 @@ impl Answer {
             Effect::Generate(generation) => self.generate(generation),
             Effect::Call(calls) => self.call(calls),
             Effect::Stop => self.generating = None,
+            Effect::End { choice, reason } => {
+                self.timing.finished(reason);
+                return Some(Effect::End { choice, reason });
+            }
             Effect::Finish { usage } => {
                 self.timing.end(usage);
                 return Some(Effect::Finish { usage });
@@ -312,6 +321,7 @@ impl Answer {
 
     /// Calls tools of the node. Meanwhile others have its places; it is not to wait behind those that come then.
     fn call(&mut self, calls: Vec<ToolCall>) {
+        self.timing.calls();
         self.generating = None;
         self.tier = ServiceTier::Priority;
         let called = tools::call_all(Arc::clone(&self.app), self.id.clone(), calls);
@@ -339,6 +349,7 @@ async fn start(
             choices,
             since,
             prompt_tokens,
+            tokens_max: generation.tokens_max,
         }),
     )
 }

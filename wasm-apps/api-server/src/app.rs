@@ -10,6 +10,7 @@ use gaia_rag::SelectLimits;
 
 use crate::background::Background;
 use crate::inference::{Engine, LoadSettings, Model, OpenModelError, Opening};
+use crate::log;
 use crate::meter::Ledger;
 use crate::metrics::{Gauges, Metrics};
 use crate::options::Options;
@@ -281,9 +282,9 @@ fn template(options: &Options, model: &Model) -> Result<ChatTemplate, LoadModels
         (Some(wanted), _) => chosen_template(wanted)?,
         (None, Some(own)) => own.clone(),
         (None, None) => {
-            eprintln!(
+            log::warn(format_args!(
                 "the engine tells no chat template: using `{FALLBACK}` (see --chat-template)"
-            );
+            ));
             named_template(FALLBACK).unwrap_or_default().to_owned()
         }
     };

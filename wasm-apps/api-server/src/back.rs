@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::http::HeaderMap;
+use gaia_trace::TraceParent;
 use serde_json::Value;
 
 use crate::options::{LoopbackAddress, Options, Secret};
@@ -81,8 +82,10 @@ mod wire {
     use hyper::{Request, Response};
 
     use super::{
-        Back, BackError, PASSED_BYTES_MAX, PASSED_TIME_MAX, Passed, Question, Said, Value,
+        Back, BackError, PASSED_BYTES_MAX, PASSED_TIME_MAX, Passed, Question, Said, TraceParent,
+        Value,
     };
+    use crate::meter::Meter;
 
     impl Back {
         /// Asks the host.
@@ -90,13 +93,25 @@ mod wire {
         /// # Errors
         /// See [`BackError`].
         pub(crate) async fn ask(&self, question: Question<'_>) -> Result<Value, BackError> {
+            self.ask_within(question, None).await
+        }
+
+        /// Asks the host for something that belongs to `trace`.
+        ///
+        /// # Errors
+        /// See [`BackError`].
+        pub(crate) async fn ask_within(
+            &self,
+            question: Question<'_>,
+            trace: Option<TraceParent>,
+        ) -> Result<Value, BackError> {
             let passed = Passed {
                 method: question.method,
                 path: question.path,
                 content_type: "application/json",
                 body: Bytes::from(question.body),
             };
-            let sent = self.send(passed, question.reply_bytes_max, question.time_max);
+            let sent = self.send(passed, trace, question.reply_bytes_max, question.time_max);
             let response = sent.await?;
             super::read(response.status().as_u16(), response.body())
         }
@@ -106,7 +121,8 @@ mod wire {
         /// # Errors
         /// The host does not answer.
         pub(crate) async fn pass(&self, passed: Passed<'_>) -> Result<Said, BackError> {
-            let response = self.send(passed, PASSED_BYTES_MAX, PASSED_TIME_MAX).await?;
+            let response = self.send(passed, None, PASSED_BYTES_MAX, PASSED_TIME_MAX);
+            let response = response.await?;
             let (head, body) = response.into_parts();
             Ok(Said {
                 status: head.status.as_u16(),
@@ -118,6 +134,7 @@ mod wire {
         async fn send(
             &self,
             passed: Passed<'_>,
+            trace: Option<TraceParent>,
             bytes_max: usize,
             time_max: Duration,
         ) -> Result<Response<Bytes>, BackError> {
@@ -128,6 +145,13 @@ mod wire {
                 .header("content-type", passed.content_type);
             if let Some(key) = &self.key {
                 request = request.header("authorization", format!("Bearer {}", key.reveal()));
+            }
+            // So that what the host writes down can be found by it.
+            if let Some(id) = Meter::current_request() {
+                request = request.header("x-request-id", id);
+            }
+            if let Some(trace) = trace {
+                request = request.header("traceparent", trace.to_string());
             }
             let request = request
                 .body(Full::new(passed.body))
@@ -144,6 +168,15 @@ impl Back {
     /// There are no sockets natively, where only the tests run.
     pub(crate) async fn ask(&self, question: Question<'_>) -> Result<Value, BackError> {
         Err(BackError::Unreachable(question.path.to_owned()))
+    }
+
+    /// Neither for what belongs to a trace.
+    pub(crate) async fn ask_within(
+        &self,
+        question: Question<'_>,
+        _trace: Option<TraceParent>,
+    ) -> Result<Value, BackError> {
+        self.ask(question).await
     }
 
     /// Neither is there anybody to pass on to.

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 use crate::app::App;
 use crate::failure::Failure;
+use crate::log;
 use crate::meter::Meter;
 use crate::records::Owner;
 use crate::responding::Prepared;
@@ -83,7 +84,7 @@ pub(crate) async fn begin(
     let response = queued.response.clone();
     let stopped = app.background.enter(&response.id)?;
     if let Err(error) = app.records.put(&owner, &queued).await {
-        eprintln!("api-server: a response is not kept: {error}");
+        log::warn(format_args!("a response is not kept: {error}"));
         app.background.running().remove(&response.id);
         let message = "The node could not keep this response.";
         return Err(ApiError::unavailable(message, RETRY_AFTER_SECONDS).into());
@@ -137,7 +138,7 @@ async fn end(app: &App, owner: &Owner, prepared: Prepared, kept: &mut Kept) {
 
 async fn put(app: &App, owner: &Owner, kept: &Kept) {
     if let Err(error) = app.records.put(owner, kept).await {
-        eprintln!("api-server: a response is not kept: {error}");
+        log::warn(format_args!("a response is not kept: {error}"));
     }
 }
 

@@ -32,8 +32,10 @@ pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
             (Verdict::Listed, StatusCode::NO_CONTENT.into_response())
         }
         Ok(verdict) => {
-            let meter = Meter::of(request.headers(), &app.ledger);
-            let response = Meter::during(&meter, next.run(request)).await;
+            let meter = Meter::of(request.headers(), &id, &app.ledger);
+            let current = Some(Arc::clone(&meter));
+            let response = Meter::during(&current, next.run(request)).await;
+            drop(current);
             (verdict, Meter::follow(meter, response))
         }
         Err(error) => (Verdict::Own, Failure(error).into_response()),

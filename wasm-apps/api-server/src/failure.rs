@@ -6,6 +6,7 @@ use gaia_openai::ApiError;
 
 use crate::admission::QueueFull;
 use crate::inference::InferenceError;
+use crate::log;
 
 /// An error on its way to the client.
 #[derive(Debug)]
@@ -69,7 +70,7 @@ pub(crate) fn from_inference(
             }
         },
         InferenceError::Engine { .. } => {
-            eprintln!("api-server: {error}");
+            log::warn(&error);
             ApiError::internal("The engine failed; the log of the node says more.")
         }
     }

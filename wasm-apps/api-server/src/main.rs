@@ -21,6 +21,7 @@ mod choices;
 mod edge;
 mod failure;
 mod inference;
+mod log;
 mod meter;
 mod metrics;
 mod options;
@@ -61,6 +62,7 @@ mod run {
     use hyper::body::Incoming;
 
     use crate::app::App;
+    use crate::log;
     use crate::options::{self, Options};
     use crate::routes;
 
@@ -73,7 +75,7 @@ mod run {
             Err(problems) => {
                 problems
                     .iter()
-                    .for_each(|problem| eprintln!("api-server: {problem}"));
+                    .for_each(log::error);
                 return ExitCode::from(USAGE);
             }
         };
@@ -82,7 +84,7 @@ mod run {
         let (port, listener) = match bound {
             Ok(bound) => bound,
             Err(error) => {
-                eprintln!("api-server: cannot listen on {address}: {error}");
+                log::error(format_args!("cannot listen on {address}: {error}"));
                 return ExitCode::from(CANNOT_LISTEN);
             }
         };
@@ -131,7 +133,7 @@ mod run {
         if let Err(error) = app.load_models().await {
             let mut chain: Option<&dyn std::error::Error> = Some(&error);
             while let Some(error) = chain {
-                eprintln!("api-server: {error}");
+                log::error(error);
                 chain = error.source();
             }
         }

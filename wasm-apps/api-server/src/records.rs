@@ -10,6 +10,7 @@ use gaia_openai::ApiError;
 use gaia_openai::responses::Kept;
 
 use crate::back::{Back, BackError, Question};
+use crate::log;
 use crate::options::Options;
 
 /// The host writes to a disk.
@@ -96,7 +97,7 @@ impl Records {
             Ok(record) => Ok(Some(record)),
             Err(BackError::Refused { status: 404, .. }) => Ok(None),
             Err(error) => {
-                eprintln!("api-server: responses: {error}");
+                log::warn(format_args!("responses: {error}"));
                 let message = "The node cannot look at what it kept.";
                 Err(ApiError::unavailable(message, RETRY_AFTER_SECONDS))
             }

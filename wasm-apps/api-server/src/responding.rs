@@ -15,6 +15,7 @@ use gaia_openai::{ApiError, ChatRequest, FinishReason, Usage};
 use crate::answer::Answer;
 use crate::app::{App, unix_seconds};
 use crate::failure::Failure;
+use crate::log;
 use crate::random;
 use crate::records::Owner;
 
@@ -232,7 +233,7 @@ impl Responding {
         }
         let kept = self.kept();
         if let Err(error) = self.app.records.put(&self.owner, &kept).await {
-            eprintln!("api-server: a response is not kept: {error}");
+            log::warn(format_args!("a response is not kept: {error}"));
             let response = self.events.response_mut();
             response.settings.store = false;
             response.warn("The node could not keep this response.");

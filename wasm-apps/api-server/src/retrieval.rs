@@ -5,10 +5,13 @@ use std::time::Instant;
 use gaia_openai::embedding::EmbeddingInput;
 use gaia_openai::{ApiError, ServiceTier};
 use gaia_rag::{Citation, Hit, SelectLimits};
+use gaia_trace::What;
 
 use crate::answer::enter;
 use crate::app::App;
 use crate::failure::from_inference;
+use crate::log;
+use crate::meter::Meter;
 use crate::metrics::Retrieval;
 
 const STORE_RETRY_SECONDS: u32 = 5;
@@ -43,8 +46,18 @@ pub(crate) async fn embed_all(
     tier: ServiceTier,
 ) -> Result<Vec<Vec<f32>>, ApiError> {
     let model = app.embedding(None)?;
+    let started = Instant::now();
     let _pass = enter(app, model, 1, tier).await?;
     let embedded = model.embed(&EmbeddingInput::Texts(texts)).await;
+    let tokens = embedded.as_ref().map_or(0, |embedded| embedded.tokens);
+    if let Some(meter) = Meter::current() {
+        let what = What::Embeddings {
+            model: model.id.clone(),
+            tokens: tokens.into(),
+        };
+        let failed = embedded.as_ref().err().map(|_| "not_embedded");
+        meter.phase(started, what, None, failed);
+    }
     let embedded = embedded.map_err(|error| from_inference(error, "messages", None))?;
     app.metrics.embedding_tokens.add(embedded.tokens.into());
     Ok(embedded.vectors)
@@ -68,13 +81,26 @@ pub(crate) async fn ask(
         .query(vector, limit * CANDIDATES_PER_PASSAGE, score_threshold)
         .await;
     app.metrics.retrieval.observe(started.elapsed());
+    if let Some(meter) = Meter::current() {
+        let found = hits
+            .as_ref()
+            .ok()
+            .and_then(Option::as_ref)
+            .map_or(0, Vec::len);
+        let what = What::Retrieval {
+            collection: app.options.collection.clone(),
+            hits: found as u64,
+        };
+        let failed = hits.as_ref().err().map(|_| "store_unavailable");
+        meter.phase(started, what, None, failed);
+    }
     app.metrics.retrieved(match &hits {
         Ok(Some(hits)) if !hits.is_empty() => Retrieval::Hits,
         Ok(_) => Retrieval::Nothing,
         Err(_) => Retrieval::Failed,
     });
     hits.map_err(|error| {
-        eprintln!("api-server: {error}");
+        log::warn(&error);
         unavailable(&error.to_string())
     })
 }

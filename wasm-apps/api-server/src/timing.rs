@@ -1,9 +1,10 @@
-//! When the parts of an answer happened, for the metrics.
+//! When the parts of an answer happened, for the metrics and for whoever traces the request.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use gaia_openai::{Timings, Usage};
+use gaia_openai::{FinishReason, Timings, Usage};
+use gaia_trace::{Generated, What};
 
 use crate::app::App;
 use crate::meter::Meter;
@@ -13,8 +14,9 @@ pub(crate) struct Timing {
     app: Arc<App>,
     /// Counts for the caller's key, if somebody asks for that.
     meter: Option<Arc<Meter>>,
-    /// Tokens that are taken even if the answer is broken off here.
-    tokens: u64,
+    /// Tokens that are taken even if the answer is broken off here: read and written.
+    prompt: u64,
+    written: u64,
     started: Instant,
     entered: Option<Instant>,
     first: Option<Instant>,
@@ -22,6 +24,16 @@ pub(crate) struct Timing {
     /// Whether the next piece does not follow upon the last: tools were called in between.
     resumed: bool,
     generating: bool,
+    /// The id of the reply.
+    response: String,
+    /// The generation that runs or has just ended.
+    round: Option<Round>,
+}
+
+/// One generation.
+struct Round {
+    since: Instant,
+    generated: Generated,
 }
 
 impl Timing {
@@ -30,26 +42,46 @@ impl Timing {
         Self {
             app: Arc::clone(app),
             meter: Meter::current(),
-            tokens: 0,
+            prompt: 0,
+            written: 0,
             started: now,
             entered: None,
             first: None,
             last: now,
             resumed: false,
             generating: false,
+            response: String::new(),
+            round: None,
         }
     }
 
-    /// The request got its place, for which it waited from `since` on.
-    pub(crate) fn entered(&mut self, since: Instant) {
+    /// The reply has this id.
+    pub(crate) fn answers(&mut self, response: &str) {
+        response.clone_into(&mut self.response);
+    }
+
+    /// The request got its place, for which it waited from `since` on, to write at most so many tokens.
+    pub(crate) fn entered(&mut self, since: Instant, tokens_max: u32) {
         let now = Instant::now();
         self.app.metrics.queue.observe(now - since);
-        self.entered = Some(now);
+        // Of several rounds the first.
+        self.entered.get_or_insert(now);
+        let model = self.app.chat(None).map(|chat| chat.model.id.clone());
+        let entered = self.meter.as_ref().map(|meter| meter.micros(now));
+        self.round = Some(Round {
+            since,
+            generated: Generated {
+                model: model.unwrap_or_default(),
+                tokens_max: Some(tokens_max.into()),
+                entered,
+                ..Generated::default()
+            },
+        });
     }
 
     /// The engine took the request, with a prompt of so many tokens.
     pub(crate) fn begun(&mut self, prompt_tokens: usize) {
-        self.tokens += prompt_tokens as u64;
+        self.prompt += prompt_tokens as u64;
         self.resumed = self.first.is_some();
         self.generating = true;
     }
@@ -57,16 +89,59 @@ impl Timing {
     /// The engine gave up.
     pub(crate) fn failed(&mut self) {
         self.generating = false;
+        self.told(Some("engine_error"));
+    }
+
+    /// One of the answers of this generation took so much.
+    pub(crate) fn took(&mut self, usage: Usage) {
+        if let Some(Round { generated, .. }) = &mut self.round {
+            generated.prompt_tokens = generated.prompt_tokens.max(usage.prompt_tokens.into());
+            generated.cached_tokens = usage.prompt_tokens_details.cached_tokens.into();
+            generated.completion_tokens += u64::from(usage.completion_tokens);
+        }
+    }
+
+    /// An answer ended, for this reason.
+    pub(crate) fn finished(&mut self, reason: FinishReason) {
+        if let Some(Round { generated, .. }) = &mut self.round {
+            generated.finish.push(reason_name(reason).to_owned());
+        }
+    }
+
+    /// The generation is over; tools of the node are called now.
+    pub(crate) fn calls(&mut self) {
+        self.finished(FinishReason::ToolCalls);
+        self.told(None);
+    }
+
+    /// The generation is over: who traces the request is told.
+    fn told(&mut self, failed: Option<&str>) {
+        let Some(Round { since, generated }) = self.round.take() else {
+            return;
+        };
+        if let Some(meter) = &self.meter {
+            let generated = Generated {
+                response: self.response.clone(),
+                ..generated
+            };
+            meter.phase(since, What::Chat(Box::new(generated)), None, failed);
+        }
     }
 
     /// A piece of an answer came. Of several answers to a request, the first stands for all.
     pub(crate) fn piece(&mut self, choice: u32) {
         // Guessed words come several in a piece; the end brings the true number.
-        self.tokens += 1;
+        self.written += 1;
         if choice > 0 {
             return;
         }
         let now = Instant::now();
+        if let (Some(round), Some(meter)) = (&mut self.round, &self.meter) {
+            round
+                .generated
+                .first
+                .get_or_insert_with(|| meter.micros(now));
+        }
         let metrics = &self.app.metrics;
         match self.first {
             Some(_) if self.resumed => self.resumed = false,
@@ -97,7 +172,8 @@ impl Timing {
             metrics.decode.observe(self.last - first);
         }
         self.generating = false;
-        self.charge(u64::from(usage.prompt_tokens) + u64::from(usage.completion_tokens));
+        self.told(None);
+        self.charge(usage.prompt_tokens.into(), usage.completion_tokens.into());
     }
 
     /// How long reading the prompt and writing the answers took.
@@ -111,10 +187,20 @@ impl Timing {
         Timings::new(cached, (prompt, read), written)
     }
 
-    fn charge(&self, tokens: u64) {
+    fn charge(&self, prompt: u64, completion: u64) {
         if let Some(meter) = &self.meter {
-            meter.add(tokens);
+            meter.add(prompt, completion);
         }
+    }
+}
+
+/// As the API writes it.
+fn reason_name(reason: FinishReason) -> &'static str {
+    match reason {
+        FinishReason::Stop => "stop",
+        FinishReason::Length => "length",
+        FinishReason::ToolCalls => "tool_calls",
+        FinishReason::ContentFilter => "content_filter",
     }
 }
 
@@ -122,7 +208,8 @@ impl Drop for Timing {
     fn drop(&mut self) {
         if self.generating {
             self.app.metrics.aborted.add(1);
-            self.charge(self.tokens);
+            self.charge(self.prompt, self.written);
+            self.told(Some("aborted"));
         }
     }
 }

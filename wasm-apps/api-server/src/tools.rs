@@ -12,10 +12,13 @@ use std::time::{Duration, Instant};
 use gaia_chat::{Outcome, OwnTools, RoundLimits};
 use gaia_openai::Tool;
 use gaia_openai::chat::ToolCall;
+use gaia_trace::{TraceParent, What};
 use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::back::{Back, BackError, Question};
+use crate::log;
+use crate::meter::Meter;
 use crate::options::Options;
 
 /// How old the list of tools may be: so long after `gaia tools add` a tool may be unknown.
@@ -88,7 +91,7 @@ impl NodeTools {
         let tools = match asked.await {
             Ok(reply) => read_list(&reply),
             Err(error) => {
-                eprintln!("api-server: no tools: {error}");
+                log::warn(format_args!("no tools: {error}"));
                 Vec::new()
             }
         };
@@ -100,10 +103,10 @@ impl NodeTools {
         tools
     }
 
-    async fn call(&self, turn: &str, call: &ToolCall) -> Outcome {
+    async fn call(&self, turn: &str, call: &ToolCall, trace: Option<TraceParent>) -> Outcome {
         let started = Instant::now();
         let asked = match &self.back {
-            Some(back) => back.ask(question(turn, call)).await,
+            Some(back) => back.ask_within(question(turn, call), trace).await,
             None => Err(BackError::Unreachable("there is none".to_owned())),
         };
         match asked {
@@ -150,8 +153,19 @@ pub(crate) async fn call_all(app: Arc<App>, turn: String, calls: Vec<ToolCall>) 
 type Calling<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
 
 async fn call_one(app: &App, turn: &str, call: &ToolCall) -> Outcome {
-    let outcome = app.tools.call(turn, call).await;
+    let (meter, started) = (Meter::current(), Instant::now());
+    let traced = meter.as_ref().and_then(|meter| meter.begin());
+    let (span, parent) = traced.unzip();
+    let outcome = app.tools.call(turn, call, parent).await;
     let took = Duration::from_millis(outcome.ms);
+    if let Some(meter) = meter {
+        let what = What::Tool {
+            name: call.name.clone(),
+            call: call.id.clone(),
+        };
+        let failed = outcome.result.is_err().then_some("tool_error");
+        meter.phase(started, what, span, failed);
+    }
     app.metrics
         .tools
         .called(&call.name, outcome.result.is_err(), took);

@@ -1,4 +1,8 @@
 //! `gaia logs`: the end of what the node wrote, and what it writes from now on.
+//!
+//! Lines of JSON are shown as lines for people; with `--json` it is the other way round.
+
+mod shown;
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -10,6 +14,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 
+use self::shown::Choice;
 use super::Context;
 use crate::terminal::{Terminal, Tint};
 
@@ -21,7 +26,7 @@ const FOLLOW_INTERVAL: Duration = Duration::from_millis(200);
 /// Arguments of `gaia logs`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  gaia logs -f             everything, as it comes\n  gaia logs --worker -n 5  the last words of the worker"
+    after_help = "Examples:\n  gaia logs -f             everything, as it comes\n  gaia logs --worker -n 5  the last words of the worker\n  gaia logs --request ID   what was written about one request (its X-Request-Id)"
 )]
 pub struct Arguments {
     /// Go on as the node writes more
@@ -33,6 +38,9 @@ pub struct Arguments {
     /// Only what the worker wrote
     #[arg(long)]
     worker: bool,
+    /// Only what is about the request with this id
+    #[arg(long, value_name = "ID")]
+    request: Option<String>,
 }
 
 /// Runs `gaia logs`.
@@ -44,8 +52,12 @@ pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
     }
     let mut out = Out {
         terminal: context.terminal,
-        several: paths.len() > 1,
+        several: paths.len() > 1 && !context.terminal.json,
         last: None,
+    };
+    let choice = Choice {
+        request: arguments.request.clone(),
+        json: context.terminal.json,
     };
     let mut files = Vec::new();
     for path in paths {
@@ -54,10 +66,9 @@ pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
             file: None,
             position: 0,
         };
-        let tail = followed
-            .tail(arguments.lines)
-            .context("failed to read a log")?;
-        out.write(&followed.path, &tail)?;
+        let whole = followed.tail().context("failed to read a log")?;
+        let shown = choice.shown(&whole, name_of(&followed.path));
+        out.write(&followed.path, last_lines(&shown, arguments.lines))?;
         files.push(followed);
     }
     if !arguments.follow {
@@ -66,10 +77,19 @@ pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
     loop {
         for followed in &mut files {
             let more = followed.more().context("failed to read a log")?;
-            out.write(&followed.path, &more)?;
+            out.write(
+                &followed.path,
+                &choice.shown(&more, name_of(&followed.path)),
+            )?;
         }
         thread::sleep(FOLLOW_INTERVAL);
     }
+}
+
+/// What the lines of this file are called by.
+fn name_of(path: &Path) -> &str {
+    let name = path.file_stem().and_then(|name| name.to_str());
+    name.unwrap_or("gaia")
 }
 
 /// A file that grows, and may be set aside and begun anew.
@@ -80,18 +100,22 @@ struct Followed {
 }
 
 impl Followed {
-    /// The last `lines` lines; what follows comes from [`Self::more`].
-    fn tail(&mut self, lines: usize) -> io::Result<Vec<u8>> {
+    /// The end of it; what follows comes from [`Self::more`].
+    fn tail(&mut self) -> io::Result<Vec<u8>> {
         let Some(file) = self.open()? else {
             return Ok(Vec::new());
         };
         let length = file.metadata()?.len();
         self.position = length.saturating_sub(TAIL_BYTES_MAX);
-        let text = self.more()?;
-        Ok(last_lines(&text, lines).to_vec())
+        let begun = self.position > 0;
+        let mut text = self.more()?;
+        if begun && let Some(end) = text.iter().position(|byte| *byte == b'\n') {
+            text.drain(..=end);
+        }
+        Ok(text)
     }
 
-    /// What was written since the last time.
+    /// What was written since the last time, in whole lines.
     fn more(&mut self) -> io::Result<Vec<u8>> {
         let Some(file) = self.open()? else {
             return Ok(Vec::new());
@@ -100,6 +124,13 @@ impl Followed {
         file.seek(SeekFrom::Start(self.position))?;
         let mut text = Vec::new();
         file.take(TAIL_BYTES_MAX).read_to_end(&mut text)?;
+        let end = text.iter().rposition(|byte| *byte == b'\n');
+        match end {
+            Some(end) => text.truncate(end + 1),
+            // A line without end comes in pieces.
+            None if text.len() as u64 == TAIL_BYTES_MAX => {}
+            None => text.clear(),
+        }
         self.position += text.len() as u64;
         Ok(text)
     }
@@ -198,10 +229,12 @@ mod tests {
             file: None,
             position: 0,
         };
-        assert!(followed.tail(3).unwrap().is_empty(), "not there yet");
-        fs::write(&path, "one\n").unwrap();
+        assert!(followed.tail().unwrap().is_empty(), "not there yet");
+        fs::write(&path, "one\nhalf").unwrap();
         assert_eq!(followed.more().unwrap(), b"one\n");
-        assert!(followed.more().unwrap().is_empty());
+        assert!(followed.more().unwrap().is_empty(), "half a line");
+        fs::write(&path, "one\nhalf a line\n").unwrap();
+        assert_eq!(followed.more().unwrap(), b"half a line\n");
         fs::rename(&path, folder.path().join("x.log.1")).unwrap();
         fs::write(&path, "two\nthree\n").unwrap();
         assert_eq!(followed.more().unwrap(), b"two\nthree\n");

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
-use tracing_subscriber::EnvFilter;
 
 use super::{Context, chain, init, runtime, with_mend};
-use crate::config::Config;
+use crate::config::{Config, LogFormat};
 use crate::doctor::{self, Finding};
 use crate::exit::{Exit, failure};
+use crate::logging;
 use crate::supervisor::daemon::{self, DaemonError};
 use crate::supervisor::front::{self, ListenError, check_free};
 use crate::supervisor::lock::{self, LockError};
@@ -40,6 +40,26 @@ pub struct Arguments {
 
 /// Runs `gaia start`.
 pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
+    match context.config() {
+        Ok(config) if arguments.foreground && config.log_format == LogFormat::Json => {
+            logging::start(context.environment.log.as_deref(), LogFormat::Json);
+            begin(&silent(context), arguments)
+        }
+        // What is wrong with it is told in its turn.
+        _ => begin(context, arguments),
+    }
+}
+
+/// The same, without words for people.
+fn silent(context: &Context) -> Context {
+    Context {
+        home: context.home.clone(),
+        environment: context.environment.clone(),
+        terminal: Terminal::new(true, true),
+    }
+}
+
+fn begin(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
     refuse_second(context)?;
     let done = init::initialise(context, &init::Arguments::default(), false)?;
     if done.is_new {
@@ -134,7 +154,10 @@ fn foreground(
     prepared: &Prepared,
     node_id: &str,
 ) -> anyhow::Result<()> {
-    write_log_to_stderr(context.environment.log.as_deref());
+    let in_json = config.log_format == LogFormat::Json;
+    if !in_json {
+        logging::start(context.environment.log.as_deref(), LogFormat::Text);
+    }
     let plan = NodePlan {
         home: &context.home,
         config,
@@ -143,7 +166,11 @@ fn foreground(
         node_id,
     };
     let terminal = context.terminal;
-    let on_ready = |state: &State| show_ready(&terminal, state);
+    let on_ready = |state: &State| {
+        if !in_json {
+            show_ready(&terminal, state);
+        }
+    };
     // On the main thread: the worker dies with the thread that started it.
     runtime()?
         .block_on(node::run(&plan, on_ready))
@@ -204,21 +231,6 @@ fn show_ready(terminal: &Terminal, state: &State) {
             )
         },
     );
-}
-
-fn write_log_to_stderr(level: Option<&str>) {
-    tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(log_filter(level)))
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .with_target(false)
-        .init();
-}
-
-/// The SDK of MCP writes down whole messages of servers, however often they come; this node says itself what
-/// became of a server. A `level` that names the SDK has the last word.
-fn log_filter(level: Option<&str>) -> String {
-    format!("rmcp=error,{}", level.unwrap_or("info"))
 }
 
 fn node_failure(error: NodeError) -> anyhow::Error {

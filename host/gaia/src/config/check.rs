@@ -8,6 +8,7 @@ use toml_edit::DocumentMut;
 
 use super::keys::{Config, KEYS};
 use super::value::Secret;
+use crate::telemetry;
 
 /// A shorter key could be guessed; the ingress refuses it too.
 const KEY_BYTES_MIN: usize = 8;
@@ -76,6 +77,7 @@ pub fn check_config(document: &DocumentMut, has_named_keys: bool) -> Result<Conf
     check_address(&config, has_named_keys, &mut problems);
     check_knowledge(&config, &mut problems);
     check_egress(&config, &mut problems);
+    check_watching(&config, &mut problems);
     check_limits(&config, &mut problems);
     if problems.is_empty() {
         Ok(config)
@@ -175,6 +177,18 @@ fn check_egress(config: &Config, problems: &mut Vec<Problem>) {
     if config.tool_rounds_max > TOOL_ROUNDS_MAX {
         let message = format!("must be between 0 and {TOOL_ROUNDS_MAX}");
         problems.push(problem("tool_rounds_max", message));
+    }
+}
+
+fn check_watching(config: &Config, problems: &mut Vec<Problem>) {
+    if let Err(error) = telemetry::target(config) {
+        problems.push(problem("otlp_endpoint", error));
+    }
+    if let Err(error) = telemetry::headers(config) {
+        problems.push(problem("otlp_headers", error));
+    }
+    if !(0.0..=1.0).contains(&config.otlp_sample) {
+        problems.push(problem("otlp_sample", "must be between 0 and 1"));
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use toml_edit::{Item, Value as Toml};
 
-use super::value::{Confine, KvType, RagPolicy, Secret, Speculation, Thinking, Value};
+use super::value::{Confine, KvType, LogFormat, RagPolicy, Secret, Speculation, Thinking, Value};
 
 /// What `gaia config` knows of one key.
 pub struct Key {
@@ -185,5 +185,17 @@ keys! {
         queue_len_max: u32 = 64,
         /// Seconds that running answers may take to finish when the node stops.
         drain_timeout_seconds: u32 = 30,
+    }
+    "Watching" {
+        /// "text", or "json": every line of the logs is an object with time, level, target, message, fields.
+        log_format: LogFormat = LogFormat::Text,
+        /// Where spans of requests are sent as OTLP over HTTP, such as "http://127.0.0.1:4318". What is said is in
+        /// none of them. Empty: nothing is traced.
+        otlp_endpoint: String = String::new(),
+        /// Headers for that endpoint, such as "authorization: Bearer {secret:otlp}"; `gaia tools secret set otlp`
+        /// keeps the secret.
+        otlp_headers: Vec<String> = Vec::new(),
+        /// How many of the requests that bring no trace of their own are traced: 0 (none) to 1 (all).
+        otlp_sample: f32 = 1.0,
     }
 }

@@ -261,6 +261,16 @@ choice! {
 }
 
 choice! {
+    /// What the lines of the log look like.
+    LogFormat, "text or json" {
+        /// For people.
+        Text = "text",
+        /// For programs: an object a line.
+        Json = "json",
+    }
+}
+
+choice! {
     /// How the KV cache is kept.
     KvType, "f16 or q8_0" {
         /// 16 bits a number.

@@ -30,14 +30,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
-use tracing::{debug, warn};
+use tracing::{Instrument as _, debug, info_span, warn};
 
 use self::records::KeptRecords;
 use self::tools::Tools;
 use super::state::Service;
 use crate::library::Library;
 use crate::password::random_hex;
-use crate::toolbox::LiveTools;
+use crate::toolbox::{LiveTools, TRACEPARENT};
 
 /// Connections at a time; more wait to be accepted.
 const CONNECTIONS_MAX: usize = 64;
@@ -184,8 +184,17 @@ impl Door {
             content_type,
             body,
         };
-        self.routes.answer(asked).await
+        // So that what is written down on the way can be found by the request's id.
+        let request = text(&head.headers, "x-request-id").map(str::to_owned);
+        let span = info_span!("asked", request_id = request.unwrap_or_default());
+        let trace = text(&head.headers, "traceparent").map(str::to_owned);
+        let answer = self.routes.answer(asked).instrument(span);
+        TRACEPARENT.scope(trace, answer).await
     }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
 }
 
 fn shown_key(headers: &HeaderMap) -> &[u8] {

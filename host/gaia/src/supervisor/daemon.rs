@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use super::state::{self, Phase, State};
 use crate::home::Home;
+use crate::logging::LAST_WORDS;
 
 /// The log is set aside as `.1` when it is longer than this at a start.
 const LOG_BYTES_MAX: u64 = 10 * 1024 * 1024;
@@ -109,6 +110,9 @@ fn spawn(home: &Home, log: File) -> io::Result<Child> {
 /// The error that the node wrote before it ended.
 fn last_words(path: &Path, before: u64, status: ExitStatus) -> String {
     let text = tail(path, before).unwrap_or_default();
+    if let Some(message) = text.lines().rev().find_map(end_in_json) {
+        return message;
+    }
     match text.rfind("gaia: ") {
         Some(at) if at == 0 || text.as_bytes()[at - 1] == b'\n' => {
             text[at + "gaia: ".len()..].trim_end().to_owned()
@@ -118,6 +122,14 @@ fn last_words(path: &Path, before: u64, status: ExitStatus) -> String {
             path.display()
         ),
     }
+}
+
+/// What a node whose log is JSON says of its end.
+fn end_in_json(line: &str) -> Option<String> {
+    let record: serde_json::Value = serde_json::from_str(line).ok()?;
+    let is_end = record["target"] == LAST_WORDS;
+    let message = record["message"].as_str().filter(|_| is_end)?;
+    Some(message.to_owned())
 }
 
 /// What was written to `path` since it was `before` bytes long.
@@ -156,6 +168,13 @@ mod tests {
         );
         check("say gaia: no\n", 0, "the node ended");
         check("", 0, "the node ended");
+        let in_json = "{\"target\":\"gaia::end\",\"message\":\"port taken\"}\n";
+        check(in_json, 0, "port taken");
+        check(
+            "{\"target\":\"gaia\",\"message\":\"no\"}\n",
+            0,
+            "the node ended",
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gaia_ingress::keys::Keys;
-use gaia_ingress::{ApiKey, Ingress, Limits, Processes, StartError, TlsFiles, Worker};
+use gaia_ingress::{ApiKey, Ingress, Limits, Processes, StartError, TlsFiles, Traces, Worker};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing::warn;
@@ -107,10 +107,17 @@ fn not_bound(error: StartError, key: &'static str, port: u16) -> ListenError {
 
 impl Front {
     /// Binds the addresses that `config` names and starts to answer: with 503 until there is a
-    /// worker to forward to.
-    pub async fn open(config: &Config, home: &Home) -> Result<Self, ListenError> {
+    /// worker to forward to. Spans of requests go to `traces`.
+    pub async fn open(
+        config: &Config,
+        home: &Home,
+        traces: Option<Traces>,
+    ) -> Result<Self, ListenError> {
         let (worker, watched) = watch::channel(None);
-        let settings = settings(config, home);
+        let settings = gaia_ingress::Config {
+            traces,
+            ..settings(config, home)
+        };
         let is_tls = settings.tls.is_some();
         let ingress = Ingress::bind(settings, watched)
             .await
@@ -274,6 +281,7 @@ fn settings(config: &Config, home: &Home) -> gaia_ingress::Config {
         key_file: Some(home.api_keys()),
         hosts: config.hosts_allowed.clone(),
         origins: config.cors_origins.clone(),
+        traces: None,
         limits: Limits {
             body_bytes_max: usize::try_from(config.body_bytes_max).unwrap_or(usize::MAX),
             requests_running_max: usize::try_from(requests_running_max).unwrap_or(usize::MAX),
@@ -331,7 +339,10 @@ mod tests {
             ..Config::default()
         };
         let home = Home::new("/nowhere".as_ref()).unwrap();
-        let error = Front::open(&config, &home).await.unwrap_err().to_string();
+        let error = Front::open(&config, &home, None)
+            .await
+            .unwrap_err()
+            .to_string();
         let own = format!("(process {})", std::process::id());
         assert!(
             error.contains(&format!("port {port} is taken by")),
@@ -347,7 +358,7 @@ mod tests {
             ..Config::default()
         };
         let home = Home::new("/nowhere".as_ref()).unwrap();
-        let mut front = Front::open(&config, &home).await.unwrap();
+        let mut front = Front::open(&config, &home, None).await.unwrap();
         let address: SocketAddr = front
             .url()
             .strip_prefix("http://")

@@ -27,10 +27,11 @@ use super::ports::HeldPort;
 use super::prepare::Prepared;
 use super::state::{Phase, Service, State};
 use super::store::{OpenStoreError, Store, StorePlan};
-use crate::config::Config;
+use crate::config::{Config, LogFormat};
 use crate::environment::Environment;
 use crate::home::{Home, WriteHomeError};
 use crate::library::Library;
+use crate::telemetry::Telemetry;
 use crate::toolbox::LiveTools;
 
 /// Why a node does not run.
@@ -135,7 +136,9 @@ pub struct NodePlan<'a> {
 pub async fn run(plan: &NodePlan<'_>, on_ready: impl FnOnce(&State)) -> Result<(), NodeError> {
     lock::take_for_life(&plan.home.lock())?;
     let mut stop = StopSignal::new()?;
-    let mut front = Front::open(plan.config, plan.home).await?;
+    let telemetry = Telemetry::start(plan.home, plan.config, plan.environment, plan.node_id);
+    let traces = telemetry.as_ref().map(Telemetry::traces);
+    let mut front = Front::open(plan.config, plan.home, traces).await?;
     let mut store = tokio::select! {
         store = open_store(plan) => store?,
         () = stop.wait() => return Ok(()),
@@ -153,6 +156,9 @@ pub async fn run(plan: &NodePlan<'_>, on_ready: impl FnOnce(&State)) -> Result<(
         never = store.keep(|pid| processes.set("store", Some(pid))) => match never {},
     };
     store.close().await;
+    if let Some(telemetry) = telemetry {
+        telemetry.close().await;
+    }
     let _gone_already = std::fs::remove_file(plan.home.state());
     outcome
 }
@@ -183,7 +189,7 @@ async fn open_back(plan: &NodePlan<'_>, front: &Front, store: &Service) -> Resul
 
 async fn open_store(plan: &NodePlan<'_>) -> Result<Store, NodeError> {
     let folder = plan.home.store();
-    let log = open_log(plan.home.store_log())?;
+    let log = open_log(plan, plan.home.store_log(), "store")?;
     let store_plan = StorePlan {
         program: &plan.prepared.store,
         folder: &folder,
@@ -197,8 +203,13 @@ async fn open_store(plan: &NodePlan<'_>) -> Result<Store, NodeError> {
         })
 }
 
-fn open_log(path: PathBuf) -> Result<ChildLog, NodeError> {
-    ChildLog::open(&path).map_err(|source| NodeError::Log { path, source })
+/// The log of the child called `name`.
+fn open_log(plan: &NodePlan<'_>, path: PathBuf, name: &'static str) -> Result<ChildLog, NodeError> {
+    match ChildLog::open(&path) {
+        Ok(log) if plan.config.log_format == LogFormat::Json => Ok(log.in_json(name)),
+        Ok(log) => Ok(log),
+        Err(source) => Err(NodeError::Log { path, source }),
+    }
 }
 
 /// Keeps workers running until the node is told to stop.
@@ -209,7 +220,7 @@ async fn serve(
     stop: &mut StopSignal,
     on_ready: impl FnOnce(&State),
 ) -> Result<(), NodeError> {
-    let log = open_log(plan.home.worker_log())?;
+    let log = open_log(plan, plan.home.worker_log(), "worker")?;
     let worker = worker_child(plan, services)?;
     info!("{}", confinement_line(plan));
     let mut state = first_state(plan, front, &services.store);

@@ -21,7 +21,7 @@ use gaia_outbound::{HttpsTool, McpServer};
 use serde_json::Value;
 use tracing::{info, warn};
 
-use self::opener::{Opener, Sealing};
+pub use self::opener::Opener;
 use super::{
     CallToolError, Called, PluginRuntime, Plugins, ReadToolsError, Toolbox, header_texts,
     secret_names, secrets_of,
@@ -30,7 +30,6 @@ use crate::commands::chain;
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::home::Home;
-use crate::password::generated_file;
 
 /// Turns whose calls are counted at the same time; of more, the oldest is forgotten.
 pub const TURNS_MAX: usize = 256;
@@ -113,13 +112,7 @@ impl LiveTools {
             Toolbox::empty(config)
         });
         report_problems(&toolbox);
-        let opener = Arc::new(Opener::new(
-            home.secrets(),
-            Sealing {
-                environment: environment.password.clone(),
-                generated: generated_file(&environment.user_config, home.root()),
-            },
-        ));
+        let opener = Arc::new(Opener::of(home, environment));
         let runtime = Arc::new(PluginRuntime::new(environment));
         Self {
             home: home.clone(),

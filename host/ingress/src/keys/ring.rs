@@ -101,6 +101,11 @@ impl KeyRing {
         Ok(Some(held.key.id.clone()))
     }
 
+    /// What its owner calls this key.
+    pub(crate) fn name_of(&self, key: &KeyId) -> Option<&str> {
+        self.named.get(key).map(|held| held.key.name.as_str())
+    }
+
     /// Whether the tokens of this key are limited.
     pub(crate) fn counts_tokens(&self, key: &KeyId) -> bool {
         let held = self.named.get(key);

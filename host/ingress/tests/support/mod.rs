@@ -102,7 +102,9 @@ impl Upstream {
     /// From now on each request took so many.
     #[allow(dead_code, reason = "not every test file has keys")]
     pub fn notes(&self, tokens: u64) {
-        *self.note.lock().unwrap() = Some(format!("{{\"tokens\":{tokens}}}"));
+        *self.note.lock().unwrap() = Some(format!(
+            "{{\"prompt_tokens\":{tokens},\"completion_tokens\":0}}"
+        ));
     }
 
     async fn tell(&self, stream: &mut TcpStream) {

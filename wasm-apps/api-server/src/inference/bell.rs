@@ -116,7 +116,7 @@ mod wire {
         pub(crate) fn hang(port: u16) -> Self {
             let shared = Arc::<Shared>::default();
             let address = listen(port, &shared).inspect_err(|error| {
-                eprintln!("api-server: no bell, looking for tokens instead: {error}");
+                crate::log::warn(format_args!("no bell, looking for tokens instead: {error}"));
             });
             Self {
                 address: address.ok(),

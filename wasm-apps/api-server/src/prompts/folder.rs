@@ -97,7 +97,7 @@ impl Prompts {
     pub(crate) fn warn(&self, line: &str) {
         let mut held = self.held();
         if held.warned != line {
-            eprintln!("api-server: {line}");
+            crate::log::warn(line);
             line.clone_into(&mut held.warned);
         }
     }
@@ -148,15 +148,17 @@ fn read(folder: &Path, seen: &[Seen], set: &mut PromptSet) {
                 name: name.clone(),
                 bytes,
             }),
-            Err(error) => eprintln!("api-server: prompts/{name} cannot be read: {error}"),
+            Err(error) => crate::log::warn(format_args!("prompts/{name} cannot be read: {error}")),
         }
     }
     let before = versions(set);
     for error in set.update(files) {
-        eprintln!("api-server: prompts/{error}; until it is mended its last good version counts");
+        crate::log::warn(format_args!(
+            "prompts/{error}; until it is mended its last good version counts"
+        ));
     }
     for version in versions(set).difference(&before) {
-        eprintln!("api-server: prompt {version}");
+        crate::log::info(format_args!("prompt {version}"));
     }
 }
 

@@ -61,14 +61,16 @@ impl Work {
         let model = app.chat(request.model.as_deref())?.model.id.clone();
         let Started {
             generating,
-            timing,
+            mut timing,
             first,
         } = start(&app, &request, 0).await?;
+        let id = random::id("cmpl-");
+        timing.answers(&id);
         Ok(Self {
             generating,
             timing,
             first,
-            id: random::id("cmpl-"),
+            id,
             created: unix_seconds(),
             model,
             index: 0,
@@ -117,7 +119,9 @@ impl Work {
         })?;
         match &step {
             Step::Piece(_) => self.timing.piece(choice),
-            Step::End { usage, .. } => {
+            Step::End { usage, reason, .. } => {
+                self.timing.took(*usage);
+                self.timing.finished(*reason);
                 let sum = self.of_prompt.map_or(*usage, |sum| sum.and_choice(*usage));
                 self.of_prompt = Some(sum);
             }
@@ -138,6 +142,7 @@ impl Work {
         let started = start(&self.app, &self.request, self.index).await?;
         self.generating = started.generating;
         self.timing = started.timing;
+        self.timing.answers(&self.id);
         self.first = started.first;
         Ok(true)
     }
@@ -265,7 +270,7 @@ async fn start(
     let since = Instant::now();
     let tier = granted(app, request).unwrap_or_default();
     let pass = enter(app, model, request.choices, tier).await?;
-    timing.entered(since);
+    timing.entered(since, tokens_max);
     let started = Choices::start(model, &wanted, request.choices, pass);
     let started = started.map_err(|error| refused(error, "prompt", &request.sampling))?;
     timing.begun(count as usize);

@@ -1,9 +1,12 @@
 //! `POST /v1/embeddings`.
 
+use std::time::Instant;
+
 use axum::extract::State;
 use axum::response::Response;
 use gaia_openai::embedding::EmbeddingInput;
 use gaia_openai::{ApiError, EmbeddingReply, EmbeddingRequest, ServiceTier};
+use gaia_trace::What;
 
 use super::{Sent, Shared, json};
 use crate::answer::enter;
@@ -18,13 +21,19 @@ pub(super) async fn create(State(app): Shared, Sent(body): Sent) -> Result<Respo
         let shorter = &app.options.embedding_dimensions;
         request.check_dimensions(model.facts.n_embd, shorter)?;
     }
+    let started = Instant::now();
     let _pass = enter(&app, model, 1, ServiceTier::Default).await?;
     let embedded = model.embed(&request.input).await;
     let mut embedded = embedded.map_err(|error| refused(model, &request.input, error))?;
     request.cut(&mut embedded.vectors);
     app.metrics.embedding_tokens.add(embedded.tokens.into());
     if let Some(meter) = Meter::current() {
-        meter.add(embedded.tokens.into());
+        meter.add(embedded.tokens.into(), 0);
+        let what = What::Embeddings {
+            model: model.id.clone(),
+            tokens: embedded.tokens.into(),
+        };
+        meter.phase(started, what, None, None);
     }
     let reply = EmbeddingReply::new(
         &model.id,

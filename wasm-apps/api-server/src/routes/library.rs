@@ -8,6 +8,7 @@ use gaia_openai::ApiError;
 use super::{Sent, Shared};
 use crate::back::{Back, Passed, Said};
 use crate::failure::Failure;
+use crate::log;
 use crate::records::Owner;
 
 /// Seconds after which a caller may ask again when the host did not answer.
@@ -36,7 +37,7 @@ pub(super) async fn pass(
     match passed.await {
         Ok(said) => Ok(response(said)),
         Err(error) => {
-            eprintln!("api-server: files: {error}");
+            log::warn(format_args!("files: {error}"));
             let message = "The node's host does not answer.";
             Err(ApiError::unavailable(message, RETRY_AFTER_SECONDS).into())
         }

@@ -57,9 +57,9 @@ pub(super) async fn info(State(app): Shared) -> Response {
     answer(&app.info().await)
 }
 
-/// The tokens of a metered request that is over: told once, and to the ingress, which lets nobody else ask.
+/// What a metered request took that is over: told once, and to the ingress, which lets nobody else ask.
 pub(super) async fn usage(State(app): Shared, Path(id): Path<String>) -> Result<Response, Failure> {
-    let tokens = app.ledger.take(&id);
-    let tokens = tokens.ok_or_else(|| ApiError::not_found("GET", "/gaia/usage"))?;
-    Ok(answer(&json!({"tokens": tokens})))
+    let report = app.ledger.take(&id);
+    let report = report.ok_or_else(|| ApiError::not_found("GET", "/gaia/usage"))?;
+    Ok(answer(&report))
 }

@@ -7,6 +7,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::logging::read_line;
+
 /// The file is set aside as `.1` when it would grow beyond this.
 const FILE_BYTES_MAX: u64 = 10 * 1024 * 1024;
 /// Lines kept for messages.
@@ -22,6 +24,8 @@ struct Inner {
     file: File,
     written: u64,
     last: VecDeque<String>,
+    /// Lines are written as JSON, and this is who wrote them.
+    in_json: Option<&'static str>,
 }
 
 impl ChildLog {
@@ -34,8 +38,18 @@ impl ChildLog {
             file,
             written,
             last: VecDeque::new(),
+            in_json: None,
         };
         Ok(Self(Arc::new(Mutex::new(inner))))
+    }
+
+    /// The same log, with the lines of the child called `name` as JSON in the file.
+    pub fn in_json(self, name: &'static str) -> Self {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .in_json = Some(name);
+        self
     }
 
     /// Adds a line. A full disk loses lines and nothing else.
@@ -75,13 +89,17 @@ impl Inner {
     }
 
     fn append(&mut self, line: &str) -> io::Result<()> {
-        let length = line.len() as u64 + 1;
+        let line = match self.in_json {
+            Some(name) => read_line(line).to_json(name),
+            None => format!("{line}\n"),
+        };
+        let length = line.len() as u64;
         if self.written + length > FILE_BYTES_MAX {
             fs::rename(&self.path, self.path.with_extension("log.1"))?;
             self.file = append(&self.path)?;
             self.written = 0;
         }
-        self.file.write_all(format!("{line}\n").as_bytes())?;
+        self.file.write_all(line.as_bytes())?;
         self.written += length;
         Ok(())
     }
@@ -109,6 +127,25 @@ mod tests {
         assert!(log.last_lines().starts_with("1\n2\n"));
         log.forget();
         assert_eq!(log.last_lines(), "");
+    }
+
+    #[test]
+    fn in_json_every_line_is_an_object_and_messages_stay_words() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("child.log");
+        let log = ChildLog::open(&path).unwrap().in_json("worker");
+        log.write("WARN api-server: no store request_id=req-1");
+        log.write("");
+        assert!(log.last_lines().starts_with("WARN api-server: no store"));
+        let text = fs::read_to_string(&path).unwrap();
+        let lines: Vec<serde_json::Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(lines.len(), 2);
+        assert_eq!(lines[0]["target"], "api-server");
+        assert_eq!(lines[0]["fields"]["request_id"], "req-1");
+        assert_eq!(lines[1]["target"], "worker");
     }
 
     #[test]

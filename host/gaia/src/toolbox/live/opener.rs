@@ -8,11 +8,13 @@ use tracing::warn;
 
 use super::Stamp;
 use crate::commands::chain;
-use crate::password::{PasswordError, PasswordSources, own_password};
+use crate::environment::Environment;
+use crate::home::Home;
+use crate::password::{PasswordError, PasswordSources, generated_file, own_password};
 
 /// Opens secrets.
 #[derive(Debug)]
-pub(super) struct Opener {
+pub struct Opener {
     folder: PathBuf,
     sealing: Sealing,
     /// Locked while one is opened, which takes the memory and time of a password's check.
@@ -42,8 +44,17 @@ impl Opener {
         }
     }
 
+    /// For the secrets of the node in `home`.
+    pub fn of(home: &Home, environment: &Environment) -> Self {
+        let sealing = Sealing {
+            environment: environment.password.clone(),
+            generated: generated_file(&environment.user_config, home.root()),
+        };
+        Self::new(home.secrets(), sealing)
+    }
+
     /// The secrets called `names`.
-    pub(super) async fn open(&self, names: &[String]) -> Result<BTreeMap<String, Secret>, String> {
+    pub async fn open(&self, names: &[String]) -> Result<BTreeMap<String, Secret>, String> {
         if names.is_empty() {
             return Ok(BTreeMap::new());
         }
