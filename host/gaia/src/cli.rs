@@ -64,6 +64,8 @@ enum Verb {
     Restart(commands::restart::Arguments),
     /// What the node is and does
     Status(commands::status::Arguments),
+    /// The node at work, live: requests, speed, times, memory
+    Top(commands::top::Arguments),
     /// What the node wrote
     Logs(commands::logs::Arguments),
     /// Talk with the node
@@ -103,6 +105,7 @@ impl Cli {
             Verb::Stop(arguments) => commands::stop::run(&context, &arguments),
             Verb::Restart(arguments) => commands::restart::run(&context, &arguments),
             Verb::Status(arguments) => commands::status::run(&context, &arguments),
+            Verb::Top(arguments) => commands::top::run(&context, &arguments),
             Verb::Logs(arguments) => commands::logs::run(&context, &arguments),
             Verb::Chat(arguments) => commands::chat::run(&context, &arguments),
             Verb::Ask(arguments) => commands::ask::run(&context, &arguments),

@@ -18,6 +18,7 @@ pub mod start;
 pub mod status;
 pub mod stop;
 pub mod tools;
+pub mod top;
 
 use anyhow::Context as _;
 

@@ -48,6 +48,11 @@ impl Terminal {
         }
     }
 
+    /// Whether standard output takes colours.
+    pub fn has_colour(&self) -> bool {
+        self.colour_out
+    }
+
     /// `text` in `tint` for standard output.
     pub fn out(&self, tint: Tint, text: &str) -> String {
         paint(self.colour_out, tint, text)
