@@ -46,13 +46,21 @@ impl Node {
         sampling
     }
 
-    /// The prompt of a request, without passages.
+    /// The prompt of a request, with what its opening rests on and without passages.
     ///
     /// # Errors
     /// 400 where the template refuses the messages, 500 where it is broken.
     pub fn prompt(&self, request: &ChatRequest, now_unix_seconds: i64) -> Result<String, ApiError> {
         let offer = Offer::of(&request.tooling);
-        let messages = self.conversation(request, &offer);
+        let mut messages = self.conversation(request, &offer);
+        let markers = self.template.markers();
+        let passages: Vec<_> = self.opening.passages().map(|(_, text)| text).collect();
+        if !passages.is_empty() {
+            let passages = passages.iter().map(|text| markers.neutralise_data(text));
+            let passages: Vec<_> = passages.collect();
+            let passages: Vec<&str> = passages.iter().map(AsRef::as_ref).collect();
+            messages = self.rag_prompt.insert(messages, &passages);
+        }
         self.render(request, &offer, &messages, now_unix_seconds)
     }
 

@@ -116,7 +116,7 @@ impl Turn {
             (State::New, Event::Start) => self.start(),
             (State::Embedding, Event::Embedded(vector)) => self.search(vector),
             (State::Searching, Event::Found(hits)) => self.found(hits),
-            (State::Searching, Event::NoKnowledge) => self.count_prompt(None),
+            (State::Searching, Event::NoKnowledge) => self.with_sources(None),
             (State::Embedding | State::Searching, Event::RetrievalFailed { reason }) => {
                 self.without_retrieval(&reason)
             }
@@ -174,7 +174,7 @@ impl Turn {
             .map(|retrieval| retrieval.context_window);
         match window.and_then(|window| query_of(&self.request.messages, window)) {
             Some(query) => Ok((State::Embedding, vec![Effect::Embed { query }])),
-            None => self.count_prompt(None),
+            None => self.with_sources(None),
         }
     }
 
@@ -185,7 +185,7 @@ impl Turn {
             .as_ref()
             .map(|retrieval| retrieval.select);
         let Some(select) = select else {
-            return self.count_prompt(None);
+            return self.with_sources(None);
         };
         let search = Effect::Search {
             vector,
@@ -200,6 +200,16 @@ impl Turn {
             Some(retrieval) => gaia_rag::select(hits, retrieval.select),
             None => Vec::new(),
         };
+        self.with_sources(Some(citations))
+    }
+
+    /// Goes on with what the opening rests on before what was found; `None`: nothing was looked up.
+    fn with_sources(&self, found: Option<Vec<gaia_rag::Citation>>) -> Step {
+        let mut citations = self.sources();
+        if citations.is_empty() && found.is_none() {
+            return self.count_prompt(None);
+        }
+        citations.extend(found.unwrap_or_default());
         if citations.is_empty() {
             return self.count_prompt(Some(citations));
         }
@@ -225,16 +235,13 @@ impl Turn {
             ));
         }
         self.warning = Some(format!("Answered without the knowledge base: {reason}."));
-        self.count_prompt(None)
+        self.with_sources(None)
     }
 
     fn fit(&self, citations: Vec<gaia_rag::Citation>, tokens: &[u32]) -> Step {
         let (prompt, passages) = tokens.split_first().unwrap_or((&0, &[]));
-        let tokens_max = self
-            .node
-            .retrieval
-            .as_ref()
-            .map_or(0, |retrieval| retrieval.tokens_max);
+        let retrieval = self.node.retrieval.as_ref();
+        let tokens_max = retrieval.map_or(self.node.context_tokens / 2, |it| it.tokens_max);
         let wanted = self.request.sampling.tokens_max;
         let room = budget::retrieval_tokens(self.node.context_tokens, *prompt, wanted, tokens_max);
         let costs: Vec<usize> = passages
@@ -245,6 +252,9 @@ impl Turn {
     }
 
     fn count_prompt(&self, citations: Option<Vec<gaia_rag::Citation>>) -> Step {
+        // Without a knowledge base there is none that could have nothing.
+        let knows = self.node.retrieval.is_some();
+        let citations = citations.filter(|found| knows || !found.is_empty());
         let prompt = self.prompt(citations.as_deref())?;
         let count = Effect::Count {
             texts: vec![prompt.clone()],

@@ -2,12 +2,13 @@
 //!
 //! [`ChatTemplate`] renders a model's own template, [`prompt`] chooses what the owner says before a
 //! conversation, [`RagPrompt`] puts retrieved passages into it, [`budget`] does the arithmetic of
-//! tokens. Counting tokens is the engine's business; their numbers arrive as arguments.
+//! tokens, [`making`] lets a program make a prompt. Counting tokens is the engine's business; their numbers arrive as arguments.
 //!
 //! Invariant: text from users and documents never turns into a template's control marker, and no
 //! turn of a conversation is dropped.
 
 pub mod budget;
+pub mod making;
 mod marker;
 mod message;
 mod named;

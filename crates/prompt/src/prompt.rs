@@ -3,8 +3,8 @@
 //! [`PromptSet`] holds what a folder holds, and the last good version of a file that reads no longer.
 //! [`PromptSet::choose`] decides: what the request names, else a rule on its question, else the
 //! configuration. Files, the model's facts and similarities arrive as arguments. What is made of a
-//! prompt is an [`Opening`]; nothing behind that knows of files, so that a prompt made at run time
-//! goes the same way.
+//! prompt is an [`Opening`]; nothing behind that knows of files. It comes from a [`PromptSource`]: a file
+//! is one, and so is whoever makes a prompt at run time ([`crate::making`]).
 //!
 //! Invariant: what a caller gives for a variable is data. It never becomes code, a control marker or
 //! the place of the passages.
@@ -14,6 +14,7 @@ mod file;
 mod model;
 mod opening;
 mod set;
+mod source;
 mod version;
 mod when;
 
@@ -26,6 +27,8 @@ pub use file::{Problem, PromptError};
 pub use model::ModelFacts;
 pub use opening::Opening;
 pub use set::{Asked, Choice, ChosenBy, PromptFile, PromptSet, UnknownPrompt};
+pub use source::{Occasion, Prepared, PromptSource};
+pub use version::hash;
 
 use body::Body;
 use model::ModelRule;
@@ -113,6 +116,7 @@ pub struct Prompt {
     variables: BTreeMap<String, String>,
     examples: Vec<Example>,
     when: When,
+    made_by: Option<String>,
     version: String,
     body: Body,
 }
@@ -153,6 +157,11 @@ impl Prompt {
         !self.when.is_empty()
     }
 
+    /// The plugin that makes the rest of it for each question.
+    pub fn made_by(&self) -> Option<&str> {
+        self.made_by.as_deref()
+    }
+
     /// Whether it is made for this model.
     pub fn fits(&self, model: &ModelFacts<'_>) -> bool {
         self.models.rank(model).is_some()
@@ -187,7 +196,10 @@ impl Prompt {
 
     /// The variables of this request. A caller's marker, and a caller's word for the passages, become
     /// ordinary text.
-    fn values(
+    ///
+    /// # Errors
+    /// A value is too long.
+    pub fn values(
         &self,
         given: &BTreeMap<String, String>,
         markers: &Markers,

@@ -46,14 +46,16 @@ pub(crate) fn restrict(plan: &Plan) -> Result<Grants, RulesetError> {
     })
 }
 
-fn accesses(files: &Files) -> [(&Vec<std::path::PathBuf>, BitFlags<AccessFs>); 4] {
+fn accesses(files: &Files) -> [(&Vec<std::path::PathBuf>, BitFlags<AccessFs>); 5] {
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
     let write =
         read | AccessFs::WriteFile | AccessFs::Truncate | AccessFs::MakeReg | AccessFs::RemoveFile;
+    let folders = AccessFs::MakeDir | AccessFs::RemoveDir | AccessFs::MakeSym | AccessFs::Refer;
     let control = read | AccessFs::WriteFile | AccessFs::IoctlDev;
     [
         (&files.read, read),
         (&files.write, write),
+        (&files.own, write | folders),
         (&files.devices, control),
         (&files.run, AccessFs::ReadFile | AccessFs::Execute),
     ]

@@ -28,6 +28,9 @@ pub struct Plan {
     pub files: Option<Files>,
     /// The ports that it may connect to. It may listen on any.
     pub connect: Vec<u16>,
+    /// The largest file that it may write, in bytes, where that is more than a note.
+    #[serde(default)]
+    pub file_bytes_max: Option<u64>,
     /// Whether it computes on a GPU whose driver talks over local sockets and memory files.
     pub gpu: bool,
 }
@@ -40,6 +43,9 @@ pub struct Files {
     pub read: Vec<PathBuf>,
     /// To be read, written, made and removed.
     pub write: Vec<PathBuf>,
+    /// The same, with the folders in them.
+    #[serde(default)]
+    pub own: Vec<PathBuf>,
     /// Devices: to be read, written and controlled.
     pub devices: Vec<PathBuf>,
     /// Programs: to be started.
@@ -73,7 +79,7 @@ impl Plan {
     #[cfg(target_os = "linux")]
     #[must_use]
     pub fn apply(&self) -> Vec<String> {
-        let mut problems = limits::lower(self.gpu);
+        let mut problems = limits::lower(self);
         if let Err(error) = rights::give_up() {
             problems.push(format!("it keeps the rights of root: {error}"));
         }

@@ -45,7 +45,7 @@ struct Place {
 impl Place {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["read", "write", "secret"] {
+        for name in ["read", "write", "own", "secret"] {
             fs::create_dir(folder.path().join(name)).unwrap();
             fs::write(folder.path().join(name).join("file"), name).unwrap();
         }
@@ -61,6 +61,7 @@ impl Place {
             files: Some(Files {
                 read: vec![self.path("read"), "/nonexistent".into()],
                 write: vec![self.path("write")],
+                own: vec![self.path("own")],
                 devices: vec!["/dev/null".into()],
                 run: Vec::new(),
             }),
@@ -88,6 +89,14 @@ fn files_that_are_not_on_the_list_stay_closed() {
         fs::rename(&new, &last).unwrap();
         assert_eq!(fs::read(&last).unwrap(), b"new");
         refused(fs::rename(&last, place.path("elsewhere")));
+        refused(fs::create_dir(place.path("write/folder")));
+        let (one, two) = (place.path("own/one"), place.path("own/two"));
+        fs::create_dir(&one).unwrap();
+        fs::create_dir(&two).unwrap();
+        fs::rename(place.path("own/file"), one.join("file")).unwrap();
+        fs::rename(one.join("file"), two.join("file")).unwrap();
+        fs::remove_dir(&one).unwrap();
+        refused(fs::create_dir(place.path("secret/folder")));
         File::options()
             .read(true)
             .write(true)

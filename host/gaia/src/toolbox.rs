@@ -6,6 +6,7 @@
 mod live;
 mod mcp;
 mod plugins;
+mod prompting;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -26,7 +27,7 @@ use crate::config::Config;
 use crate::home::Home;
 
 pub use self::live::{LiveTools, Opener, Outcome};
-pub use self::plugins::{PluginRuntime, Plugins};
+pub use self::plugins::{LivePlugins, PluginRuntime, Plugins};
 
 /// Why there is no table of tools.
 #[derive(Debug, thiserror::Error)]

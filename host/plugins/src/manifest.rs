@@ -24,6 +24,9 @@ pub const SCRATCH_MIB_MAX: u32 = 256;
 /// What it may write where it does not say, in MiB.
 pub const SCRATCH_MIB_DEFAULT: u32 = 16;
 
+/// The most tools that a plugin may ask for.
+pub const TOOLS_MAX: usize = 16;
+
 /// Why a text is no manifest.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadManifestError {
@@ -42,6 +45,12 @@ pub enum ReadManifestError {
     /// Not a schema.
     #[error("parameters")]
     Parameters(#[from] ReadParametersError),
+    /// It says neither what it is called with nor that it makes prompts, or both.
+    #[error("a tool has [parameters], what makes prompts has [prompt]; it must have one of them")]
+    Role,
+    /// Not the names of tools.
+    #[error("prompt.tools: up to {TOOLS_MAX} names of tools")]
+    Tools,
     /// More or less than there may be.
     #[error("{field}: must be 1 to {most}")]
     Range {
@@ -52,6 +61,15 @@ pub enum ReadManifestError {
     },
 }
 
+/// What a plugin is for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Role {
+    /// The model calls it, with arguments of this form.
+    Tool(Parameters),
+    /// It makes prompts, and may ask for calls of these tools of the node.
+    Prompt(Vec<String>),
+}
+
 /// A plugin's manifest, checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Manifest {
@@ -59,8 +77,8 @@ pub struct Manifest {
     pub name: String,
     /// What it does, in words for the model.
     pub description: String,
-    /// What it is called with.
-    pub parameters: Parameters,
+    /// What it is for.
+    pub role: Role,
     /// The largest memory, in MiB.
     pub memory_mib: u32,
     /// The longest call, in milliseconds.
@@ -77,14 +95,48 @@ struct Written {
     name: String,
     #[serde(default)]
     description: String,
-    parameters: serde_json::Value,
+    parameters: Option<serde_json::Value>,
+    prompt: Option<WrittenPrompt>,
     memory_mib: Option<u32>,
     time_ms: Option<u32>,
     instructions: Option<u32>,
     scratch_mib: Option<u32>,
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenPrompt {
+    #[serde(default)]
+    tools: Vec<String>,
+}
+
+impl Role {
+    fn of(
+        parameters: Option<&serde_json::Value>,
+        prompt: Option<WrittenPrompt>,
+    ) -> Result<Self, ReadManifestError> {
+        match (parameters, prompt) {
+            (Some(parameters), None) => Ok(Self::Tool(Parameters::parse(&parameters.to_string())?)),
+            (None, Some(WrittenPrompt { tools })) => {
+                match tools.len() <= TOOLS_MAX && tools.iter().all(|name| is_name(name)) {
+                    true => Ok(Self::Prompt(tools)),
+                    false => Err(ReadManifestError::Tools),
+                }
+            }
+            _ => Err(ReadManifestError::Role),
+        }
+    }
+}
+
 impl Manifest {
+    /// The form of its arguments, if it is a tool.
+    pub fn parameters(&self) -> Option<&Parameters> {
+        match &self.role {
+            Role::Tool(parameters) => Some(parameters),
+            Role::Prompt(_) => None,
+        }
+    }
+
     /// Reads a manifest.
     ///
     /// # Errors
@@ -107,7 +159,7 @@ impl Manifest {
             _ => Err(ReadManifestError::Range { field, most }),
         };
         Ok(Self {
-            parameters: Parameters::parse(&written.parameters.to_string())?,
+            role: Role::of(written.parameters.as_ref(), written.prompt)?,
             memory_mib: within(
                 "memory_mib",
                 written.memory_mib,
@@ -157,7 +209,7 @@ mod tests {
             (manifest.time_ms, manifest.memory_mib),
             (1, MEMORY_MIB_DEFAULT)
         );
-        let schema = manifest.parameters.schema();
+        let schema = manifest.parameters().unwrap().schema();
         assert_eq!(schema["properties"]["x"]["type"], "number");
     }
 
@@ -169,6 +221,26 @@ mod tests {
         assert!(error.to_string().contains("letters, digits"));
         let error = Manifest::parse("name = 'a'\n[parameters]\ntype = 'string'").unwrap_err();
         assert_eq!(error.to_string(), "parameters");
+    }
+
+    #[test]
+    fn what_makes_prompts_names_its_tools() {
+        let role = |lines: &str| match Manifest::parse(&format!("name = 'n'\n{lines}")) {
+            Ok(manifest) => format!("{:?}", manifest.role),
+            Err(error) => error.to_string(),
+        };
+        let names = role("[prompt]\ntools = ['web_search', 'news__find']");
+        assert_eq!(names, r#"Prompt(["web_search", "news__find"])"#);
+        assert_eq!(role("[prompt]"), "Prompt([])");
+        assert_eq!(
+            role("[prompt]\ntools = ['a b']"),
+            ReadManifestError::Tools.to_string()
+        );
+        let many = format!("[prompt]\ntools = {:?}", vec!["t"; TOOLS_MAX + 1]);
+        assert_eq!(role(&many), ReadManifestError::Tools.to_string());
+        for neither in ["", "[prompt]\n[parameters]\ntype = 'object'"] {
+            assert_eq!(role(neither), ReadManifestError::Role.to_string());
+        }
     }
 
     #[test]

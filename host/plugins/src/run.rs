@@ -8,6 +8,7 @@ mod output;
 mod scratch;
 
 use std::ffi::OsString;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -71,10 +72,26 @@ pub enum Failure {
 pub const RUNNING_MAX: usize = 4;
 
 /// What runs plugins.
-#[derive(Debug)]
 pub struct Runtime {
-    wasmedge: PathBuf,
+    start: Box<Start>,
     places: Semaphore,
+}
+
+/// How the runtime is started for a call: a command and its first arguments, before those of `wasmedge`.
+pub type Start = dyn Fn(&Sandbox<'_>) -> io::Result<Vec<OsString>> + Send + Sync;
+
+/// What a call needs of this machine.
+#[derive(Debug, Clone, Copy)]
+pub struct Sandbox<'a> {
+    /// The program: to be read.
+    pub module: &'a Path,
+    /// Its folder: to be written.
+    pub scratch: &'a Path,
+    /// The largest file that it may write there, in bytes: just more than there is room for, so that it is
+    /// seen what ended it.
+    pub file_bytes_max: u64,
+    /// A folder that it does not see, and that goes away after the call.
+    pub beside: &'a Path,
 }
 
 /// What a process left.
@@ -84,12 +101,24 @@ struct Left {
     errors: Vec<u8>,
 }
 
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Runtime")
+    }
+}
+
 impl Runtime {
-    /// Runs them with the command `wasmedge`.
+    /// Runs them with the command `wasmedge`, as it is.
     #[must_use]
     pub fn new(wasmedge: PathBuf) -> Self {
+        Self::started_by(Box::new(move |_| Ok(vec![wasmedge.clone().into()])))
+    }
+
+    /// Runs them with the command that `start` gives for each call.
+    #[must_use]
+    pub fn started_by(start: Box<Start>) -> Self {
         Self {
-            wasmedge,
+            start,
             places: Semaphore::new(RUNNING_MAX),
         }
     }
@@ -99,16 +128,25 @@ impl Runtime {
     /// # Errors
     /// There is no answer, and the error says to the model why.
     pub async fn call(&self, plugin: &Plugin, arguments: &Value) -> Result<String, Failure> {
+        if let Some(parameters) = plugin.manifest.parameters() {
+            parameters.check(arguments)?;
+        }
+        self.run(plugin, arguments.to_string()).await
+    }
+
+    /// Runs `plugin` with `input`; the answer is what it printed.
+    ///
+    /// # Errors
+    /// There is no answer, and the error says why.
+    pub async fn run(&self, plugin: &Plugin, input: String) -> Result<String, Failure> {
         let manifest = &plugin.manifest;
-        manifest.parameters.check(arguments)?;
         // Never closed, so there is always a place to wait for.
         let _place = self.places.acquire().await;
         let scratch = Scratch::new().map_err(Failure::Run)?;
         let child = self
-            .command(plugin, scratch.path())
-            .spawn()
+            .command(plugin, &scratch)
+            .and_then(|mut command| command.spawn())
             .map_err(Failure::Run)?;
-        let input = arguments.to_string();
         let time_max = Duration::from_millis(manifest.time_ms.into());
         // Dropped, the child is killed: by time, by what it wrote, or because the caller is gone.
         let left = tokio::select! {
@@ -124,12 +162,20 @@ impl Runtime {
         answer(manifest, &left)
     }
 
-    fn command(&self, plugin: &Plugin, scratch: &Path) -> Command {
+    fn command(&self, plugin: &Plugin, scratch: &Scratch) -> io::Result<Command> {
         let manifest = &plugin.manifest;
         let mut view = OsString::from("/scratch:");
-        view.push(scratch);
-        let mut command = Command::new(&self.wasmedge);
+        view.push(scratch.path());
+        let start = (self.start)(&Sandbox {
+            module: &plugin.module,
+            scratch: scratch.path(),
+            file_bytes_max: (u64::from(manifest.scratch_mib) << 20) + 1,
+            beside: scratch.beside(),
+        })?;
+        let mut start = start.into_iter();
+        let mut command = Command::new(start.next().unwrap_or_default());
         command
+            .args(start)
             .arg("--dir")
             .arg(view)
             .args(limit(
@@ -140,13 +186,13 @@ impl Runtime {
             .args(limit("--gas-limit", manifest.instructions))
             .arg(&plugin.module)
             .env_clear()
-            .current_dir(scratch)
+            .current_dir(scratch.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true);
-        command
+        Ok(command)
     }
 }
 

@@ -88,7 +88,7 @@ impl Answer {
             ..head(chat)
         };
         timing.answers(&head.id);
-        let wanted = Wanted::of(&request, tier);
+        let wanted = Wanted::of(&head.id, &request, tier);
         let prompted = prompts::choose(app, chat, wanted).await?;
         let own = app.tools.offered(prompted.node.context_tokens).await;
         let mut answer = Self {
@@ -106,9 +106,13 @@ impl Answer {
         answer.step(Event::Start);
         match answer.next().await {
             Effect::Begin { citations, warning } => {
+                if !prompted.calls.is_empty() {
+                    answer.effects.push_front(Effect::Called(prompted.calls));
+                }
+                let warnings: Vec<String> = prompted.warning.into_iter().chain(warning).collect();
                 let head = ChunkHead {
                     citations,
-                    warning,
+                    warning: (!warnings.is_empty()).then(|| warnings.join(" ")),
                     prompts: prompted.used,
                     ..head
                 };

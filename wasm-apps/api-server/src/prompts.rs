@@ -1,20 +1,27 @@
 //! The node's named prompts: which of them a request gets, and what is made of it.
 //!
 //! What a prompt is, and which one is chosen, is decided in `gaia_prompt::prompt`; here are the folder, the embedding
-//! model and the clock. Without prompts nothing of this costs a request more than a look at the folder.
+//! model, the clock, and the host, which runs what makes prompts at run time. Without prompts nothing of this costs a
+//! request more than a look at the folder.
 
 mod folder;
+mod made;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gaia_chat::Node;
+use gaia_openai::chat::NodeCall;
 use gaia_openai::{ApiError, ChatRequest, Message, Role, ServiceTier};
+use gaia_prompt::making::Said;
 use gaia_prompt::prompt::{
-    Asked, Choice, Kind, ModelFacts, Opening, Prompt, PromptSet, RenderPromptError,
+    Asked, Choice, Kind, ModelFacts, Occasion, Opening, Prompt, PromptSet, PromptSource as _,
+    RenderPromptError,
 };
 
 pub(crate) use folder::Prompts;
+
+use self::made::Maker;
 
 use crate::app::{App, Chat, unix_seconds};
 use crate::retrieval;
@@ -27,6 +34,10 @@ pub(crate) struct Prompted {
     pub(crate) node: Arc<Node>,
     /// The versions of the prompts, as the reply tells.
     pub(crate) used: Vec<String>,
+    /// The calls that were made for a prompt.
+    pub(crate) calls: Vec<NodeCall>,
+    /// Why a prompt is not all that it could be.
+    pub(crate) warning: Option<String>,
     /// What was embedded for the choice: the same text need not be embedded again.
     pub(crate) embedded: Option<(String, Vec<f32>)>,
 }
@@ -34,14 +45,17 @@ pub(crate) struct Prompted {
 /// What of a request decides.
 #[derive(Clone, Copy)]
 pub(crate) struct Wanted<'a> {
+    /// What the host counts calls by.
+    pub(crate) turn: &'a str,
     pub(crate) messages: &'a [Message],
     pub(crate) metadata: &'a BTreeMap<String, String>,
     pub(crate) tier: ServiceTier,
 }
 
 impl<'a> Wanted<'a> {
-    pub(crate) fn of(request: &'a ChatRequest, tier: ServiceTier) -> Self {
+    pub(crate) fn of(turn: &'a str, request: &'a ChatRequest, tier: ServiceTier) -> Self {
         Self {
+            turn,
             messages: &request.messages,
             metadata: &request.metadata,
             tier,
@@ -78,68 +92,101 @@ pub(crate) async fn choose(
         None => embed(app, &set, &model, question, wanted.tier).await,
         Some(_) => None,
     };
-    let similarity = |example: &str| {
-        let (_, vector) = embedded.as_ref()?;
-        app.prompts.similarity(example, vector)
+    let [system, rag] = {
+        let similarity = |example: &str| {
+            let (_, vector) = embedded.as_ref()?;
+            app.prompts.similarity(example, vector)
+        };
+        let asked = Asked {
+            name,
+            question,
+            similarity: &similarity,
+            configured: app.options.prompt.as_deref(),
+        };
+        Kind::ALL.map(|kind| set.choose(kind, &model, &asked))
     };
-    let asked = Asked {
-        name,
-        question,
-        similarity: &similarity,
-        configured: app.options.prompt.as_deref(),
-    };
-    let [system, rag] = Kind::ALL.map(|kind| set.choose(kind, &model, &asked));
     // What would be of no effect was not used.
     let system = system.filter(|_| name.is_some() || !brings_its_own(wanted.messages));
-    let rag = rag.filter(|_| chat.node.retrieval.is_some());
-    let (node, used) = apply(app, chat, system, rag, wanted.metadata)?;
+    let is_made = system.is_some_and(|choice| choice.prompt.made_by().is_some());
+    let rag = rag.filter(|_| is_made || chat.node.retrieval.is_some());
+    let prompted = apply(app, chat, system, rag, wanted).await?;
     Ok(Prompted {
-        node,
-        used,
         embedded,
+        ..prompted
     })
 }
 
 /// The node as these prompts make it.
-fn apply(
+async fn apply(
     app: &App,
     chat: &Chat,
     system: Option<Choice<'_>>,
     rag: Option<Choice<'_>>,
-    variables: &BTreeMap<String, String>,
-) -> Result<(Arc<Node>, Vec<String>), ApiError> {
-    let chosen: Vec<Choice<'_>> = system.into_iter().chain(rag).collect();
-    let Some(first) = chosen.first() else {
-        return Ok((Arc::clone(&chat.node), Vec::new()));
+    wanted: Wanted<'_>,
+) -> Result<Prompted, ApiError> {
+    let mut prompted = Prompted {
+        node: Arc::clone(&chat.node),
+        used: Vec::new(),
+        calls: Vec::new(),
+        warning: None,
+        embedded: None,
+    };
+    let Some(first) = system.or(rag) else {
+        return Ok(prompted);
     };
     app.metrics.prompted(first.by);
-    let asked_for = variables.contains_key(NAMED);
     let mut node = Node::clone(&chat.node);
-    if let Some(choice) = system {
-        node.opening = Opening {
-            system: Some(text(chat, choice.prompt, variables)?),
-            examples: choice.prompt.examples(),
-            asked_for,
+    let is_made = system.is_some_and(|choice| choice.prompt.made_by().is_some());
+    let messages = match is_made {
+        true => said(wanted.messages),
+        false => Vec::new(),
+    };
+    let occasion = Occasion {
+        question: question(wanted.messages),
+        messages: &messages,
+        variables: wanted.metadata,
+        model: facts(chat),
+        markers: chat.node.template.markers(),
+        now_unix_seconds: i64::try_from(unix_seconds()).unwrap_or(i64::MAX),
+    };
+    if let Some(Choice { prompt, .. }) = system {
+        let prepared = match prompt.made_by() {
+            None => prompt.make(&occasion).await,
+            Some(plugin) => {
+                Maker::new(app, prompt, plugin, wanted.turn)
+                    .make(&occasion)
+                    .await
+            }
         };
+        let prepared = prepared.map_err(|error| no_text(prompt, error))?;
+        node.opening = Opening {
+            asked_for: wanted.metadata.contains_key(NAMED),
+            ..prepared.opening
+        };
+        prompted.used = prepared.versions;
+        prompted.calls = prepared.calls.into_iter().map(made::node_call).collect();
+        prompted.warning = prepared.warning;
     }
-    if let Some(choice) = rag {
-        node.rag_prompt.text = text(chat, choice.prompt, variables)?;
+    if let Some(Choice { prompt, .. }) = rag {
+        node.rag_prompt.text = text(prompt, &occasion)?;
+        prompted.used.push(prompt.version().to_owned());
     }
-    let used = chosen
-        .iter()
-        .map(|choice| choice.prompt.version().to_owned());
-    Ok((Arc::new(node), used.collect()))
+    prompted.node = Arc::new(node);
+    Ok(prompted)
 }
 
-fn text(
-    chat: &Chat,
-    prompt: &Prompt,
-    variables: &BTreeMap<String, String>,
-) -> Result<String, ApiError> {
-    let now = i64::try_from(unix_seconds()).unwrap_or(i64::MAX);
-    let markers = chat.node.template.markers();
-    let rendered = prompt.render(variables, &facts(chat), markers, now);
-    rendered.map_err(|error| match error {
+fn text(prompt: &Prompt, occasion: &Occasion<'_>) -> Result<String, ApiError> {
+    let rendered = prompt.render(
+        occasion.variables,
+        &occasion.model,
+        occasion.markers,
+        occasion.now_unix_seconds,
+    );
+    rendered.map_err(|error| no_text(prompt, error))
+}
+
+fn no_text(prompt: &Prompt, error: RenderPromptError) -> ApiError {
+    match error {
         RenderPromptError::VariableTooLong { ref name } => {
             refused(&format!("metadata.{name}"), &error.to_string())
         }
@@ -150,7 +197,16 @@ fn text(
                 &format!("the prompt `{name}` cannot be used so: {error}"),
             )
         }
-    })
+    }
+}
+
+/// The conversation for whoever makes a prompt.
+fn said(messages: &[Message]) -> Vec<Said> {
+    let said = messages.iter().map(|message| Said {
+        role: message.role.as_str().to_owned(),
+        content: message.content.clone(),
+    });
+    said.collect()
 }
 
 fn refused(param: &str, reason: &str) -> ApiError {

@@ -72,6 +72,11 @@ impl NodeTools {
         }
     }
 
+    /// The host, if there is one.
+    pub(crate) fn back(&self) -> Option<&Back> {
+        self.back.as_ref()
+    }
+
     async fn list(&self, back: &Back) -> Vec<Tool> {
         {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);

@@ -36,9 +36,13 @@
 //! type = "string"
 //! ```
 //!
+//! A plugin can also make the prompt for each question: [`prompt`].
+//!
 //! Build it with `cargo build --release --target wasm32-wasip1`, put both as `plugin.wasm` and
-//! `plugin.toml` into a folder, and `gaia plugin add FOLDER`. The program may write into `/scratch`,
+//! `plugin.toml` into a folder, and `gaia tools add plugin FOLDER`. The program may write into `/scratch`,
 //! which is empty at first and gone afterwards; it has no network and no other file.
+
+pub mod prompt;
 
 use std::fmt::Display;
 use std::io::{Read as _, Write as _};
@@ -48,7 +52,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// The longest input that is read, in bytes; a node sends less.
-pub const INPUT_BYTES_MAX: u64 = 1 << 20;
+pub const INPUT_BYTES_MAX: u64 = 4 << 20;
 
 /// Reads the arguments of the call, gives them to `tool` and prints what comes of it: a text as it is, anything
 /// else as JSON. The return value belongs into `main`'s.

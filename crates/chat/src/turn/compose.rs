@@ -1,12 +1,32 @@
-//! The prompt of a turn: the conversation, with the passages that were found.
+//! The prompt of a turn: the conversation, with what its opening rests on and the passages that were found.
 
 use gaia_openai::ApiError;
 use gaia_prompt::RagPolicy;
+use gaia_prompt::making::Source;
 use gaia_rag::{Citation, Order};
 
 use super::Turn;
 
+/// As near to the question as can be: they were looked up for it.
+const SOURCE_SCORE: f32 = 1.0;
+
 impl Turn {
+    /// What the opening rests on, in the form of passages.
+    pub(super) fn sources(&self) -> Vec<Citation> {
+        let passages = self.node.opening.passages().zip(0..);
+        let citation = |((source, text), number): ((&Source, String), u32)| Citation {
+            document: source.url.clone(),
+            chunk: number,
+            heading: vec![source.title.clone()],
+            score: SOURCE_SCORE,
+            // Where in the document is not known.
+            start: 0,
+            end: 0,
+            text,
+        };
+        passages.map(citation).collect()
+    }
+
     /// The prompt; `None` = without a word about a knowledge base.
     pub(super) fn prompt(&self, citations: Option<&[Citation]>) -> Result<String, ApiError> {
         let mut messages = self.node.conversation(&self.request, &self.offer);
@@ -33,8 +53,16 @@ impl Turn {
         match self.node.rag_prompt.policy {
             RagPolicy::LastUserMessage => (citations, Order::BestLast),
             RagPolicy::SystemMessage => {
+                let sources = self.sources();
                 let place = |citation: &Citation| {
-                    (citation.document.clone(), citation.chunk, citation.start)
+                    // Others will not have these: behind what they may share, in their own order.
+                    match sources.iter().position(|source| source == citation) {
+                        Some(number) => (true, String::new(), 0, number),
+                        None => {
+                            let document = citation.document.clone();
+                            (false, document, citation.chunk, citation.start)
+                        }
+                    }
                 };
                 citations.sort_by_cached_key(place);
                 (citations, Order::BestFirst)

@@ -15,6 +15,8 @@ use super::{
 };
 
 const FENCE: &str = "+++";
+/// How YAML's begins and ends.
+const YAML_FENCE: &str = "---";
 
 /// A file that is no prompt.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,6 +42,9 @@ pub enum Problem {
     /// The front matter does not end.
     #[error("the front matter has no end; put a line `+++` behind it")]
     NoEnd,
+    /// It is written in another language.
+    #[error("front matter is TOML between two lines `+++`, not YAML between `---`")]
+    Yaml,
     /// The front matter is wrong.
     #[error("{0}")]
     FrontMatter(String),
@@ -69,6 +74,12 @@ pub enum Problem {
     /// The body is empty.
     #[error("there is no text; write what the model is to be told below the front matter")]
     Empty,
+    /// Only what goes before a conversation is made.
+    #[error("`made_by` belongs to a prompt of kind \"system\"")]
+    MadeRag,
+    /// Not the name of a plugin.
+    #[error("`{0}` is no name of a plugin")]
+    MadeBy(String),
     /// A rag prompt cannot show exchanges.
     #[error("examples belong to a prompt of kind \"system\"; move them there")]
     ExamplesOfRag,
@@ -94,6 +105,7 @@ struct Head {
     description: Option<Spanned<String>>,
     #[serde(default)]
     kind: Kind,
+    made_by: Option<Spanned<String>>,
     #[serde(default, rename = "for")]
     models: Vec<Spanned<String>>,
     #[serde(default)]
@@ -133,6 +145,9 @@ pub(super) fn parse(file: &str, bytes: &[u8]) -> Result<Prompt, PromptError> {
         at(line_of(before), Problem::NotText)
     })?;
     let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
+    if is_yaml(&text) {
+        return Err(at(1, Problem::Yaml));
+    }
     let (head, body) = split(&text).ok_or_else(|| at(1, Problem::NoEnd))?;
     // The front matter begins on the second line, the body behind the line that ends it.
     let body_line = line_of(&text.as_bytes()[..text.len() - body.len()]);
@@ -167,6 +182,12 @@ fn split(text: &str) -> Option<(&str, &str)> {
     None
 }
 
+/// Whether a text begins with front matter as others write it. A single line of dashes is one.
+fn is_yaml(text: &str) -> bool {
+    let mut lines = text.lines().map(str::trim_end);
+    lines.next() == Some(YAML_FENCE) && lines.any(|line| line == YAML_FENCE)
+}
+
 fn prompt(file: &str, bytes: &[u8], head: &str, body: &str) -> Result<Prompt, Mistake> {
     let head: Head = toml::from_str(head).map_err(|error| {
         let byte = error.span().map_or(0, |span| span.start);
@@ -178,7 +199,8 @@ fn prompt(file: &str, bytes: &[u8], head: &str, body: &str) -> Result<Prompt, Mi
     let variables = variables(&head.variables)?;
     let examples = examples(head.kind, head.examples)?;
     let when = when(head.when)?;
-    let body = self::body(body, &variables)?;
+    let made_by = made_by(head.kind, head.made_by)?;
+    let body = self::body(body, &variables, made_by.is_some())?;
     Ok(Prompt {
         version: format!("{name}@{}", hash(bytes)),
         name,
@@ -188,6 +210,7 @@ fn prompt(file: &str, bytes: &[u8], head: &str, body: &str) -> Result<Prompt, Mi
         variables,
         examples,
         when,
+        made_by,
         body,
     })
 }
@@ -269,8 +292,28 @@ fn when(written: Option<Spanned<WhenHead>>) -> Result<When, Mistake> {
         .map_err(|problem| Mistake::Head(byte, problem))
 }
 
-fn body(source: &str, variables: &BTreeMap<String, String>) -> Result<Body, Mistake> {
-    if source.trim().is_empty() {
+fn made_by(kind: Kind, written: Option<Spanned<String>>) -> Result<Option<String>, Mistake> {
+    let Some(written) = written else {
+        return Ok(None);
+    };
+    let (byte, name) = (written.span().start, written.into_inner());
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+    let is_name =
+        !name.is_empty() && name.len() <= PROMPT_NAME_BYTES_MAX && name.chars().all(plain);
+    match (kind, is_name) {
+        (Kind::Rag, _) => Err(Mistake::Head(byte, Problem::MadeRag)),
+        (_, false) => Err(Mistake::Head(byte, Problem::MadeBy(name))),
+        (_, true) => Ok(Some(name)),
+    }
+}
+
+/// A prompt that is made may say nothing by itself.
+fn body(
+    source: &str,
+    variables: &BTreeMap<String, String>,
+    may_be_empty: bool,
+) -> Result<Body, Mistake> {
+    if source.trim().is_empty() && !may_be_empty {
         return Err(Mistake::Body(1, Problem::Empty));
     }
     Body::new(source, variables).map_err(|(line, problem)| Mistake::Body(line, problem))

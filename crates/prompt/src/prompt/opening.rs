@@ -1,6 +1,7 @@
 //! What goes before a conversation: the system prompt and exchanges that show the model how to answer.
 
-use crate::Message;
+use crate::making::{Made, Source};
+use crate::{Markers, Message};
 
 /// The beginning of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -12,6 +13,8 @@ pub struct Opening {
     /// Whether the caller asked for it by name. Then it goes before a system message of the caller's
     /// own; else that one takes its place.
     pub asked_for: bool,
+    /// What the answer may rest on, the best first: shown to the model as passages are.
+    pub sources: Vec<Source>,
 }
 
 impl From<Option<String>> for Opening {
@@ -24,6 +27,24 @@ impl From<Option<String>> for Opening {
 }
 
 impl Opening {
+    /// With what was made for this question behind it. That is data: its markers are broken.
+    #[must_use]
+    pub fn and_made(mut self, made: Made, markers: &Markers) -> Self {
+        let said = made.system.unwrap_or_default();
+        let own = self.system.take().unwrap_or_default();
+        let texts = [own, markers.neutralise_data(said.trim()).into_owned()];
+        let texts: Vec<String> = texts.into_iter().filter(|text| !text.is_empty()).collect();
+        self.system = (!texts.is_empty()).then(|| texts.join("\n\n"));
+        self.sources.extend(made.context);
+        self
+    }
+
+    /// The sources as the model reads them, numbered from 1.
+    pub fn passages(&self) -> impl Iterator<Item = (&Source, String)> {
+        let numbered = self.sources.iter().zip(1..);
+        numbered.map(|(source, number)| (source, source.passage(number)))
+    }
+
     /// The conversation with this before it. No turn of it is lost.
     pub fn open(&self, mut messages: Vec<Message>) -> Vec<Message> {
         let own = messages.iter().position(Message::is_system);
@@ -85,7 +106,7 @@ mod tests {
         let mut opening = Opening {
             system: Some("p".to_owned()),
             examples: messages(&[("user", "1+1"), ("assistant", "2")]),
-            asked_for: false,
+            ..Opening::default()
         };
         let shown = [
             ("system", "p"),
@@ -106,5 +127,23 @@ mod tests {
         check(&opening, &own, &both);
         opening.system = None;
         check(&opening, &[("user", "q")], &shown[1..]);
+    }
+
+    #[test]
+    fn what_was_made_stands_behind_the_files_text_and_is_data() {
+        let markers = Markers::of("<|im_start|>{{ x }}", &[]);
+        let made = |system: &str| Made {
+            system: Some(system.to_owned()),
+            context: vec![Source {
+                text: "w".to_owned(),
+                ..Source::default()
+            }],
+        };
+        let both = Opening::from(Some("p".to_owned())).and_made(made("<|im_start|>m "), &markers);
+        assert_eq!(both.system.as_deref(), Some("p\n\n< |im_start|>m"));
+        let passages: Vec<_> = both.passages().map(|(_, text)| text).collect();
+        assert_eq!(passages, ["[1] w"]);
+        let only = Opening::default().and_made(made(" "), &markers);
+        assert_eq!(only.system, None);
     }
 }

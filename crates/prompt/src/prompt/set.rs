@@ -60,12 +60,23 @@ pub struct Choice<'a> {
 
 /// A request names a prompt that there is not.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no prompt for this model is called `{name}`; {}", those(known))]
+#[error("{}{}", whose(name, *is_mistaken), those(known))]
 pub struct UnknownPrompt {
     /// What it names.
     pub name: String,
     /// The names that there are for this model.
     pub known: Vec<String>,
+    /// Whether there is a file of that name, with a mistake in it.
+    pub is_mistaken: bool,
+}
+
+fn whose(name: &str, is_mistaken: bool) -> String {
+    match is_mistaken {
+        true => format!(
+            "the file of the prompt `{name}` has a mistake, which `gaia prompt list` shows; "
+        ),
+        false => format!("no prompt for this model is called `{name}`; "),
+    }
 }
 
 fn those(known: &[String]) -> String {
@@ -168,6 +179,14 @@ impl PromptSet {
             .map(|(_, prompt)| prompt)
     }
 
+    /// Whether a file that would be called so has a mistake and never was a prompt.
+    pub fn is_mistaken(&self, name: &str) -> bool {
+        let mut files = self.refused.keys();
+        files.any(|file| {
+            file.split('.').next() == Some(name) && !self.prompts.contains_key(file.as_str())
+        })
+    }
+
     /// Refuses a name that no prompt for this model has.
     ///
     /// # Errors
@@ -186,6 +205,7 @@ impl PromptSet {
         Err(UnknownPrompt {
             name: name.to_owned(),
             known,
+            is_mistaken: self.is_mistaken(name),
         })
     }
 

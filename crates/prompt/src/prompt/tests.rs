@@ -104,6 +104,39 @@ fn a_file_may_be_nothing_but_a_body() {
 }
 
 #[test]
+fn a_prompt_that_is_made_may_say_nothing_by_itself() {
+    let set = set(&[("web.md", "+++\nmade_by = 'search'\n+++\n")]);
+    let prompt = set.variant(Kind::System, "web", &LARGE).unwrap();
+    assert_eq!(prompt.made_by(), Some("search"));
+    let text = prompt.render(&given(&[]), &LARGE, &markers(), 0);
+    assert_eq!(text.as_deref(), Ok(""));
+}
+
+#[test]
+fn a_file_is_a_source_of_prompts() {
+    let set = set(&[("a.md", WHOLE)]);
+    let prompt = set.variant(Kind::System, "support", &SMALL).unwrap();
+    let (variables, markers) = (given(&[("tone", "formal")]), markers());
+    let occasion = Occasion {
+        question: "Where is it?",
+        messages: &[],
+        variables: &variables,
+        model: SMALL,
+        markers: &markers,
+        now_unix_seconds: 0,
+    };
+    let mut made = std::pin::pin!(prompt.make(&occasion));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let std::task::Poll::Ready(made) = made.as_mut().poll(&mut context) else {
+        panic!("it waits for nobody");
+    };
+    let made = made.unwrap();
+    assert_eq!(made.opening.system.as_deref(), Some("Be formal."));
+    assert_eq!(made.opening.examples.len(), 2);
+    assert_eq!(made.versions, [prompt.version()]);
+}
+
+#[test]
 fn what_a_caller_gives_is_data() {
     let set = set(&[(
         "a.md",
@@ -274,4 +307,17 @@ fn a_bad_file_keeps_its_last_good_version() {
     assert_eq!(set.update(bad()).len(), 1, "told again after it was good");
     assert_eq!(set.update(Vec::new()), []);
     assert!(set.is_empty());
+}
+
+#[test]
+fn who_asks_for_a_file_with_a_mistake_is_told_of_the_mistake() {
+    let mut set = set(&[("a.md", "one")]);
+    set.update(vec![file("a.md", "one"), file("bad.md", "{% if %}")]);
+    let refused = set.check_name("bad", &SMALL).unwrap_err().to_string();
+    assert!(refused.contains("has a mistake"), "{refused}");
+    let unknown = set.check_name("other", &SMALL).unwrap_err().to_string();
+    assert!(
+        unknown.starts_with("no prompt for this model is called `other`; there are `a`"),
+        "{unknown}"
+    );
 }

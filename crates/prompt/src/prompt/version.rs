@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 /// Bytes of the hash that are shown, as two hexadecimal digits each.
 const HASH_BYTES: usize = 6;
 
-/// Twelve hexadecimal digits.
-pub(super) fn hash(bytes: &[u8]) -> String {
+/// Twelve hexadecimal digits that change with `bytes`.
+pub fn hash(bytes: &[u8]) -> String {
     let mut text = String::new();
     for byte in Sha256::digest(bytes).iter().take(HASH_BYTES) {
         // Writing to a String cannot fail.

@@ -1,8 +1,9 @@
 //! `gaia prompt`: the node's named prompts, looked at, tried and compared.
 //!
 //! They are files in the folder `prompts` of the node's home. A running node reads a file again as soon as it has
-//! changed; nothing here writes one.
+//! changed; nothing here changes one that is there.
 
+mod add;
 mod columns;
 mod compare;
 mod list;
@@ -35,6 +36,7 @@ A prompt is a file ~/.gaia/prompts/NAME.md, which counts for the next request:
 
 Examples:
   gaia prompt list
+  gaia prompt add web-search
   gaia prompt test support --var tone=formal \"Where is my parcel?\"
   gaia prompt compare support support-short questions.txt
   gaia config set prompt support";
@@ -49,6 +51,8 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Action {
+    /// Add a prompt's file, or a plugin that makes a prompt for each question
+    Add(add::Arguments),
     /// All prompts, and which of them this node's model gets
     List,
     /// What a prompt says
@@ -65,6 +69,7 @@ enum Action {
 /// Runs `gaia prompt`.
 pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
     match &arguments.action {
+        Action::Add(arguments) => add::run(context, arguments),
         Action::List => list::run(context),
         Action::Show { name } => show::run(context, name),
         Action::Test(arguments) => test::run(context, arguments),
@@ -139,6 +144,11 @@ fn unknown(set: &PromptSet, model: Option<&OwnModel>, name: &str) -> String {
     };
     names.sort_unstable();
     names.dedup();
+    if set.is_mistaken(name) {
+        return format!(
+            "the file of the prompt `{name}` has a mistake; `gaia prompt list` shows it"
+        );
+    }
     match names[..] {
         [] => {
             format!("no prompt is called `{name}`; there are none yet (see `gaia prompt --help`)")

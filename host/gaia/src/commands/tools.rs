@@ -3,9 +3,9 @@
 
 mod add;
 mod mcp;
-mod plugin;
+pub(super) mod plugin;
 mod secret;
-mod test;
+pub(super) mod test;
 
 use std::io::{self, IsTerminal};
 use std::path::Path;
@@ -107,8 +107,7 @@ impl Add {
 }
 
 fn list(context: &Context) -> anyhow::Result<()> {
-    let path = context.home.tools();
-    let table = parse(&path, &read_text(&path).map_err(unusable)?).map_err(unusable)?;
+    let table = plugin::table(context)?;
     let plugins = plugin::all(context);
     context.terminal.answer(
         || to_json(&table, &plugins),

@@ -21,6 +21,9 @@ pub fn examine(home: &Home, config: &Config) -> Option<Finding> {
         let mend = "mend the file; until then its last good version counts (`gaia prompt list`)";
         return Some(Finding::warn(CHECK, found, mend));
     }
+    if let Some(finding) = nobody_makes(&folder, home) {
+        return Some(finding);
+    }
     let count = folder.set.all().count();
     let wanted = config.prompt.as_str();
     if let Some(names) = folder.missing(wanted) {
@@ -29,6 +32,23 @@ pub fn examine(home: &Home, config: &Config) -> Option<Finding> {
         return Some(Finding::warn(CHECK, found, mend));
     }
     (count > 0).then(|| Finding::ok(CHECK, format!("{count}, all of them usable")))
+}
+
+/// A prompt whose plugin is not there.
+fn nobody_makes(folder: &Folder, home: &Home) -> Option<Finding> {
+    let mut makers = folder
+        .set
+        .all()
+        .filter_map(|(file, prompt)| Some((file, prompt.made_by()?)));
+    let plugins = gaia_plugins::find_all(&home.plugins()).plugins;
+    let makes = |name: &str| {
+        let mut named = plugins.iter().filter(|plugin| plugin.manifest.name == name);
+        named.any(|plugin| plugin.manifest.parameters().is_none())
+    };
+    let (file, maker) = makers.find(|(_, maker)| !makes(maker))?;
+    let found = format!("prompts/{file} is made by `{maker}`, which there is not");
+    let mend = "gaia prompt add FOLDER, or take `made_by` out of the file";
+    Some(Finding::warn(CHECK, found, mend))
 }
 
 #[cfg(test)]
@@ -61,6 +81,8 @@ mod tests {
         check("a", Some((Verdict::Warn, "names `a`")));
         fs::write(home.prompts().join("a.md"), "Be brief.").unwrap();
         check("a", Some((Verdict::Ok, "1, all")));
+        fs::write(home.prompts().join("b.md"), "+++\nmade_by = 'x'\n+++\n").unwrap();
+        check("a", Some((Verdict::Warn, "b.md is made by `x`")));
         fs::write(home.prompts().join("b.md"), "{{ nobody }}").unwrap();
         check("a", Some((Verdict::Warn, "prompts/b.md:1: `nobody`")));
     }

@@ -132,6 +132,7 @@ impl Routes {
     fn body_bytes_max(&self, path: &str) -> usize {
         match first_segment(path) {
             "call" => tools::CALL_BYTES_MAX,
+            "prompt" => tools::PROMPT_BYTES_MAX,
             "records" => self.records.body_bytes_max(),
             "library" => library::BODY_BYTES_MAX,
             _ => 0,
@@ -140,7 +141,7 @@ impl Routes {
 
     async fn answer(&self, asked: Asked) -> Reply {
         match first_segment(&asked.path) {
-            "call" | "tools" => self.tools.answer(&asked).await,
+            "call" | "prompt" | "tools" => self.tools.answer(&asked).await,
             "records" => self.records.answer(asked).await,
             "library" => library::answer(Arc::clone(&self.library), asked).await,
             _ => refused(StatusCode::NOT_FOUND, "there is nothing here"),

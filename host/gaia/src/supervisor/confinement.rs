@@ -4,6 +4,7 @@
 //!
 //! Invariant: what is taken never depends on what a model file or a request says.
 
+mod plugins;
 mod program;
 
 use std::ffi::{OsStr, OsString};
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use gaia_confine::{Files, Grants, Plan};
 
+pub use self::plugins::start_of_plugins;
 pub use self::program::Program;
 use super::child::ChildPlan;
 use super::state::Service;
@@ -72,10 +74,12 @@ pub fn plan(worker: &WorkerPlan, program: &Program, needs: &Needs) -> Plan {
     let ports = needs.services.iter().filter_map(|service| port(service));
     Plan {
         gpu: !gpus.is_empty(),
+        file_bytes_max: None,
         connect: ports.chain(needs.own_ports.iter().copied()).collect(),
         files: program.run.as_ref().map(|run| Files {
             read: to_read(worker, program, !gpus.is_empty()),
             write: vec![needs.tried.to_owned()],
+            own: Vec::new(),
             devices: gpus.into_iter().chain([NOWHERE.into()]).collect(),
             run: run.clone(),
         }),
@@ -84,18 +88,24 @@ pub fn plan(worker: &WorkerPlan, program: &Program, needs: &Needs) -> Plan {
 
 /// The worker's child, with `gaia confine` before it, which reads the plan of `home`.
 pub fn confined(worker: ChildPlan, program: Program, home: &Home) -> ChildPlan {
-    let mut arguments: Vec<OsString> = vec!["--home".into(), home.root().into()];
-    arguments.extend(["confine", "--plan"].map(OsString::from));
-    arguments.push(home.confinement().into());
-    arguments.push("--".into());
-    arguments.push(program.command.into());
-    arguments.extend(program.arguments);
+    let mut arguments = arguments(home, &home.confinement(), &program);
     arguments.extend(worker.arguments);
     ChildPlan {
         command: own_program(),
         arguments,
         ..worker
     }
+}
+
+/// What `gaia` is called with to become `program` and to keep what the plan in `file` says.
+fn arguments(home: &Home, file: &Path, program: &Program) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = vec!["--home".into(), home.root().into()];
+    arguments.extend(["confine", "--plan"].map(OsString::from));
+    arguments.push(file.into());
+    arguments.push("--".into());
+    arguments.push(program.command.clone().into());
+    arguments.extend(program.arguments.iter().cloned());
+    arguments
 }
 
 /// This very program, also when its file was replaced by a newer one.
@@ -123,6 +133,7 @@ fn to_read(worker: &WorkerPlan, program: &Program, gpu: bool) -> Vec<PathBuf> {
     for preload in &worker.preloads {
         places.push(preload.file.clone());
         places.extend(preload.options.draft_model.clone());
+        places.extend(preload.options.projector.clone());
     }
     let variables = worker.environment.iter();
     let named = variables.filter(|(name, _)| PLACES.contains(&name.as_str()));

@@ -8,22 +8,20 @@
 mod opener;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use gaia_egress::Turn;
 use gaia_keystore::Secret;
 use gaia_mcp::{Answer, Credentials, Servers};
 use gaia_outbound::{HttpsTool, McpServer};
+use gaia_plugins::Stamp;
 use serde_json::Value;
 use tracing::{info, warn};
 
 pub use self::opener::Opener;
 use super::{
-    CallToolError, Called, PluginRuntime, Plugins, ReadToolsError, Toolbox, header_texts,
+    CallToolError, Called, LivePlugins, Plugins, ReadToolsError, Toolbox, header_texts,
     secret_names, secrets_of,
 };
 use crate::commands::chain;
@@ -67,7 +65,7 @@ pub struct LiveTools {
     home: Home,
     config: Config,
     opener: Arc<Opener>,
-    runtime: Arc<PluginRuntime>,
+    plugins: LivePlugins,
     read: Mutex<Read>,
     turns: Mutex<Turns>,
 }
@@ -79,28 +77,6 @@ struct Read {
     toolbox: Arc<Toolbox>,
     /// The servers of that table, and the connections to them.
     servers: Arc<Servers>,
-    /// The folder of plugins as it was read, and what lay in it.
-    plugins_stamp: Option<Stamp>,
-    plugins: Arc<Plugins>,
-}
-
-/// What tells one state of a file from another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    changed: SystemTime,
-    bytes: u64,
-    inode: u64,
-}
-
-impl Stamp {
-    fn of(path: &Path) -> Option<Self> {
-        let facts = fs::metadata(path).ok()?;
-        Some(Self {
-            changed: facts.modified().ok()?,
-            bytes: facts.len(),
-            inode: facts.ino(),
-        })
-    }
 }
 
 impl LiveTools {
@@ -113,19 +89,16 @@ impl LiveTools {
         });
         report_problems(&toolbox);
         let opener = Arc::new(Opener::of(home, environment));
-        let runtime = Arc::new(PluginRuntime::new(environment));
         Self {
             home: home.clone(),
             config: config.clone(),
             read: Mutex::new(Read {
                 stamp,
-                plugins_stamp: Stamp::of(&home.plugins()),
-                plugins: Arc::new(Plugins::open(home, &runtime)),
                 servers: servers(&toolbox, &opener),
                 toolbox: Arc::new(toolbox),
             }),
             opener,
-            runtime,
+            plugins: LivePlugins::new(home, config, environment),
             turns: Mutex::default(),
         }
     }
@@ -146,11 +119,14 @@ impl LiveTools {
         let mut offered: Vec<_> = own.collect();
         for plugin in &self.plugins().found {
             let manifest = &plugin.manifest;
+            let Some(parameters) = manifest.parameters() else {
+                continue;
+            };
             if toolbox.table.find(&manifest.name).is_none() && offered.len() < OFFERED_MAX {
                 offered.push(Offered {
                     name: manifest.name.clone(),
                     description: manifest.description.clone(),
-                    parameters: manifest.parameters.schema().clone(),
+                    parameters: parameters.schema().clone(),
                 });
             }
         }
@@ -186,15 +162,8 @@ impl LiveTools {
     }
 
     /// The plugins as they are now.
-    fn plugins(&self) -> Arc<Plugins> {
-        let mut read = lock(&self.read);
-        let stamp = Stamp::of(&self.home.plugins());
-        if stamp != read.plugins_stamp {
-            read.plugins_stamp = stamp;
-            read.plugins = Arc::new(Plugins::open(&self.home, &self.runtime));
-            info!(plugins = read.plugins.found.len(), "read the plugins again");
-        }
-        Arc::clone(&read.plugins)
+    pub(super) fn plugins(&self) -> Arc<Plugins> {
+        self.plugins.now()
     }
 
     /// Calls the tool `name` with `arguments`, the text of a JSON object, for the turn called `turn`.

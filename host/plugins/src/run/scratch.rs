@@ -1,9 +1,9 @@
-//! The empty folder that a call may write into, watched while it does.
+//! The empty folder that a call may write into, watched while it does; and a place beside it that it may not.
 
 use std::fs;
 use std::future::pending;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -16,20 +16,28 @@ const ENTRIES_MAX: usize = 4096;
 /// What each of them counts for at least, in bytes.
 const ENTRY_BYTES: u64 = 4096;
 
-/// A folder that goes away with the value.
+/// Folders that go away with the value.
 pub struct Scratch {
     folder: TempDir,
+    own: PathBuf,
 }
 
 impl Scratch {
     /// An empty folder.
     pub fn new() -> io::Result<Self> {
         let folder = tempfile::Builder::new().prefix("gaia-plugin-").tempdir()?;
-        Ok(Self { folder })
+        let own = folder.path().join("scratch");
+        fs::create_dir(&own)?;
+        Ok(Self { folder, own })
     }
 
-    /// Where it is.
+    /// Where the call may write.
     pub fn path(&self) -> &Path {
+        &self.own
+    }
+
+    /// Where whoever starts it may leave something for this call.
+    pub fn beside(&self) -> &Path {
         self.folder.path()
     }
 
@@ -42,7 +50,7 @@ impl Scratch {
             if self.is_over(mib) {
                 return;
             }
-            if !self.folder.path().exists() {
+            if !self.own.exists() {
                 pending::<()>().await;
             }
         }
@@ -51,7 +59,7 @@ impl Scratch {
     /// Whether more than `mib` lie in it.
     pub fn is_over(&self, mib: u32) -> bool {
         let mut entries = 0;
-        match size(self.folder.path(), &mut entries) {
+        match size(&self.own, &mut entries) {
             Some(bytes) => bytes > u64::from(mib) << 20,
             None => true,
         }

@@ -17,6 +17,7 @@ use crate::app::{App, unix_seconds};
 use crate::failure::{Failure, from_inference};
 use crate::inference::{InferenceError, Model};
 use crate::prompts::{self, Wanted};
+use crate::random;
 
 /// Tokens that are looked up before others get their turn.
 const PIECES_AT_ONCE: usize = 64;
@@ -94,7 +95,8 @@ pub(super) async fn count_input(State(app): Shared, Sent(body): Sent) -> Result<
 /// The node with the prompts that the request chooses.
 async fn node_for(app: &App, request: &ChatRequest) -> Result<Arc<Node>, Failure> {
     let chat = app.chat(request.model.as_deref())?;
-    let wanted = Wanted::of(request, ServiceTier::default());
+    let turn = random::id("prompt-");
+    let wanted = Wanted::of(&turn, request, ServiceTier::default());
     Ok(prompts::choose(app, chat, wanted).await?.node)
 }
 

@@ -15,6 +15,7 @@ fn check_refused(text: &str, line: usize, part: &str) {
 #[test]
 fn mistakes_have_their_line_and_say_what_to_do() {
     check_refused("+++\nname = 'a'\n", 1, "put a line `+++` behind it");
+    check_refused("---\nname: a\n---\nx", 1, "TOML between two lines `+++`");
     check_refused("+++\n\nnmae = 'a'\n+++\nx", 3, "unknown field `nmae`");
     check_refused("+++\nname = = 1\n+++\nx", 2, "");
     check_refused(
@@ -53,6 +54,12 @@ fn mistakes_have_their_line_and_say_what_to_do() {
         "+++\n[when]\nthreshold = 2.0\n+++\nx",
         2,
         "between -1 and 1",
+    );
+    check_refused("+++\nmade_by = 'a b'\n+++\nx", 2, "no name of a plugin");
+    check_refused(
+        "+++\nkind = 'rag'\nmade_by = 'a'\n+++\nx",
+        3,
+        "prompt of kind \"system\"",
     );
     check_refused("+++\n+++\n\n \n", 3, "there is no text");
     check_refused("", 1, "there is no text");

@@ -80,6 +80,7 @@ fn to_json(row: &Row) -> Value {
         "for": prompt.models(),
         "variables": prompt.variables(),
         "has_rule": prompt.has_rule(),
+        "made_by": prompt.made_by(),
         "in_use": row.in_use,
         "is_default": row.is_default,
     })
@@ -147,8 +148,9 @@ fn remarks(row: &Row) -> String {
     let holding = remarks
         .iter()
         .filter(|(holds, _)| *holds)
-        .map(|(_, remark)| *remark);
-    match holding.collect::<Vec<_>>()[..] {
+        .map(|(_, remark)| (*remark).to_owned());
+    let made_by = row.prompt.made_by().map(|name| format!("made by {name}"));
+    match holding.chain(made_by).collect::<Vec<_>>()[..] {
         [] => String::new(),
         ref remarks => format!("  ({})", remarks.join(", ")),
     }

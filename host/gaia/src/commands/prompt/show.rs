@@ -62,6 +62,7 @@ pub fn to_json(prompt: &Prompt, text: &str) -> Value {
         "version": prompt.version(),
         "for": prompt.models(),
         "variables": prompt.variables(),
+        "made_by": prompt.made_by(),
         "text": text,
         "examples": examples.collect::<Vec<_>>(),
     })
@@ -74,6 +75,10 @@ pub fn to_text(terminal: &Terminal, prompt: &Prompt, text: &str) -> String {
         head.push_str(&format!(", for {}", prompt.models().join(", ")));
     }
     let mut lines = vec![terminal.out(Tint::Bold, &head)];
+    if let Some(plugin) = prompt.made_by() {
+        let line = format!("made by {plugin} for each question, behind this:");
+        lines.push(terminal.out(Tint::Dim, &line));
+    }
     for (name, value) in prompt.variables() {
         lines.push(terminal.out(Tint::Dim, &format!("{name} = {value:?}")));
     }

@@ -8,7 +8,8 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use clap::Args;
-use gaia_plugins::{AddPluginError, Found, MANIFEST_FILE, Plugin, add, find_all};
+use gaia_outbound::{Parameters, Table};
+use gaia_plugins::{AddPluginError, Found, MANIFEST_FILE, Plugin, Role, add, find_all};
 use serde_json::{Value, json};
 
 use super::super::{runtime, with_mend};
@@ -40,19 +41,13 @@ pub struct Arguments {
 /// Runs `gaia tools add plugin`.
 pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
     let source = source(&arguments.folder)?;
-    let plugins = context.home.plugins();
     let wanted = gaia_plugins::read(&source).map_err(bad)?;
-    let path = context.home.tools();
-    let table = parse(&path, &read_text(&path).map_err(unusable)?).map_err(unusable)?;
-    let name = &wanted.manifest.name;
-    if table.find(name).is_some() {
-        let message = format!("there is a tool `{name}` already");
-        let mend = format!("gaia tools remove {name}");
+    if wanted.manifest.parameters().is_none() {
+        let message = format!("`{}` is no tool: it makes prompts", wanted.manifest.name);
+        let mend = format!("gaia prompt add {}", arguments.folder.display());
         return Err(failure(Exit::Usage, with_mend(message, Some(&mend))));
     }
-    context.home.make_folders()?;
-    make_private_folder(&plugins)?;
-    let plugin = add(&source, &plugins).map_err(bad)?;
+    let plugin = install(context, &source, &wanted)?;
     context.terminal.answer(
         || json!({"added": plugin.manifest.name}),
         |_| {
@@ -65,8 +60,28 @@ pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Makes the plugin `wanted`, which was read from `source`, one of the node's.
+pub fn install(context: &Context, source: &Path, wanted: &Plugin) -> anyhow::Result<Plugin> {
+    let plugins = context.home.plugins();
+    let name = &wanted.manifest.name;
+    if table(context)?.find(name).is_some() {
+        let message = format!("there is a tool `{name}` already");
+        let mend = format!("gaia tools remove {name}");
+        return Err(failure(Exit::Usage, with_mend(message, Some(&mend))));
+    }
+    context.home.make_folders()?;
+    make_private_folder(&plugins)?;
+    add(source, &plugins).map_err(bad)
+}
+
+/// The node's table of tools.
+pub fn table(context: &Context) -> anyhow::Result<Table> {
+    let path = context.home.tools();
+    parse(&path, &read_text(&path).map_err(unusable)?).map_err(unusable)
+}
+
 /// The folder itself, or the one that comes with `gaia` under that name.
-fn source(folder: &Path) -> anyhow::Result<PathBuf> {
+pub fn source(folder: &Path) -> anyhow::Result<PathBuf> {
     if folder.join(MANIFEST_FILE).is_file() {
         return Ok(folder.to_owned());
     }
@@ -96,7 +111,8 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-fn bad(error: AddPluginError) -> anyhow::Error {
+/// The failure of a command that was given no plugin, or cannot add it.
+pub fn bad(error: AddPluginError) -> anyhow::Error {
     failure(Exit::Usage, chain(&error))
 }
 
@@ -129,7 +145,11 @@ pub fn to_json(plugin: &Plugin) -> Value {
     json!({
         "name": manifest.name,
         "description": manifest.description,
-        "parameters": manifest.parameters.schema(),
+        "parameters": manifest.parameters().map(Parameters::schema),
+        "prompt": match &manifest.role {
+            Role::Prompt(tools) => json!({"tools": tools}),
+            Role::Tool(_) => Value::Null,
+        },
         "memory_mib": manifest.memory_mib,
         "time_ms": manifest.time_ms,
         "instructions": manifest.instructions,
@@ -143,6 +163,12 @@ pub fn to_text(terminal: &Terminal, plugin: &Plugin) -> String {
     let name = terminal.out(Tint::Bold, &format!("{:<20}", manifest.name));
     let (memory, seconds) = (manifest.memory_mib, f64::from(manifest.time_ms) / 1000.0);
     let mut line = format!("{name} plugin {memory} MiB, {seconds} s");
+    if let Role::Prompt(tools) = &manifest.role {
+        line.push_str(", makes prompts");
+        if !tools.is_empty() {
+            line.push_str(&format!(" and may call {}", tools.join(", ")));
+        }
+    }
     if !manifest.description.is_empty() {
         line.push_str(&format!("\n{:20} {}", "", manifest.description));
     }
@@ -151,7 +177,9 @@ pub fn to_text(terminal: &Terminal, plugin: &Plugin) -> String {
 
 /// Runs `gaia tools test` for the plugin of that name; `None` when there is none.
 pub fn test(context: &Context, asked: &test::Arguments) -> Option<anyhow::Result<()>> {
-    let runtime_of = Arc::new(PluginRuntime::new(&context.environment));
+    let config = context.config().ok()?;
+    let runtime_of = PluginRuntime::new(&context.home, &config, &context.environment);
+    let runtime_of = Arc::new(runtime_of);
     let plugins = Plugins::open(&context.home, &runtime_of);
     let plugin = plugins.find(asked.name())?;
     Some(call(context, &plugins, plugin, asked))

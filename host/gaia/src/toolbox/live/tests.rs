@@ -1,5 +1,7 @@
 //! Secrets that change, and more turns than are remembered.
 
+use std::fs;
+
 use gaia_keystore::{Password, Secrets};
 
 use super::*;
