@@ -31,7 +31,7 @@ const SECRET: &str = "collector-secret-1";
 fn a_node_can_be_watched() {
     let outside = Outside::start();
     let node = Node::new();
-    node.set("n_predict_max", "24");
+    node.set("n_predict_max", "60");
     node.set("log_format", "json");
     node.set("otlp_endpoint", &outside.origin());
     node.set("otlp_headers", "authorization: Bearer {secret:otlp}");
