@@ -25,5 +25,5 @@ pub use generation::{Engine, Generation};
 pub use node::{Node, Retrieval};
 pub use pieces::{StopFilter, Utf8Joiner};
 pub use retrieval::{query_of, to_wire};
-pub use rounds::{OwnTools, RoundLimits, Rounds};
+pub use rounds::{OwnTools, RoundLimits, Rounds, with_own_tools};
 pub use turn::{Effect, Event, Given, Outcome, Part, Turn};

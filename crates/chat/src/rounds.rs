@@ -11,7 +11,8 @@
 //!
 //! Invariant: the node's tools are called in at most [`RoundLimits::rounds_max`] rounds, whatever the
 //! model or a tool says: the turn after the last is not offered them. What a tool says is data; it
-//! changes neither the tools nor the limits.
+//! changes neither the tools nor the limits, and does not end the answer by being long: a prompt that
+//! has no room for it is tried again with half of it.
 
 use std::sync::Arc;
 
@@ -20,6 +21,12 @@ use gaia_openai::{ApiError, ChatRequest, FinishReason, Message, Role, Tool, Tool
 
 use crate::turn::{Effect, Event, Outcome, Part};
 use crate::{Engine, Given, Node, Turn};
+
+/// Results of calls are not shortened below so many bytes: what is left would say nothing.
+const RESULT_BYTES_MIN: usize = 128;
+
+/// What stands at the end of a result that was shortened.
+const CUT: &str = "… (the rest is left out)";
 
 /// How far the node goes by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,7 +137,7 @@ impl Rounds {
                 let effects = self.turn.step(event);
                 effects
                     .into_iter()
-                    .filter_map(|effect| self.pass(effect))
+                    .flat_map(|effect| self.pass_or_shorten(effect))
                     .collect()
             }
             (Some(calls), Event::Called(outcomes)) => self.go_on(calls, outcomes),
@@ -143,6 +150,37 @@ impl Rounds {
                 ))]
             }
         }
+    }
+
+    /// A prompt that grew too long by what was called is tried again with shorter results.
+    fn pass_or_shorten(&mut self, effect: Effect) -> Vec<Effect> {
+        let shorter = match &effect {
+            Effect::Fail(error) if error.is_context_length_exceeded() => self.shortened(),
+            _ => None,
+        };
+        match shorter {
+            Some(request) => self.begin(request),
+            None => self.pass(effect).into_iter().collect(),
+        }
+    }
+
+    /// The request with half of each of the last results; `None` where nothing can go.
+    fn shortened(&self) -> Option<ChatRequest> {
+        if self.rounds == 0 {
+            return None;
+        }
+        let mut request = self.turn.request().clone();
+        let mut shorter = false;
+        let last = request.messages.iter_mut().rev();
+        for message in last.take_while(|message| message.role == Role::Tool) {
+            let content = message.content.strip_suffix(CUT);
+            let content = content.unwrap_or(&message.content);
+            if content.len() > RESULT_BYTES_MIN {
+                message.content = cut(content, (content.len() / 2).max(RESULT_BYTES_MIN));
+                shorter = true;
+            }
+        }
+        shorter.then_some(request)
     }
 
     /// What of a turn's effects is the caller's to see. The rest is kept for the next turn.
@@ -216,6 +254,13 @@ impl Rounds {
         request.messages.push(heard.into_message(calls));
         request.messages.extend(results);
         self.prepare(&mut request);
+        let mut effects = vec![Effect::Called(told)];
+        effects.extend(self.begin(request));
+        effects
+    }
+
+    /// Begins the next turn.
+    fn begin(&mut self, request: ChatRequest) -> Vec<Effect> {
         let given = Given {
             nonce: self.given.nonce.wrapping_add(u128::from(self.rounds)),
             ..self.given
@@ -224,9 +269,7 @@ impl Rounds {
             Err(error) => vec![Effect::Fail(error)],
             Ok(turn) => {
                 self.turn = turn;
-                let mut effects = vec![Effect::Called(told)];
-                effects.extend(self.step(Event::Start));
-                effects
+                self.step(Event::Start)
             }
         }
     }
@@ -273,7 +316,21 @@ fn may_use(own: &OwnTools, request: &ChatRequest, node: &Node) -> bool {
         && node.engine == Engine::Gaia
         && request.choices == 1
         && request.sampling.constraint.is_none()
-        && request.tooling.choice != ToolChoice::None
+        && match &request.tooling.choice {
+            ToolChoice::None => false,
+            ToolChoice::Auto => true,
+            // Who brings tools and insists on a call waits for one of his own.
+            ToolChoice::Required => request.tooling.tools.is_empty(),
+            ToolChoice::Named(name) => !request.tooling.tools.iter().any(|tool| tool.name == *name),
+        }
+}
+
+/// The request with the node's tools in it, where they are offered: what the first turn says to the model.
+pub fn with_own_tools(node: &Node, own: &OwnTools, mut request: ChatRequest) -> ChatRequest {
+    if may_use(own, &request, node) {
+        offer(own, &mut request);
+    }
+    request
 }
 
 /// Adds the node's tools to the request; gives their names.
@@ -353,5 +410,5 @@ fn cut(text: &str, bytes_max: usize) -> String {
         return text.to_owned();
     }
     let end = text.floor_char_boundary(bytes_max);
-    format!("{}… (the rest is left out)", &text[..end])
+    format!("{}{CUT}", &text[..end])
 }

@@ -1,9 +1,10 @@
 //! The tools of a request, in the words of who shows them, who holds the model to them and who reads
 //! what it wrote.
 
+use gaia_grammar::Grammar;
 use gaia_openai::{ApiError, ChatRequest, Constraint, Message, ToolChoice, Tooling};
 use gaia_prompt::{ChatTemplate, ToolCall};
-use gaia_tools::{CallGrammarError, Calls, Format};
+use gaia_tools::{AnswerForm, CallGrammarError, Calls, Format};
 use serde_json::{Map, Value};
 
 use crate::{Engine, generation};
@@ -39,7 +40,8 @@ impl Offer {
                 ToolChoice::Required => gaia_tools::ToolChoice::Required,
                 ToolChoice::Named(name) => gaia_tools::ToolChoice::Named(name.clone()),
             },
-            parallel: tooling.parallel,
+            // Who names a function wants a call of it.
+            parallel: tooling.parallel && !matches!(tooling.choice, ToolChoice::Named(_)),
         }
     }
 
@@ -51,15 +53,14 @@ impl Offer {
         if engine == Engine::Stock {
             return Err(generation::needs_our_own("tools"));
         }
-        let param = match request.sampling.constraint {
-            None => return Ok(()),
-            Some(Constraint::Grammar(_)) => "grammar",
-            Some(Constraint::Schema(_)) => "response_format",
-        };
-        let message = format!(
-            "`{param}` and `tools` cannot be combined yet, unless `tool_choice` is `none`."
-        );
-        Err(ApiError::unsupported(param, message))
+        match request.sampling.constraint {
+            None | Some(Constraint::Schema(_)) => Ok(()),
+            // Nobody but the caller knows what in his grammar would be a call.
+            Some(Constraint::Grammar(_)) => Err(ApiError::unsupported(
+                "grammar",
+                "`grammar` and `tools` cannot be combined, unless `tool_choice` is `none`. A schema as `response_format` can.",
+            )),
+        }
     }
 
     /// Whether the answer is calls and nothing else. Then there is no text that a stop sequence could end.
@@ -72,12 +73,13 @@ impl Offer {
         self.callable.is_empty()
     }
 
-    /// What holds the model to calls that parse; `None`: nothing has to.
+    /// What holds the model to calls that parse, or else to an answer of this form; `None`: nothing has to.
     pub(crate) fn grammar(
         &self,
         format: Format,
         reasoning_open: bool,
-    ) -> Result<Option<String>, ApiError> {
+        answer: Option<AnswerForm<'_>>,
+    ) -> Result<Option<Grammar>, ApiError> {
         if self.is_empty() {
             return Ok(None);
         }
@@ -86,11 +88,9 @@ impl Offer {
             choice: &self.choice,
             parallel: self.parallel,
             reasoning_open,
+            answer,
         };
-        let grammar = format
-            .grammar(&calls)
-            .map_err(|error| self.refused(&error))?;
-        Ok(grammar.map(|grammar| grammar.gbnf().to_owned()))
+        format.grammar(&calls).map_err(|error| self.refused(&error))
     }
 
     fn refused(&self, error: &CallGrammarError) -> ApiError {
@@ -104,6 +104,7 @@ impl Offer {
                 let index = index.unwrap_or_default();
                 format!("tools[{index}].function.parameters")
             }
+            CallGrammarError::Answer(_) => "response_format".to_owned(),
             _ if chosen => "tool_choice".to_owned(),
             _ => "tools".to_owned(),
         };

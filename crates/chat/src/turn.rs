@@ -15,7 +15,7 @@ use gaia_openai::completion::Prompt;
 use gaia_openai::{AnswerSchema, ApiError, ChatRequest, Constraint};
 use gaia_prompt::budget;
 use gaia_rag::Hit;
-use gaia_tools::{Format, Parser};
+use gaia_tools::{AnswerForm, Format, Parser};
 
 use self::answers::Answers;
 pub use self::event::{Effect, Event, Outcome, Part};
@@ -65,6 +65,9 @@ pub struct Turn {
     begin: Option<Effect>,
 }
 
+/// What `store` is answered with.
+const NOT_KEPT: &str = "`store`: this node does not keep chats; `/v1/responses` are kept.";
+
 impl Turn {
     /// A turn for `request`.
     ///
@@ -81,13 +84,14 @@ impl Turn {
             node.engine,
             node.vocabulary,
         )?;
+        let warning = request.store.then(|| NOT_KEPT.to_owned());
         Ok(Self {
             node,
             request,
             offer,
             given,
             state: State::New,
-            warning: None,
+            warning,
             begin: None,
         })
     }
@@ -234,7 +238,11 @@ impl Turn {
                 RETRY_AFTER_SECONDS,
             ));
         }
-        self.warning = Some(format!("Answered without the knowledge base: {reason}."));
+        let told = format!("Answered without the knowledge base: {reason}.");
+        self.warning = Some(match self.warning.take() {
+            Some(before) => format!("{before} {told}"),
+            None => told,
+        });
         self.with_sources(None)
     }
 
@@ -322,25 +330,51 @@ impl Turn {
     ) -> Result<(Generation, Answers), ApiError> {
         let mut answers = Answers::new(prompt_tokens, self.request.choices, self.given.nonce);
         let format = self.node.format(&self.offer);
-        match &generation.sampling.constraint {
-            None => {}
-            Some(Constraint::Schema(schema)) if format.comes_before(reasoning_open) => {
-                let behind = behind_thinking(schema, format, reasoning_open)?;
-                generation.sampling.constraint = Some(Constraint::Schema(Arc::new(behind)));
-                generation.shown_tokens = format.shown_tokens();
-                answers.read_by(|| Parser::new(format, &[], reasoning_open));
-                return Ok((generation, answers));
-            }
-            Some(_) => return Ok((generation, answers)),
+        let schema = match &generation.sampling.constraint {
+            None => None,
+            Some(Constraint::Schema(schema)) => Some(Arc::clone(schema)),
+            Some(Constraint::Grammar(_)) => return Ok((generation, answers)),
+        };
+        let is_bare = self.offer.is_empty() && !format.comes_before(reasoning_open);
+        if schema.is_some() && is_bare {
+            return Ok((generation, answers));
         }
-        let grammar = self.offer.grammar(format, reasoning_open)?;
-        generation.sampling.constraint = grammar.map(Constraint::Grammar);
+        generation.sampling.constraint = self.constraint(schema, format, reasoning_open)?;
         generation.shown_tokens = format.shown_tokens();
+        let parser = || Parser::new(format, &self.offer.callable, reasoning_open);
         if self.offer.must_be_called() {
             generation.sampling.stop.clear();
+            answers.read_by(|| parser().must_call());
+        } else {
+            answers.read_by(parser);
         }
-        answers.read_by(|| Parser::new(format, &self.offer.callable, reasoning_open));
         Ok((generation, answers))
+    }
+
+    /// What holds the answer to calls, or to the schema behind what the model thinks, or to either.
+    fn constraint(
+        &self,
+        schema: Option<Arc<AnswerSchema>>,
+        format: Format,
+        reasoning_open: bool,
+    ) -> Result<Option<Constraint>, ApiError> {
+        let must = self.offer.must_be_called();
+        let Some(schema) = schema.filter(|_| !must) else {
+            let grammar = self.offer.grammar(format, reasoning_open, None)?;
+            let text = grammar.map(|grammar| grammar.gbnf().to_owned());
+            return Ok(text.map(Constraint::Grammar));
+        };
+        let form = AnswerForm {
+            schema: &schema.schema,
+            limits: &schema.limits,
+        };
+        let either = self.offer.grammar(format, reasoning_open, Some(form))?;
+        let mut held = match format.comes_before(reasoning_open) {
+            true => behind_thinking(&schema, format, reasoning_open)?,
+            false => AnswerSchema::clone(&schema),
+        };
+        held.or_calls = either.map(Arc::new);
+        Ok(Some(Constraint::Schema(Arc::new(held))))
     }
 
     /// With the beginning before it, if that has not been sent.

@@ -7,7 +7,10 @@
 
 use std::sync::Arc;
 
-use gaia_chat::{Effect, Engine, Event, Given, Node, Outcome, OwnTools, Part, RoundLimits, Rounds};
+use gaia_chat::{
+    Effect, Engine, Event, Given, Node, Outcome, OwnTools, Part, RoundLimits, Rounds,
+    with_own_tools,
+};
 use gaia_openai::chat::{CallStatus, NodeCall};
 use gaia_openai::completion::Prompt;
 use gaia_openai::{ApiError, ChatRequest, FinishReason, Limits, Tool, ToolChoice, Usage};
@@ -63,6 +66,8 @@ struct Asked {
     /// The prompts of the turns.
     prompts: Vec<String>,
     tokens_max: u32,
+    /// How many tokens a prompt has.
+    tokens_of: fn(&str) -> u32,
 }
 
 impl Asked {
@@ -78,6 +83,7 @@ impl Asked {
             seen: Vec::new(),
             prompts: Vec::new(),
             tokens_max: 0,
+            tokens_of: |_| 50,
         };
         asked.step(Event::Start);
         asked
@@ -87,7 +93,10 @@ impl Asked {
     fn step(&mut self, event: Event) {
         for effect in self.rounds.step(event) {
             match effect {
-                Effect::Count { .. } => self.step(Event::Counted(vec![50])),
+                Effect::Count { texts } => {
+                    let tokens = texts.iter().map(|text| (self.tokens_of)(text)).collect();
+                    self.step(Event::Counted(tokens));
+                }
                 Effect::Generate(generation) => {
                     self.tokens_max = generation.tokens_max;
                     match generation.prompt {
@@ -306,6 +315,49 @@ fn results_are_cut_to_what_the_model_reads() {
 }
 
 #[test]
+fn results_that_do_not_fit_the_context_are_shortened() {
+    let mut asked = Asked::new("", RoundLimits::default());
+    asked.says(&format!("{}\n{}", call("weather"), call("news")));
+    // Room for about 9,000 letters, where two results of 16,000 come.
+    asked.tokens_of = |prompt| u32::try_from(prompt.len()).unwrap();
+    let long = "w".repeat(16_000);
+    asked.called(&[Ok(&long), Ok("short news")]);
+    let prompt = &asked.prompts[1];
+    let kept = prompt.matches('w').count();
+    assert!((3_000..9_000).contains(&kept), "{kept}");
+    assert_eq!(prompt.matches("(the rest is left out)").count(), 1);
+    assert!(prompt.contains("short news"), "what is short stays whole");
+    asked.tokens_of = |_| 50;
+    asked.says("Windy.");
+    assert_eq!(asked.text(), "Windy.");
+    let told = |effect: &Effect| matches!(effect, Effect::Called(_));
+    assert_eq!(asked.count(told), 1);
+}
+
+#[test]
+fn a_conversation_without_room_for_any_result_ends_with_the_error() {
+    let mut asked = Asked::new("", RoundLimits::default());
+    asked.says(&call("weather"));
+    asked.tokens_of = |_| 20_000;
+    asked.called(&[Ok(&"w".repeat(16_000))]);
+    let Some(Effect::Fail(error)) = asked.seen.last() else {
+        panic!("{:?}", asked.seen.last());
+    };
+    assert!(error.is_context_length_exceeded(), "{error:?}");
+    assert_eq!(asked.prompts.len(), 1);
+}
+
+#[test]
+fn the_first_prompt_can_be_had_with_the_nodes_tools() {
+    let own = own(RoundLimits::default());
+    let with = with_own_tools(&node(), &own, request(""));
+    let names: Vec<_> = with.tooling.tools.iter().map(|tool| &tool.name).collect();
+    assert_eq!(names, ["weather", "news"]);
+    let without = with_own_tools(&node(), &own, request(r#","n":2"#));
+    assert!(without.tooling.tools.is_empty());
+}
+
+#[test]
 fn mixed_calls_return_only_the_callers() {
     let mut asked = Asked::new(THEIRS, RoundLimits::default());
     asked.says(
@@ -367,6 +419,20 @@ fn a_choice_is_met_by_the_nodes_tools_and_in_the_first_round_only() {
     let required = r#","tool_choice":"required""#;
     let none = OwnTools::default();
     assert_eq!(refused(required, &none).as_deref(), Some("tool_choice"));
+}
+
+#[test]
+fn who_brings_tools_and_insists_on_a_call_gets_one_of_his_own() {
+    let offered = |choice: &str| {
+        let fields = format!("{THEIRS}{choice}");
+        let asked = Asked::new(&fields, RoundLimits::default());
+        let tools = asked.rounds.request().tooling.tools.iter();
+        tools.map(|tool| tool.name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(offered(""), ["theirs", "weather", "news"]);
+    assert_eq!(offered(r#","tool_choice":"required""#), ["theirs"]);
+    let named = r#","tool_choice":{"type":"function","function":{"name":"theirs"}}"#;
+    assert_eq!(offered(named), ["theirs"]);
 }
 
 /// The safety list: what a tool says is data.

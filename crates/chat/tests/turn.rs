@@ -713,6 +713,65 @@ fn a_strict_tool_that_cannot_be_held_to_is_refused() {
 }
 
 #[test]
+fn an_answer_is_valid_json_or_calls_where_both_are_asked_for() {
+    const SCHEMA: &str = r#","response_format":{"type":"json_schema","json_schema":{"name":"a","schema":{"type":"object","properties":{"sky":{"type":"string"}},"required":["sky"],"additionalProperties":false}}}"#;
+    let call =
+        "<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Rome\"}}\n</tool_call>";
+    let accepts = |fields: &str, text: &str| {
+        let (_, generation) = generating(node_of(HERMES), &format!("{TOOLS}{fields}"));
+        match &generation.sampling.constraint {
+            Some(Constraint::Schema(schema)) => {
+                let either = schema.or_calls.as_ref().unwrap();
+                assert_eq!(Constraint::Schema(Arc::clone(schema)).gbnf(), either.gbnf());
+                either.accepts(text)
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(accepts(SCHEMA, "{\"sky\":\"blue\"}"));
+    assert!(accepts(SCHEMA, "<think>Hm.</think>{\"sky\":\"blue\"}"));
+    assert!(accepts(SCHEMA, call));
+    assert!(!accepts(SCHEMA, "It is blue."));
+    assert!(!accepts(SCHEMA, "{\"sea\":\"blue\"}"));
+    // Who insists on a call gets one and no JSON.
+    let required = format!(r#"{TOOLS}{SCHEMA},"tool_choice":"required""#);
+    let (_, generation) = generating(node_of(HERMES), &required);
+    assert!(grammar_of(&generation).is_some());
+    // An answer that is cut off is ended; a call is left as it is.
+    let (_, generation) = generating(node_of(HERMES), &format!("{TOOLS}{SCHEMA}"));
+    let closed = |text: &str| {
+        let mut ending = Ending::new(&generation.sampling, 1);
+        ending.push(0, text.to_owned());
+        (ending.close(0), ending.warning(0).is_some())
+    };
+    assert_eq!(closed("{\"sky\":\"bl"), ("\"}".to_owned(), true));
+    assert_eq!(closed(&call[..40]), (String::new(), false));
+    assert_eq!(closed(call), (String::new(), false));
+}
+
+#[test]
+fn a_named_function_is_called_once() {
+    let named = r#","tool_choice":{"type":"function","function":{"name":"weather"}}"#;
+    let calls = |fields: &str| {
+        let (_, generation) = generating(node_of(HERMES), &format!("{TOOLS}{fields}"));
+        grammar_of(&generation).unwrap().to_owned()
+    };
+    let once = r#","parallel_tool_calls":false"#;
+    assert_eq!(calls(named), calls(&format!("{named}{once}")));
+    let required = r#","tool_choice":"required""#;
+    assert_ne!(calls(required), calls(&format!("{required}{once}")));
+}
+
+#[test]
+fn what_is_left_of_a_call_that_must_be_is_no_text() {
+    let required = format!(r#"{TOOLS},"tool_choice":"required""#);
+    let (mut turn, _) = generating(node_of(HERMES), &required);
+    let mut seen = parts(turn.step(piece("<tool_")));
+    seen.extend(parts(turn.step(ended())));
+    assert_eq!(seen, []);
+}
+
+#[test]
 fn what_tools_cannot_be_had_with_is_refused() {
     let refused = |node: Node, fields: &str| {
         let fields = format!("{TOOLS}{fields}");
@@ -726,7 +785,5 @@ fn what_tools_cannot_be_had_with_is_refused() {
     assert_eq!(refused(stock(), ""), "tools");
     let none = format!(r#"{TOOLS},"tool_choice":"none""#);
     assert!(Turn::new(Arc::new(stock()), request(&none), Given::default()).is_ok());
-    let json = r#","response_format":{"type":"json_object"}"#;
-    assert_eq!(refused(node(), json), "response_format");
     assert_eq!(refused(node(), r#","grammar":"root ::= \"a\"""#), "grammar");
 }

@@ -70,13 +70,15 @@ pub struct AnswerSchema {
     pub limits: schema::Limits,
     /// What is permitted: the schema's values, or whatever holds one.
     pub grammar: Arc<gaia_grammar::Grammar>,
+    /// What is permitted where the answer may be calls of tools instead: either.
+    pub or_calls: Option<Arc<gaia_grammar::Grammar>>,
 }
 
 impl Constraint {
     /// It as a grammar in llama.cpp's GBNF.
     pub fn gbnf(&self) -> &str {
         match self {
-            Self::Schema(schema) => schema.grammar.gbnf(),
+            Self::Schema(schema) => schema.or_calls.as_ref().unwrap_or(&schema.grammar).gbnf(),
             Self::Grammar(text) => text,
         }
     }
@@ -88,7 +90,7 @@ impl Sampling {
         Ok(Self {
             temperature: root.number("temperature", 0.0..=2.0)?,
             top_p: root.number("top_p", 0.0..=1.0)?,
-            top_k: root.count("top_k", 0..=limits.top_k_max)?,
+            top_k: top_k(root, limits)?,
             min_p: root.number("min_p", 0.0..=1.0)?,
             repeat_penalty: root.number("repeat_penalty", 0.01..=10.0)?,
             presence_penalty: root.number("presence_penalty", penalty.clone())?,
@@ -111,9 +113,29 @@ fn fold_seed(seed: i64) -> u32 {
 }
 
 fn tokens_max(root: &Fields<'_>, limits: &Limits) -> Result<Option<u32>, ApiError> {
-    let old = root.count("max_tokens", 1..=limits.tokens_max)?;
-    let new = root.count("max_completion_tokens", 1..=limits.tokens_max)?;
+    let old = tokens(root, "max_tokens", limits)?;
+    let new = tokens(root, "max_completion_tokens", limits)?;
     Ok(new.or(old))
+}
+
+/// A number of tokens; -1 is no limit, as llama.cpp's server and others have it.
+fn tokens(root: &Fields<'_>, key: &str, limits: &Limits) -> Result<Option<u32>, ApiError> {
+    match is_minus_one(root, key) {
+        true => Ok(None),
+        false => root.count(key, 1..=limits.tokens_max),
+    }
+}
+
+/// How many tokens to choose from; -1 is all of them, as 0 is.
+fn top_k(root: &Fields<'_>, limits: &Limits) -> Result<Option<u32>, ApiError> {
+    match is_minus_one(root, "top_k") {
+        true => Ok(Some(0)),
+        false => root.count("top_k", 0..=limits.top_k_max),
+    }
+}
+
+fn is_minus_one(root: &Fields<'_>, key: &str) -> bool {
+    root.get(key).and_then(Value::as_i64) == Some(-1)
 }
 
 fn stop(root: &Fields<'_>, limits: &Limits) -> Result<Vec<String>, ApiError> {
@@ -247,6 +269,7 @@ fn json_schema(value: &Value, param: &str, limits: &Limits) -> Result<Constraint
         schema: value.clone(),
         limits,
         grammar: Arc::new(grammar),
+        or_calls: None,
     })))
 }
 

@@ -9,6 +9,7 @@ mod reasoning;
 pub(crate) mod syntax;
 mod tags;
 
+use gaia_grammar::schema::SchemaError;
 use gaia_grammar::{Grammar, GrammarError};
 use serde_json::json;
 
@@ -74,6 +75,9 @@ pub enum CallGrammarError {
         /// What of its schema, and why.
         reason: String,
     },
+    /// What the schema of an answer without calls says cannot be enforced.
+    #[error("{0}")]
+    Answer(#[source] SchemaError),
     /// All tools together are too much.
     #[error("the tools make too large a grammar")]
     Grammar(#[source] GrammarError),
@@ -98,7 +102,7 @@ impl Format {
     ///
     /// With [`ToolChoice::Auto`] a text may stand before the calls, or alone. What is said before a
     /// mark that opens a call is free; behind it everything is held to the form. Nothing follows the
-    /// calls.
+    /// calls. Where answers have a form, there is either a value of that form or calls, and no text.
     ///
     /// In formats without JSON (Qwen's and DeepSeek's tags, Gemma) the grammar holds values to their
     /// types and to lists of permitted values; a strict tool whose schema says more is refused.
@@ -123,6 +127,7 @@ impl Format {
             must: *calls.choice != ToolChoice::Auto,
             parallel: calls.parallel,
             reasoning_open: calls.reasoning_open,
+            answer: calls.answer,
         };
         plan.grammar().map(Some)
     }

@@ -14,4 +14,6 @@ mod tool;
 
 pub use format::{CallGrammarError, Family, Format};
 pub use parser::{Parser, Part};
-pub use tool::{CALL_ARGUMENTS_BYTES_MAX, CALLS_MAX, Calls, NAME_BYTES_MAX, Tool, ToolChoice};
+pub use tool::{
+    AnswerForm, CALL_ARGUMENTS_BYTES_MAX, CALLS_MAX, Calls, NAME_BYTES_MAX, Tool, ToolChoice,
+};

@@ -57,6 +57,7 @@ pub struct Parser {
     family: Family,
     sink: Sink,
     state: State,
+    must_call: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -119,6 +120,16 @@ impl Parser {
             family,
             sink,
             state,
+            must_call: false,
+        }
+    }
+
+    /// The answer is calls and nothing else: what is left of one that was cut off is no text.
+    #[must_use]
+    pub fn must_call(self) -> Self {
+        Self {
+            must_call: true,
+            ..self
         }
     }
 
@@ -145,7 +156,11 @@ impl Parser {
             State::Header(header) => self.sink.say(voice, header.rest()),
         }
         self.sink.rest(voice);
-        self.sink.take()
+        let mut parts = self.sink.take();
+        if self.must_call {
+            parts.retain(|part| !matches!(part, Part::Text(_)));
+        }
+        parts
     }
 
     fn take(&mut self, character: char) {

@@ -51,4 +51,15 @@ pub struct Calls<'a> {
     /// Whether the prompt ends in the middle of the model's reasoning: see
     /// [`Format::opens_reasoning`](crate::Format::opens_reasoning).
     pub reasoning_open: bool,
+    /// What an answer without calls is; `None`: any text.
+    pub answer: Option<AnswerForm<'a>>,
+}
+
+/// A JSON value valid against a schema.
+#[derive(Debug, Clone, Copy)]
+pub struct AnswerForm<'a> {
+    /// The schema.
+    pub schema: &'a Value,
+    /// What it is compiled within.
+    pub limits: &'a gaia_grammar::schema::Limits,
 }

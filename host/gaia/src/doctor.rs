@@ -5,6 +5,7 @@ mod keys;
 mod memory;
 mod models;
 mod prompts;
+mod tls;
 
 use std::fs;
 use std::net::TcpListener;
@@ -90,6 +91,7 @@ pub fn examine(home: &Home, environment: &Environment) -> Vec<Finding> {
     let running = state::running(home);
     let (config_finding, config) = configuration(home);
     let mut findings = vec![config_finding, key(home), keys::examine(home, &config)];
+    findings.extend(tls::examine(&config));
     findings.extend(parts(environment));
     findings.push(confinement::examine(&config, environment));
     findings.extend(models::examine(&config, home, environment));

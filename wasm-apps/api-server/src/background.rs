@@ -75,8 +75,14 @@ pub(crate) async fn begin(
         let message = "A response that is made in the background does not stream: fetch it later.";
         return Err(ApiError::unsupported("stream", message).into());
     }
-    if request.store == Some(false) || !app.records.is_there() {
-        let message = "A response that is made in the background must be stored, and can be.";
+    let cannot = match (request.store, app.records.is_there()) {
+        (Some(false), _) => Some(
+            "A response that is made in the background is fetched later, so it must be stored: leave out `store: false`.",
+        ),
+        (_, false) => Some("This node stores no responses, so none can be made in the background."),
+        (_, true) => None,
+    };
+    if let Some(message) = cannot {
         return Err(ApiError::unsupported("background", message).into());
     }
     let prepared = Prepared::of(app, owner.clone(), request).await?;

@@ -38,6 +38,8 @@ pub struct ChatRequest {
     pub prompt_cache_key: Option<String>,
     /// How urgent it is, where it says.
     pub service_tier: Option<ServiceTier>,
+    /// Whether the answer is to be kept. Chats are not; the caller is told.
+    pub store: bool,
 }
 
 impl ChatRequest {
@@ -70,6 +72,7 @@ impl ChatRequest {
             metadata: metadata(root, limits)?,
             prompt_cache_key: root.name("prompt_cache_key", limits)?,
             service_tier: ServiceTier::parse(root)?,
+            store: root.boolean("store")?.unwrap_or(false),
         })
     }
 }
@@ -78,8 +81,6 @@ impl ChatRequest {
 fn refuse_unsupported(root: &Fields<'_>) -> Result<(), ApiError> {
     root.refuse("functions", &[json!([])])?;
     root.refuse("function_call", &[json!("none"), json!("auto")])?;
-    root.boolean("store")?;
-    root.refuse("store", &[json!(false)])?;
     root.refuse("modalities", &[json!(["text"])])?;
     for key in ["audio", "prediction", "web_search_options", "moderation"] {
         root.refuse(key, &[])?;

@@ -79,10 +79,17 @@ impl Tooling {
         shape: Shape,
         limits: &Limits,
     ) -> Result<Self, ApiError> {
-        let tools = tools(root, shape, limits)?;
+        let mut tools = tools(root, shape, limits)?;
+        let choice = match allowed(root, shape, limits)? {
+            Some((choice, names)) => {
+                keep(&mut tools, &names)?;
+                choice
+            }
+            None => choice(root, shape)?,
+        };
         Ok(Self {
             tools,
-            choice: choice(root, shape)?,
+            choice,
             parallel: root.boolean("parallel_tool_calls")?.unwrap_or(true),
         })
     }
@@ -200,6 +207,52 @@ fn choice(root: &Fields<'_>, shape: Shape) -> Result<ToolChoice, ApiError> {
         Some(Value::Object(_)) => named(root, shape),
         Some(_) => Err(ApiError::invalid_type(PARAM, "a string or an object")),
     }
+}
+
+/// A choice of type `allowed_tools`: the mode, and the names of those that may be called.
+fn allowed(
+    root: &Fields<'_>,
+    shape: Shape,
+    limits: &Limits,
+) -> Result<Option<(ToolChoice, Vec<String>)>, ApiError> {
+    let is_allowed = |choice: &Value| choice.get("type") == Some(&json!("allowed_tools"));
+    if !root.get("tool_choice").is_some_and(is_allowed) {
+        return Ok(None);
+    }
+    let missing = || ApiError::missing("tool_choice.allowed_tools");
+    let fields = root.object("tool_choice")?.ok_or_else(missing)?;
+    let fields = match shape {
+        Shape::Flat => fields,
+        Shape::Nested => fields.object("allowed_tools")?.ok_or_else(missing)?,
+    };
+    let mode = match fields.text("mode")? {
+        None | Some("auto") => ToolChoice::Auto,
+        Some("required") => ToolChoice::Required,
+        Some(_) => {
+            let param = fields.param("mode");
+            let message = format!("`{param}` must be `auto` or `required`.");
+            return Err(ApiError::invalid_value(param, message));
+        }
+    };
+    fields.require("tools")?;
+    let list = fields.list("tools", limits.tools_max)?.unwrap_or_default();
+    let param = fields.param("tools");
+    let names = list.iter().enumerate().map(|(index, value)| {
+        let function = shape.function(Fields::of(value, format!("{param}[{index}]"))?)?;
+        function_name(&function, limits)
+    });
+    Ok(Some((mode, names.collect::<Result<_, _>>()?)))
+}
+
+/// Leaves those of `tools` that are named; a name without a tool is refused.
+fn keep(tools: &mut Vec<Tool>, names: &[String]) -> Result<(), ApiError> {
+    let unknown = |name: &&String| !tools.iter().any(|tool| tool.name == **name);
+    if let Some(name) = names.iter().find(unknown) {
+        let message = format!("There is no tool named `{name}`.");
+        return Err(ApiError::invalid_value("tool_choice", message));
+    }
+    tools.retain(|tool| names.contains(&tool.name));
+    Ok(())
 }
 
 fn named(root: &Fields<'_>, shape: Shape) -> Result<ToolChoice, ApiError> {

@@ -232,6 +232,8 @@ fn chat(root: &Fields<'_>, limits: &Limits) -> Result<ChatRequest, ApiError> {
         metadata: metadata(root, limits)?,
         prompt_cache_key: root.name("prompt_cache_key", limits)?,
         service_tier: ServiceTier::parse(root)?,
+        // The response is kept, not the chat that makes it.
+        store: false,
     })
 }
 

@@ -1,6 +1,6 @@
 //! Grammars of answers that call, in every format but gpt-oss's.
 
-use gaia_grammar::{Builder, Class, Expression, Grammar};
+use gaia_grammar::{Builder, Class, Expression, Grammar, schema};
 use serde_json::{Value, json};
 
 use super::automaton::Text;
@@ -9,7 +9,7 @@ use super::parameters::{any, beyond_gemma, schema_of, strict};
 use super::reasoning::{may_think, thought};
 use super::{CallGrammarError, Family, Format, harmony};
 use crate::marker::Mark;
-use crate::{CALLS_MAX, Tool};
+use crate::{AnswerForm, CALLS_MAX, Tool};
 
 /// What an answer must be.
 pub(super) struct Plan<'a> {
@@ -19,6 +19,8 @@ pub(super) struct Plan<'a> {
     pub must: bool,
     pub parallel: bool,
     pub reasoning_open: bool,
+    /// What an answer without calls is.
+    pub answer: Option<AnswerForm<'a>>,
 }
 
 /// A way to begin a call.
@@ -104,6 +106,10 @@ impl Writer<'_> {
             let calls = calls_at_once(&openings);
             return Ok(may_think(&mut self.builder, format, open, calls));
         }
+        if let Some(answer) = self.answer()? {
+            let either = Expression::choice([calls_at_once(&openings), answer]);
+            return Ok(may_think(&mut self.builder, format, open, either));
+        }
         // Whatever the template says, the model may think first: a mark in its thoughts opens no call.
         let called = self.text_and_calls(&openings, None);
         let thought = thought(&mut self.builder, format, called);
@@ -112,6 +118,13 @@ impl Writer<'_> {
         }
         let open = format.family().thinking().open;
         Ok(self.text_and_calls(&openings, Some((open, thought))))
+    }
+
+    /// What an answer without calls is, if it has a form.
+    pub(super) fn answer(&mut self) -> Result<Option<Expression>, CallGrammarError> {
+        let form = self.plan.answer;
+        let json = form.map(|form| schema::add(&mut self.builder, form.schema, form.limits));
+        json.transpose().map_err(CallGrammarError::Answer)
     }
 
     fn text_and_calls(

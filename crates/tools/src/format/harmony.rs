@@ -55,7 +55,11 @@ pub(super) fn root(writer: &mut Writer<'_>) -> Result<Expression, CallGrammarErr
     }
     let preamble = message("commentary", free.clone(), NEXT);
     let before = several(builder, Expression::choice([analysis, preamble]));
-    let last = Expression::choice([message("final", free, ""), call]);
+    let answer = match writer.answer()? {
+        Some(json) => last(json),
+        None => message("final", free, ""),
+    };
+    let last = Expression::choice([answer, call]);
     Ok(Expression::sequence([before, last]))
 }
 
@@ -66,12 +70,15 @@ pub(super) fn structured(
 ) -> Result<Expression, MarkersError> {
     let analysis = message("analysis", free(builder)?, NEXT);
     let before = several(builder, analysis);
-    let kind = Expression::optional(Expression::literal(" <|constrain|>json"));
-    let last = Expression::sequence([
+    Ok(Expression::sequence([before, last(json)]))
+}
+
+/// The last message, with `json`.
+fn last(json: Expression) -> Expression {
+    Expression::sequence([
         Expression::literal("<|channel|>final"),
-        kind,
+        Expression::optional(Expression::literal(" <|constrain|>json")),
         Expression::literal("<|message|>"),
         json,
-    ]);
-    Ok(Expression::sequence([before, last]))
+    ])
 }

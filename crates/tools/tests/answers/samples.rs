@@ -119,6 +119,7 @@ pub fn calls<'a>(tools: &'a [Tool], choice: &'a ToolChoice, parallel: bool) -> C
         choice,
         parallel,
         reasoning_open: false,
+        answer: None,
     }
 }
 

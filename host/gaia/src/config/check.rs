@@ -129,6 +129,11 @@ fn check_address(config: &Config, has_named_keys: bool, problems: &mut Vec<Probl
         (true, false) => problems.push(problem("tls_cert", "missing; tls_key alone is not enough")),
         _ => {}
     }
+    let is_host = |host: &&String| !host.is_empty() && !host.contains(['/', ' ', '@']);
+    if let Some(host) = config.hosts_allowed.iter().find(|host| !is_host(host)) {
+        let message = format!("`{host}` is not a host name such as gaia.example.org");
+        problems.push(problem("hosts_allowed", message));
+    }
     for origin in &config.cors_origins {
         let is_origin = origin == "*"
             || ["http://", "https://"].iter().any(|scheme| {
@@ -306,7 +311,7 @@ mod tests {
             "prot = 1\nport = 'x'\nretrieval_threshold = 2.0\nhost = '0.0.0.0'",
             &[
                 "prot: no such key; did you mean `port`?",
-                "port: must be a whole number",
+                "port: must be a whole number from 0 to 65535",
                 "host: 0.0.0.0 can be reached by others, so there must be a key first: gaia key api create NAME",
                 "retrieval_threshold: must be between 0 and 1",
             ],
@@ -329,8 +334,15 @@ mod tests {
             "systemprompt = ''",
             &["systemprompt: no such key; did you mean `system_prompt`?"],
         );
-        check("[port]\nx = 1", &["port: must be a whole number"]);
-        check("port = 70000", &["port: must be a whole number"]);
+        let range = "port: must be a whole number from 0 to 65535";
+        check("[port]\nx = 1", &[range]);
+        check("port = 70000", &[range]);
+        check(
+            "hosts_allowed = ['http://gaia.example.org']",
+            &[
+                "hosts_allowed: `http://gaia.example.org` is not a host name such as gaia.example.org",
+            ],
+        );
         check(
             "host = 'example.org'",
             &["host: must be an IP address such as 127.0.0.1"],

@@ -248,7 +248,11 @@ mod tests {
     #[test]
     fn wrong_input_changes_nothing() {
         check_refused("prot", "1", "prot: no such key; did you mean `port`?");
-        check_refused("port", "many", "port: must be a whole number");
+        check_refused(
+            "port",
+            "many",
+            "port: must be a whole number from 0 to 65535",
+        );
         check_refused(
             "retrieval_threshold",
             "7",

@@ -34,9 +34,9 @@ pub fn one_line(text: &str) -> String {
 }
 
 macro_rules! whole_numbers {
-    ($($number:ty),+) => {$(
+    ($($number:ty: $kind:literal),+) => {$(
         impl Value for $number {
-            const KIND: &'static str = "a whole number";
+            const KIND: &'static str = $kind;
             fn from_item(item: &Item) -> Option<Self> {
                 item.as_integer().and_then(|value| value.try_into().ok())
             }
@@ -50,7 +50,7 @@ macro_rules! whole_numbers {
     )+};
 }
 
-whole_numbers!(u16, u32, u64);
+whole_numbers!(u16: "a whole number from 0 to 65535", u32: "a whole number", u64: "a whole number");
 
 impl Value for f32 {
     const KIND: &'static str = "a number";

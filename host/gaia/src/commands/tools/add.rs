@@ -8,7 +8,8 @@ use anyhow::Context as _;
 use clap::Args;
 use gaia_keystore::Secrets;
 use gaia_outbound::{
-    EntryKind, Host, HttpsTool, NotAllowed, Origin, SCHEMA_BYTES_MAX, Table, TableProblem, is_name,
+    AddressClass, EntryKind, Host, HttpsTool, NotAllowed, Origin, SCHEMA_BYTES_MAX, Table,
+    TableProblem, is_name,
 };
 use serde_json::{Map, Value, json};
 use toml_edit::{DocumentMut, value};
@@ -206,6 +207,11 @@ pub(super) fn check_place(table: &Table, origin: &Origin, config: &Config) -> an
 pub(super) fn not_allowed(error: &NotAllowed, config: &Config) -> anyhow::Error {
     let origin = match error {
         NotAllowed::Origin(origin) | NotAllowed::PlainHttp(origin) => Some(origin),
+        // Where clouds keep credentials nobody is led by a hint.
+        NotAllowed::Address {
+            class: AddressClass::LinkLocal,
+            ..
+        } => None,
         NotAllowed::Address { origin, .. } => Some(origin),
         NotAllowed::NoAddress(_) => None,
     };
