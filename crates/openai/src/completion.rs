@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::chat::TokenLogProb;
 use crate::fields::{self, Fields};
-use crate::input::{Input, Inputs};
+use crate::input::{self, Input, Inputs};
 use crate::{ApiError, FinishReason, Limits, Sampling, ServiceTier, Usage};
 
 pub use native::{NativeChunk, NativeProbability, NativeReply, NativeRequest, RESPONSE_FIELDS_MAX};
@@ -95,6 +95,18 @@ impl CompletionRequest {
             user: root.name("user", limits)?,
             service_tier: ServiceTier::parse(&root)?,
         })
+    }
+
+    /// Refuses token ids that a vocabulary of `size` tokens does not have.
+    ///
+    /// # Errors
+    /// 400 naming `prompt`.
+    pub fn check_vocabulary(&self, size: u32) -> Result<(), ApiError> {
+        let unknown = self
+            .prompts
+            .iter()
+            .find_map(|input| input.unknown_token(size));
+        input::check_known(unknown, "prompt", size)
     }
 }
 

@@ -7,11 +7,15 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::fields::{self, Fields};
-use crate::input::{Input, Inputs};
+use crate::input::{self, Input, Inputs};
 use crate::{ApiError, Limits, Usage};
 
 /// The longest vectors that may be asked for, before the model bounds them further.
 pub const DIMENSIONS_MAX: u32 = 65_536;
+
+/// Where ids come from that the model does not have.
+const FOREIGN_TOKENS: &str = "They have to be ids of this model's own tokenizer: send texts instead. LangChain's \
+    OpenAIEmbeddings sends ids of OpenAI's tokenizer unless it is made with check_embedding_ctx_length=False.";
 
 /// An embeddings request, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,6 +123,27 @@ impl EmbeddingRequest {
         let message =
             format!("This model's embeddings have {own} dimensions and cannot be cut to {wanted}.");
         Err(ApiError::invalid_value("dimensions", message))
+    }
+
+    /// Refuses token ids that a vocabulary of `size` tokens does not have: most likely those of another tokenizer.
+    ///
+    /// # Errors
+    /// 400 naming `input`.
+    pub fn check_vocabulary(&self, size: u32) -> Result<(), ApiError> {
+        let unknown = match &self.input {
+            EmbeddingInput::Texts(_) => None,
+            EmbeddingInput::Tokens(lists) => {
+                let mut lists = lists.iter();
+                lists.find_map(|ids| input::unknown_token(ids, size))
+            }
+            EmbeddingInput::Several(inputs) => {
+                inputs.iter().find_map(|input| input.unknown_token(size))
+            }
+        };
+        input::check_known(unknown, "input", size).map_err(|error| ApiError {
+            message: format!("{} {FOREIGN_TOKENS}", error.message),
+            ..error
+        })
     }
 
     /// The vectors in the length that was asked for, each of length 1 again.
@@ -263,5 +288,33 @@ impl EmbeddingReply {
                 total_tokens: tokens,
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_another_tokenizer_are_told_from_ours() {
+        let check = |input: &str, refused: bool| {
+            let body = format!(r#"{{"input": {input}}}"#);
+            let request = EmbeddingRequest::parse(body.as_bytes(), &Limits::default()).unwrap();
+            let error = request.check_vocabulary(30_522).err();
+            assert_eq!(error.is_some(), refused, "{input}");
+            if let Some(ApiError { param, message, .. }) = error {
+                assert_eq!(param.as_deref(), Some("input"));
+                assert!(message.contains("token 100000 is not"), "{message}");
+                assert!(
+                    message.contains("check_embedding_ctx_length=False"),
+                    "{message}"
+                );
+            }
+        };
+        check(r#""a""#, false);
+        check("[101, 30521]", false);
+        check("[[101, 100000]]", true);
+        check(r#"["a", [100000]]"#, true);
+        check(r#"[100000, "a"]"#, true);
     }
 }

@@ -9,9 +9,12 @@ use crate::{ApiError, multipart};
 /// Bytes of a file's name.
 pub const FILENAME_BYTES_MAX: usize = 255;
 
+/// What a file is for whose sender does not say.
+const PURPOSE_DEFAULT: &str = "assistants";
+
 /// What a file may be for. Nothing here depends on it.
 const PURPOSES: [&str; 6] = [
-    "assistants",
+    PURPOSE_DEFAULT,
     "user_data",
     "batch",
     "fine-tune",
@@ -54,13 +57,13 @@ pub struct Upload<'a> {
 }
 
 impl<'a> Upload<'a> {
-    /// Reads a form.
+    /// Reads a form. OpenAI's clients always say a purpose, GaiaNet's never.
     ///
     /// # Errors
     /// 400 naming what is missing or wrong.
     pub fn parse(content_type: &str, body: &'a [u8]) -> Result<Self, ApiError> {
         let (file, purpose) = Self::parts(content_type, body)?;
-        let purpose = purpose.ok_or_else(|| ApiError::missing("purpose"))?;
+        let purpose = purpose.unwrap_or_else(|| PURPOSE_DEFAULT.to_owned());
         if !PURPOSES.contains(&purpose.as_str()) {
             let message = format!("`purpose` must be one of `{}`.", PURPOSES.join("`, `"));
             return Err(ApiError::invalid_value("purpose", message));
@@ -74,7 +77,7 @@ impl<'a> Upload<'a> {
     /// 400 naming what is missing or wrong.
     pub fn document(content_type: &str, body: &'a [u8]) -> Result<Self, ApiError> {
         let (file, _) = Self::parts(content_type, body)?;
-        Self::of(file, "assistants".to_owned())
+        Self::of(file, PURPOSE_DEFAULT.to_owned())
     }
 
     fn parts(
@@ -175,6 +178,12 @@ mod tests {
     }
 
     #[test]
+    fn a_file_without_a_purpose_is_for_assistants() {
+        let body = form(&[("name=file; filename=a.md", "# A")]);
+        assert_eq!(Upload::parse(TYPE, &body).unwrap().purpose, "assistants");
+    }
+
+    #[test]
     fn an_uploaded_name_is_never_a_path() {
         let check = |sent: &str, expected: Option<&str>| {
             assert_eq!(filename(sent).ok().as_deref(), expected, "{sent:?}");
@@ -197,7 +206,6 @@ mod tests {
     #[test]
     fn what_is_missing_or_wrong_is_named() {
         let file = ("name=file; filename=a", "x");
-        check_refused(&[file], "purpose");
         check_refused(&[("name=purpose", "batch")], "file");
         check_refused(&[file, ("name=purpose", "fun")], "purpose");
         check_refused(

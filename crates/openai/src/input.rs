@@ -57,11 +57,41 @@ impl Inputs {
 }
 
 impl Input {
+    /// Its first token that a vocabulary of `size` does not have.
+    pub(crate) fn unknown_token(&self, size: u32) -> Option<u32> {
+        match self {
+            Self::Text(_) => None,
+            Self::Tokens(ids) => unknown_token(ids, size),
+            Self::Mixed(parts) => parts.iter().find_map(|part| match part {
+                Part::Text(_) => None,
+                Part::Tokens(ids) => unknown_token(ids, size),
+            }),
+        }
+    }
+
     fn text_bytes(&self) -> usize {
         match self {
             Self::Text(text) => text.len(),
             Self::Tokens(_) => 0,
             Self::Mixed(parts) => parts.iter().map(Part::text_bytes).sum(),
+        }
+    }
+}
+
+/// The first token that a vocabulary of `size` does not have.
+pub(crate) fn unknown_token(ids: &[u32], size: u32) -> Option<u32> {
+    ids.iter().copied().find(|id| *id >= size)
+}
+
+/// Refuses the field `param` where it has an `unknown` token.
+pub(crate) fn check_known(unknown: Option<u32>, param: &str, size: u32) -> Result<(), ApiError> {
+    match unknown {
+        None => Ok(()),
+        Some(id) => {
+            let last = size.saturating_sub(1);
+            let message =
+                format!("`{param}`: token {id} is not in this model's vocabulary (0–{last}).");
+            Err(ApiError::invalid_value(param, message))
         }
     }
 }
@@ -208,6 +238,28 @@ mod tests {
         ]);
         check(json!([1, 2, "a", 3]), true, vec![mixed.clone()]);
         check(json!([[1, 2, "a", 3]]), false, vec![mixed]);
+    }
+
+    #[test]
+    fn ids_beyond_the_vocabulary_are_refused() {
+        let check = |value: Value, size: u32, unknown: Option<u32>| {
+            let inputs = parse(value).unwrap();
+            let found = inputs
+                .list
+                .iter()
+                .find_map(|input| input.unknown_token(size));
+            let checked = check_known(found, "input", size);
+            let shown = unknown.map(|id| {
+                let last = size - 1;
+                format!("`input`: token {id} is not in this model's vocabulary (0–{last}).")
+            });
+            assert_eq!(checked.err().map(|error| error.message), shown);
+        };
+        check(json!("a"), 1, None);
+        check(json!([0, 9]), 10, None);
+        check(json!([0, 10]), 10, Some(10));
+        check(json!([[1], [100_000]]), 30_522, Some(100_000));
+        check(json!([1, "a", 12]), 10, Some(12));
     }
 
     #[test]

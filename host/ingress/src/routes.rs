@@ -62,7 +62,9 @@ const ROUTES: &[(&str, &str, Rule)] = &[
     ("GET", METRICS, ADMIN),
     ("GET", "/config_pub.json", ANY_KEY),
     ("GET", "/v1/info", ANY_KEY),
+    ("POST", "/v1/info", ANY_KEY),
     ("GET", "/v1/models", ANY_KEY),
+    ("POST", "/v1/models", ANY_KEY),
     ("GET", "/v1/models/{*}", ANY_KEY),
     ("GET", "/models", ANY_KEY),
     ("GET", "/props", ANY_KEY),
@@ -83,6 +85,7 @@ const ROUTES: &[(&str, &str, Rule)] = &[
     ("POST", "/detokenize", INFERENCE),
     ("POST", "/apply-template", INFERENCE),
     ("POST", "/v1/responses", ANSWER),
+    ("POST", "/v1/responses/input_tokens", INFERENCE),
     ("GET", "/v1/responses/{}", INFERENCE),
     ("DELETE", "/v1/responses/{}", INFERENCE),
     ("GET", "/v1/responses/{}/input_items", INFERENCE),
@@ -205,6 +208,8 @@ mod tests {
         check("HEAD /health", PUBLIC);
         check("GET /assets/index-1.js", PUBLIC);
         check("GET /v1/models", ANY_KEY);
+        check("POST /v1/models", ANY_KEY);
+        check("POST /v1/info", ANY_KEY);
         check("GET /v1/models/a/b.js", ANY_KEY);
         check("POST /v1/chat/completions", ANSWER);
         check("POST /v1/embeddings", PROMPT);

@@ -267,6 +267,31 @@ def test_a_model_that_is_not_there(client):
     assert refused.value.code == "model_not_found"
 
 
+def test_the_other_model(client):
+    with pytest.raises(openai.NotFoundError) as refused:
+        client.embeddings.create(model=CHAT, input="one")
+    assert refused.value.code == "model_not_found"
+    assert f"`{CHAT}` is this node's chat model" in str(refused.value) and f"`{EMBEDDING}`" in str(refused.value)
+    with pytest.raises(openai.NotFoundError) as refused:
+        ask(client, model=EMBEDDING)
+    assert "embedding model" in str(refused.value)
+
+
+def test_the_name_that_says_nothing(client):
+    assert client.embeddings.create(model="default", input="one").model == EMBEDDING
+    assert ask(client, model="default", max_tokens=1).model == CHAT
+
+
+def test_tokens_of_somebody_elses_vocabulary(client):
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.embeddings.create(model=EMBEDDING, input=[[101, 100_000]])
+    assert refused.value.param == "input" and "token 100000 is not" in str(refused.value)
+    assert "check_embedding_ctx_length=False" in str(refused.value)
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.completions.create(model=CHAT, prompt=[1, 10_000_000])
+    assert refused.value.param == "prompt"
+
+
 @pytest.mark.parametrize("fields, param", [
     ({"temperature": 3}, "temperature"),
     ({"n": 0}, "n"),

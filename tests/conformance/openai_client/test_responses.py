@@ -126,6 +126,31 @@ def test_kept_listed_and_forgotten(client):
         client.responses.retrieve(response.id)
 
 
+def test_items_after_what_is_none_of_them(client):
+    response = ask(client)
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.responses.input_items.list(response.id, after="msg_0")
+    assert refused.value.param == "after"
+    client.responses.delete(response.id)
+
+
+def test_tokens_are_counted_before(client):
+    def count(**fields):
+        counted = client.responses.input_tokens.count(model=CHAT, **fields)
+        assert counted.object == "response.input_tokens"
+        return counted.input_tokens
+
+    response = ask(client)
+    alone = count(input="And now?")
+    assert alone > count(input="?") > 0
+    assert count(input="And now?", instructions="Be short. " * 40) > alone
+    assert count(input="And now?", previous_response_id=response.id) > alone
+    with pytest.raises(openai.BadRequestError) as refused:
+        count(input="And now?", previous_response_id="resp_0")
+    assert refused.value.param == "previous_response_id"
+    client.responses.delete(response.id)
+
+
 def test_a_conversation_of_three(client):
     first = ask(client, input="My name is Anna.")
     second = ask(client, input="What is my name?", previous_response_id=first.id)

@@ -64,6 +64,7 @@ fn files_are_brought_in_and_found() {
     );
     assert_eq!(retrieved.json()["hits"], json!([]), "{}", retrieved.text);
     a_document_becomes_the_nodes_own(&node, &file);
+    clients_of_llamaedge_find_what_they_know(&node);
     killed_in_the_middle(&node);
     let gone = http::delete_with(
         &format!("{}/v1/files/{file}", node.url()),
@@ -108,6 +109,59 @@ fn a_document_becomes_the_nodes_own(node: &Node, file: &str) {
     assert_eq!(hits.as_array().unwrap().len(), 1, "{hits}");
     assert_eq!(hits[0]["document"], "harbour.md");
     assert!(hits[0]["text"].as_str().unwrap().contains("12 metres"));
+}
+
+/// What GaiaNet's and LlamaEdge's programs ask for, as they ask for it.
+fn clients_of_llamaedge_find_what_they_know(node: &Node) {
+    let models = node.post("/v1/models", &json!({})).json();
+    assert_eq!(models, node.get("/v1/models").json());
+    let (theirs, ours) = (
+        node.post("/v1/info", &json!({})),
+        node.get("/v1/info").json(),
+    );
+    let theirs = theirs.json();
+    let kinds = |list: &Value| [list[0]["type"].clone(), list[1]["type"].clone()];
+    assert_eq!(kinds(&theirs["models"]), ["chat", "embedding"], "{theirs}");
+    assert_eq!(theirs["chat_model"]["name"], ours["models"]["chat"]["id"]);
+    assert_eq!(ours["qdrant_config"], theirs["qdrant_config"]);
+    assert_eq!(ours["qdrant_config"][0]["collection_name"], "default");
+    let retrieve = |fields: Value| {
+        let mut body =
+            json!({"messages": [{"role": "user", "content": "How deep is the harbour?"}]});
+        let fields = fields.as_object().unwrap().clone();
+        body.as_object_mut().unwrap().extend(fields);
+        node.post("/v1/retrieve", &body)
+    };
+    let found =
+        retrieve(json!({"model": "default", "limit": [1], "score_threshold": [0.1]})).json();
+    let points = found["points"].as_array().unwrap();
+    assert_eq!(points.len(), 1, "{found}");
+    assert_eq!(points[0]["source"], found["hits"][0]["text"]);
+    assert!(points[0]["score"].as_f64().unwrap() > 0.1, "{found}");
+    assert_eq!(found["limit"], 1);
+    let nothing = retrieve(json!({"score_threshold": 1.0})).json();
+    assert_eq!(
+        (&nothing["points"], &nothing["score_threshold"]),
+        (&json!([]), &json!(1.0))
+    );
+    assert_eq!(retrieve(json!({"limit": 51})).status, 400);
+    assert_eq!(
+        retrieve(json!({"vdb_collection_name": ["other"]})).status,
+        400
+    );
+    let embedded = node.post("/v1/embeddings", &json!({"model": "default", "input": "a"}));
+    assert_eq!(embedded.status, 200, "{}", embedded.text);
+    let chat = &ours["models"]["chat"]["id"];
+    let refused = node.post("/v1/embeddings", &json!({"model": chat, "input": "a"}));
+    assert_eq!(refused.status, 404);
+    assert!(refused.text.contains("chat model"), "{}", refused.text);
+    let foreign = node.post("/v1/embeddings", &json!({"input": [100_000]}));
+    assert_eq!(foreign.status, 400);
+    assert!(
+        foreign.text.contains("check_embedding_ctx_length"),
+        "{}",
+        foreign.text
+    );
 }
 
 /// What was on its way when everything was killed is on its way again, and found once.

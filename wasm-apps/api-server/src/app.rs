@@ -1,5 +1,7 @@
 //! Everything the handlers share, and how it comes to be.
 
+mod naming;
+
 use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -18,6 +20,8 @@ use crate::prompts::Prompts;
 use crate::records::Records;
 use crate::store::Store;
 use crate::tools::NodeTools;
+
+use self::naming::{Kind, Named};
 
 /// Seconds a client should wait while the models load.
 const LOADING_RETRY_SECONDS: u32 = 2;
@@ -121,7 +125,7 @@ impl App {
     pub(crate) fn chat(&self, wanted: Option<&str>) -> Result<&Chat, ApiError> {
         let chat = self.models()?.chat.as_ref();
         let chat = chat.ok_or_else(|| no_model("answers", &self.options.chat_graph))?;
-        check_model(wanted, &chat.model)?;
+        naming::check(wanted, Kind::Chat, self.named()?)?;
         Ok(chat)
     }
 
@@ -129,8 +133,17 @@ impl App {
     pub(crate) fn embedding(&self, wanted: Option<&str>) -> Result<&Model, ApiError> {
         let model = self.models()?.embedding.as_ref();
         let model = model.ok_or_else(|| no_model("embeds", &self.options.embedding_graph))?;
-        check_model(wanted, model)?;
+        naming::check(wanted, Kind::Embedding, self.named()?)?;
         Ok(model)
+    }
+
+    fn named(&self) -> Result<Named<'_>, ApiError> {
+        let models = self.models()?;
+        let chat = models.chat.as_ref();
+        Ok(Named {
+            chat: chat.map(|chat| chat.model.id.as_str()),
+            embedding: models.embedding.as_ref().map(|model| model.id.as_str()),
+        })
     }
 
     /// The models as the API lists them.
@@ -175,6 +188,31 @@ impl App {
             },
             knowledge,
             engine: engine.map_or("none", Engine::as_str).to_owned(),
+            edge: self.edge_info(chat.map(|chat| &chat.model), embedding),
+        }
+    }
+
+    /// The same for clients of LlamaEdge.
+    fn edge_info(&self, chat: Option<&Model>, embedding: Option<&Model>) -> info::EdgeInfo {
+        let options = &self.options;
+        let is_asked = self.store.is_some() && options.limit > 0;
+        let collection = is_asked.then(|| info::EdgeCollection {
+            collection_name: options.collection.clone(),
+            limit: options.limit,
+            score_threshold: options.score_threshold,
+        });
+        info::EdgeInfo {
+            api_server: info::EdgeServer {
+                kind: if is_asked { "rag" } else { "llama" }.to_owned(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+            },
+            chat_model: chat.map(|model| info::EdgeModel {
+                n_predict: options.n_predict_max,
+                temperature: options.temperature,
+                ..edge_model(model, "chat")
+            }),
+            embedding_model: embedding.map(|model| edge_model(model, "embedding")),
+            qdrant_config: collection.into_iter().collect(),
         }
     }
 
@@ -320,13 +358,6 @@ fn no_model(does: &str, graph: &str) -> ApiError {
     )
 }
 
-fn check_model(wanted: Option<&str>, model: &Model) -> Result<(), ApiError> {
-    match wanted {
-        Some(wanted) if wanted != model.id => Err(ApiError::model_not_found(wanted)),
-        _ => Ok(()),
-    }
-}
-
 fn node_model(model: &Model) -> info::NodeModel {
     info::NodeModel {
         id: model.id.clone(),
@@ -334,6 +365,16 @@ fn node_model(model: &Model) -> info::NodeModel {
         architecture: model.facts.architecture.clone(),
         size_bytes: model.facts.size_bytes,
         params: model.facts.params,
+    }
+}
+
+fn edge_model(model: &Model, kind: &str) -> info::EdgeModel {
+    info::EdgeModel {
+        name: model.id.clone(),
+        kind: kind.to_owned(),
+        ctx_size: model.facts.n_ctx,
+        n_predict: None,
+        temperature: None,
     }
 }
 

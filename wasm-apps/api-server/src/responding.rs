@@ -241,6 +241,19 @@ impl Responding {
     }
 }
 
+/// The whole conversation that `request` is to answer.
+///
+/// # Errors
+/// 400 where what it goes on from is not there, or is too much.
+pub(crate) async fn conversation(
+    app: &App,
+    owner: &Owner,
+    request: &ResponseRequest,
+) -> Result<ChatRequest, ApiError> {
+    let history = history(app, owner, request).await?;
+    request.conversation(&history.items)
+}
+
 /// What `request` goes on from.
 ///
 /// # Errors

@@ -105,22 +105,17 @@ pub(crate) async fn ask(
     })
 }
 
-/// The passages nearest to `query`, at most `limit`.
+/// The passages nearest to `query`, within `limits`.
 ///
 /// # Errors
 /// 503 when the store or the embedding model is not there.
 pub(crate) async fn search(
     app: &App,
     query: &str,
-    limit: usize,
+    limits: SelectLimits,
 ) -> Result<Vec<Citation>, ApiError> {
     let vector = embed(app, query, ServiceTier::Default).await?;
-    let score_threshold = app.options.score_threshold;
-    let hits = ask(app, &vector, limit, score_threshold).await?;
-    let limits = SelectLimits {
-        score_threshold,
-        limit,
-    };
+    let hits = ask(app, &vector, limits.limit, limits.score_threshold).await?;
     Ok(gaia_rag::select(hits.unwrap_or_default(), limits))
 }
 

@@ -52,6 +52,7 @@ fn table() -> Table {
         .route("/v1/completions", post(completions::create))
         .route("/v1/responses", post(responses::create))
         .route("/responses", post(responses::create))
+        .route("/v1/responses/input_tokens", post(responses::count_input))
         .route(
             "/v1/responses/{id}",
             get(responses::retrieve).delete(responses::delete),
@@ -81,9 +82,9 @@ fn table() -> Table {
             get(library::pass).delete(library::pass),
         )
         .route("/v1/embeddings", post(embeddings::create))
-        .route("/v1/models", get(models::list))
+        .route("/v1/models", get(models::list).post(models::list))
         .route("/v1/models/{*id}", get(models::retrieve))
-        .route("/v1/info", get(node::info))
+        .route("/v1/info", get(node::info).post(node::listed_info))
         .route("/v1/prompts", get(prompts::list))
         .route("/v1/retrieve", post(retrieve::create))
         .route("/v1/rerank", post(rerank::create))

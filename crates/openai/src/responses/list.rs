@@ -69,6 +69,21 @@ impl Page {
         Ok(page)
     }
 
+    /// Refuses to go on after what is not one of `entries`, of which none ever goes.
+    ///
+    /// # Errors
+    /// 400 naming `after`.
+    pub fn check_after<T>(&self, entries: &[T], id: impl Fn(&T) -> &str) -> Result<(), ApiError> {
+        match &self.after {
+            Some(after) if !entries.iter().any(|entry| id(entry) == after) => {
+                let shown: String = after.chars().take(128).collect();
+                let message = format!("`after`: there is no entry '{shown}' in this list.");
+                Err(ApiError::invalid_value("after", message))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The piece of `entries`, which are given oldest first.
     pub fn of<T>(&self, mut entries: Vec<T>, id: impl Fn(&T) -> &str) -> List<T> {
         if !self.ascending {
@@ -128,6 +143,18 @@ mod tests {
             true,
         );
         check(&[("after", "x")], &[], false);
+    }
+
+    #[test]
+    fn nothing_follows_what_is_not_there() {
+        let check = |query: &[(&str, &str)]| {
+            let page = Page::parse(query.iter().copied()).unwrap();
+            let checked = page.check_after(&["a", "b"], |entry| entry);
+            checked.map_err(|error| (error.status, error.param.unwrap_or_default()))
+        };
+        assert_eq!(check(&[]), Ok(()));
+        assert_eq!(check(&[("after", "b")]), Ok(()));
+        assert_eq!(check(&[("after", "x")]), Err((400, "after".to_owned())));
     }
 
     #[test]

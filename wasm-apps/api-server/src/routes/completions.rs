@@ -58,7 +58,11 @@ struct Work {
 
 impl Work {
     async fn begin(app: Arc<App>, request: CompletionRequest) -> Result<Self, Failure> {
-        let model = app.chat(request.model.as_deref())?.model.id.clone();
+        let model = &app.chat(request.model.as_deref())?.model;
+        if let Some(size) = model.vocabulary() {
+            request.check_vocabulary(size)?;
+        }
+        let model = model.id.clone();
         let Started {
             generating,
             mut timing,

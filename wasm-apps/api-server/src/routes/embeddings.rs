@@ -17,6 +17,9 @@ use crate::meter::Meter;
 pub(super) async fn create(State(app): Shared, Sent(body): Sent) -> Result<Response, Failure> {
     let request = EmbeddingRequest::parse(&body, &app.limits)?;
     let model = app.embedding(request.model.as_deref())?;
+    if let Some(size) = model.vocabulary() {
+        request.check_vocabulary(size)?;
+    }
     if model.facts.n_embd > 0 {
         let shorter = &app.options.embedding_dimensions;
         request.check_dimensions(model.facts.n_embd, shorter)?;

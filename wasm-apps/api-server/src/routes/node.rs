@@ -5,6 +5,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use gaia_openai::ApiError;
+use gaia_openai::info::ListedInfo;
 use serde_json::{Value, json};
 
 use super::{Shared, json as answer};
@@ -55,6 +56,11 @@ pub(super) async fn version() -> Response {
 
 pub(super) async fn info(State(app): Shared) -> Response {
     answer(&app.info().await)
+}
+
+/// The same, as LlamaEdge's clients ask for it.
+pub(super) async fn listed_info(State(app): Shared) -> Response {
+    answer(&ListedInfo::from(app.info().await))
 }
 
 /// What a metered request took that is over: told once, and to the ingress, which lets nobody else ask.

@@ -27,6 +27,7 @@ mod tests {
     use gaia_openai::chunks::CHUNK_TOKENS_MAX;
     use gaia_openai::completion::RESPONSE_FIELDS_MAX;
     use gaia_openai::embedding::DIMENSIONS_MAX;
+    use gaia_openai::info::HITS_MAX;
     use gaia_openai::responses::{ENTRIES_MAX, INCLUDES_MAX};
     use gaia_openai::vector_store::{RESULTS_MAX, STORE_FILES_MAX};
     use gaia_wasi_rt::block_on;
@@ -189,6 +190,8 @@ mod tests {
             ("/Input/anyOf/maxItems", limits.input_tokens_max),
             ("/Inputs/anyOf/maxItems", limits.inputs_max),
             ("/Inputs/x-total-bytes-max", limits.text_bytes_max),
+            ("/limit/anyOf/maxItems", 1),
+            ("/score_threshold/anyOf/maxItems", 1),
             ("/documents/maxItems", limits.inputs_max),
             ("/documents/x-total-bytes-max", limits.text_bytes_max),
             ("/tokens/maxItems", limits.input_tokens_max),
@@ -203,6 +206,10 @@ mod tests {
             ("/max_output_tokens/maximum", limits.tokens_max),
             ("/max_num_results/maximum", RESULTS_MAX),
             ("/score_threshold/maximum", 1),
+            ("/limit/anyOf/maximum", HITS_MAX),
+            ("/limit/anyOf/items/maximum", HITS_MAX),
+            ("/score_threshold/anyOf/maximum", 1),
+            ("/score_threshold/anyOf/items/maximum", 1),
             ("/max_completion_tokens/maximum", limits.tokens_max),
             ("/n/maximum", limits.choices_max),
             ("/n_predict/maximum", limits.tokens_max),

@@ -4,17 +4,19 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use gaia_openai::responses::{Deleted, Event, Item, Kept, Page, ResponseRequest};
+use gaia_openai::responses::{
+    Deleted, Event, Item, Kept, Page, ResponseRequest, in_words_of_responses,
+};
 use gaia_openai::{ApiError, sse};
 use gaia_wasi_rt::timeout;
 
 use super::chat::{SILENCE_MAX, frames};
-use super::{Sent, Shared, json};
+use super::{Sent, Shared, json, tokenize};
 use crate::app::App;
 use crate::background;
 use crate::failure::Failure;
 use crate::records::Owner;
-use crate::responding::{Prepared, Responding};
+use crate::responding::{self, Prepared, Responding};
 use crate::stream::{self, Next};
 
 pub(super) async fn create(
@@ -80,7 +82,21 @@ pub(super) async fn input_items(
     let pairs = pairs.iter();
     let page = Page::parse(pairs.map(|(key, value)| (key.as_str(), value.as_str())))?;
     let kept = kept(&app, &headers, &id(named)).await?;
+    page.check_after(&kept.input, Item::id)?;
     Ok(json(&page.of(kept.input, Item::id)))
+}
+
+/// How many tokens the conversation has that the request would have answered.
+pub(super) async fn count_input(
+    State(app): Shared,
+    headers: HeaderMap,
+    Sent(body): Sent,
+) -> Result<Response, Failure> {
+    let request = ResponseRequest::parse(&body, &app.limits)?;
+    let chat = responding::conversation(&app, &Owner::of(&headers), &request).await?;
+    let counted = tokenize::count(&app, chat).await;
+    let counted = counted.map_err(|Failure(error)| in_words_of_responses(error))?;
+    Ok(json(&counted))
 }
 
 pub(super) async fn delete(

@@ -85,11 +85,16 @@ pub(super) async fn apply_template(
 /// How many tokens that prompt has.
 pub(super) async fn count_input(State(app): Shared, Sent(body): Sent) -> Result<Response, Failure> {
     let request = ChatRequest::parse(&body, &app.limits)?;
-    let prompt = node_for(&app, &request).await?.prompt(&request, now())?;
+    Ok(json(&count(&app, request).await?))
+}
+
+/// The same for a chat request at hand.
+pub(super) async fn count(app: &App, request: ChatRequest) -> Result<InputTokensReply, Failure> {
+    let prompt = node_for(app, &request).await?.prompt(&request, now())?;
     let model = &app.chat(request.model.as_deref())?.model;
     let tokens = model.count_tokens(&prompt);
     let input_tokens = tokens.map_err(|error| from_inference(error, "messages", None))?;
-    Ok(json(&InputTokensReply::new(input_tokens)))
+    Ok(InputTokensReply::new(input_tokens))
 }
 
 /// The node with the prompts that the request chooses.
