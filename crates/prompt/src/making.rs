@@ -169,8 +169,8 @@ impl Making {
     }
 
     fn call(&mut self, calls: Vec<Call>) -> Result<Effect, MakingError> {
-        let allowed = |call: &&Call| !self.asked.tools.contains(&call.tool);
-        if let Some(call) = calls.iter().find(allowed) {
+        let is_refused = |call: &&Call| !self.asked.tools.contains(&call.tool);
+        if let Some(call) = calls.iter().find(is_refused) {
             return Err(MakingError::Tool(call.tool.clone()));
         }
         self.calls += calls.len();

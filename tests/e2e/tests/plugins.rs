@@ -144,7 +144,8 @@ fn plugins_that_come_with_gaia_answer() {
     );
     assert!(fails("open('/etc/passwd').read()").contains("it failed"));
     assert!(fails("import socket").contains("ModuleNotFoundError"));
-    assert!(fails("while True: pass").contains("instructions"));
+    // Of its instructions and its time, on a busy machine the time may be over first.
+    assert!(fails("while True: pass").contains("it was ended after"));
 
     node.gaia_ok(&["tools", "remove", "run_python"]);
     let said = refused(&node, &["tools", "test", "run_python"]);
