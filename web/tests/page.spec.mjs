@@ -234,6 +234,7 @@ step('shows how the node is', async () => {
   await shot('status-dark');
   await page.emulateMedia({ colorScheme: 'light' });
   await page.setViewportSize({ width: 375, height: 740 });
+  await page.waitForTimeout(300);
   assert.ok((await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)) <= 0, 'nothing is wider than the phone');
   await shot('status-phone');
   await page.setViewportSize({ width: 1280, height: 800 });
