@@ -40,7 +40,7 @@ pub fn read_line(line: &str) -> Line<'_> {
 
 impl Line<'_> {
     /// As a line of JSON; `target` wrote it unless it says otherwise.
-    pub fn to_json(self, target: &str) -> String {
+    pub fn into_json(self, target: &str) -> String {
         let record = Record {
             time: self.time.map_or_else(now, str::to_owned),
             level: self.level,
@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn every_line_becomes_one_object() {
         for line in ["", "\u{7}\t\"", "{\"a\":1}", "[x] [y] z", "[info]"] {
-            let text = read_line(line).to_json("worker");
+            let text = read_line(line).into_json("worker");
             let read: Value = serde_json::from_str(&text).unwrap();
             assert_eq!(read["target"], "worker", "{line}");
             assert_eq!(read["level"], "INFO");

@@ -23,7 +23,7 @@ impl Choice {
         for line in text.lines().filter(|line| self.is_wanted(line)) {
             match (record(line), self.json) {
                 (Some(record), false) => shown.push_str(&for_people(&record)),
-                (None, true) => shown.push_str(read_line(line).to_json(name).trim_end()),
+                (None, true) => shown.push_str(read_line(line).into_json(name).trim_end()),
                 _ => shown.push_str(line),
             }
             shown.push('\n');

@@ -90,7 +90,7 @@ impl Inner {
 
     fn append(&mut self, line: &str) -> io::Result<()> {
         let line = match self.in_json {
-            Some(name) => read_line(line).to_json(name),
+            Some(name) => read_line(line).into_json(name),
             None => format!("{line}\n"),
         };
         let length = line.len() as u64;
