@@ -4,7 +4,7 @@ set -euo pipefail
 . "$(dirname "$0")/apt.sh"
 
 # What each program is for: gcc, g++ and make for llama.cpp; python3 with pip to fetch model packages;
-# curl for nothing but the README's examples.
+# curl for nothing but the README's examples, which the tests run.
 missing=""
 need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
 need gcc gcc
@@ -14,6 +14,7 @@ need python3 python3
 python3 -m pip --version >/dev/null 2>&1 || missing="$missing python3-pip"
 need git git
 if [ "${1:-}" = test ]; then
+    need curl curl
     need chromium chromium
     need node nodejs
     need npm npm
