@@ -21,6 +21,11 @@ use super::view::{self, Wishes};
 /// How long a sighting may lie before it is drawn; keys are heard at once.
 const PATIENCE: Duration = Duration::from_millis(200);
 
+/// How long the display may take to end by itself when a signal asks it to.
+const END_PATIENCE: Duration = Duration::from_secs(1);
+/// What shells say of a program that SIGHUP ended.
+const ENDED_BY_SIGNAL: i32 = 128 + 1;
+
 enum Message {
     Seen(Box<Sighting>),
     End,
@@ -31,15 +36,20 @@ struct Borrowed(DefaultTerminal);
 
 impl Borrowed {
     fn take() -> anyhow::Result<Self> {
-        let terminal = ratatui::try_init().inspect_err(|_| ratatui::restore());
+        let terminal = ratatui::try_init().inspect_err(|_| give_back());
         Ok(Self(terminal.context("failed to take the terminal")?))
     }
 }
 
 impl Drop for Borrowed {
     fn drop(&mut self) {
-        ratatui::restore();
+        give_back();
     }
+}
+
+/// Says nothing when it fails: then there is no terminal any more, and nobody to say it to.
+fn give_back() {
+    let _gone = ratatui::try_restore();
 }
 
 /// Shows what `source` sees until somebody wants to leave.
@@ -83,6 +93,10 @@ fn end_on_signals(sender: Sender<Message>) -> anyhow::Result<()> {
         });
         // If nobody receives it, there is nothing left to end.
         let _ = sender.send(Message::End);
+        // Where the terminal is gone, waiting for its next key never ends (and computes all the while).
+        thread::sleep(END_PATIENCE);
+        give_back();
+        std::process::exit(ENDED_BY_SIGNAL);
     });
     Ok(())
 }
