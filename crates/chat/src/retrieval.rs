@@ -1,14 +1,17 @@
 //! Between the API's types and those of retrieval.
 
+use gaia_openai::image::without_images;
 use gaia_openai::{Citation, Message, Role};
 
 /// What to search for: the last `context_window` user turns. `None` where they say nothing.
 pub fn query_of(messages: &[Message], context_window: usize) -> Option<String> {
-    let turns: Vec<&str> = messages
+    let turns: Vec<String> = messages
         .iter()
         .filter(|message| message.role == Role::User)
-        .map(|message| message.content.as_str())
+        .map(|message| without_images(&message.content))
+        .filter(|turn| !turn.trim().is_empty())
         .collect();
+    let turns: Vec<&str> = turns.iter().map(String::as_str).collect();
     gaia_rag::query(&turns, context_window)
 }
 

@@ -19,6 +19,10 @@ pub struct Limits {
     pub tool_calls_max: usize,
     /// Entries of `chat_template_kwargs`.
     pub template_variables_max: usize,
+    /// Images in a chat request.
+    pub images_max: usize,
+    /// Bytes of one image, as the file that it is.
+    pub image_bytes_max: usize,
     /// Bytes of text in all messages, or in all prompts, of a request.
     pub text_bytes_max: usize,
     /// Answers to one request.
@@ -65,6 +69,8 @@ impl Default for Limits {
             tool_name_bytes_max: 64,
             tool_calls_max: 32,
             template_variables_max: 16,
+            images_max: 8,
+            image_bytes_max: 6 << 20,
             text_bytes_max: 4 << 20,
             choices_max: 8,
             stop_max: 4,

@@ -124,8 +124,27 @@ fn messages() {
         user(json!([{"type": "video"}])),
     );
     not_yet(
-        "messages[0].content[0].type",
-        user(json!([{"type": "image_url", "image_url": {"url": "x"}}])),
+        "messages[0].content[0].image_url.url",
+        user(json!([{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}])),
+    );
+    refused(
+        "messages[0].content[0].image_url",
+        user(json!([{"type": "image_url"}])),
+    );
+    not_yet(
+        "messages[0].content[0].image_url.detail",
+        user(json!([{"type": "image_url", "image_url": {"url": PIXEL, "detail": "low"}}])),
+    );
+    refused(
+        "messages[0].content",
+        user(json!(vec![
+            json!({"type": "image_url", "image_url": {"url": PIXEL}});
+            9
+        ])),
+    );
+    not_yet(
+        "messages[0].content",
+        json!({"messages": [{"role": "system", "content": [{"type": "image_url", "image_url": {"url": PIXEL}}]}]}),
     );
     not_yet(
         "messages[0].role",
@@ -135,6 +154,23 @@ fn messages() {
         "messages[0].tool_calls",
         json!({"messages": [{"role": "user", "content": "", "tool_calls": [{}]}]}),
     );
+}
+
+/// Whether it is an image, others find out.
+const PIXEL: &str = "data:image/png;base64,AAEC";
+
+#[test]
+fn images_are_named_where_they_stand() {
+    let image = json!({"type": "image_url", "image_url": {"url": PIXEL, "detail": "auto"}});
+    let content =
+        json!([{"type": "text", "text": "Look:"}, image, {"type": "text", "text": "Well?"}]);
+    let body = json!({"messages": [{"role": "user", "content": content}]}).to_string();
+    let request = ChatRequest::parse(body.as_bytes(), &Limits::default()).unwrap();
+    let message = &request.messages[0];
+    assert_eq!(message.images.len(), 1);
+    assert_eq!(message.images[0].bytes(), [0, 1, 2]);
+    let name = message.images[0].name();
+    assert_eq!(message.content, format!("Look:\n{name}\nWell?"));
 }
 
 fn call(id: &str, name: &str, arguments: &str) -> Value {
@@ -253,7 +289,8 @@ fn numbers_in_their_ranges() {
     }
     for key in ["max_tokens", "max_completion_tokens"] {
         refused(key, json!({key: 0}));
-        refused(key, json!({key: -1}));
+        refused(key, json!({key: -2}));
+        assert_eq!(accepted(json!({key: -1})).sampling.tokens_max, None);
         refused(key, json!({key: 1.5}));
         refused(key, json!({key: 1001}));
         refused(key, json!({key: u64::MAX}));
@@ -267,7 +304,8 @@ fn numbers_in_their_ranges() {
             .frequency_penalty,
         Some(-1.5)
     );
-    refused("top_k", json!({"top_k": -1}));
+    refused("top_k", json!({"top_k": -2}));
+    assert_eq!(accepted(json!({"top_k": -1})).sampling.top_k, Some(0));
     assert_eq!(
         accepted(json!({"top_k": 0, "seed": -1})).sampling.seed,
         Some(u32::MAX - 1)
@@ -411,7 +449,7 @@ fn what_is_not_honoured_yet_says_so() {
     not_yet("tools[0].type", json!({"tools": [{"type": "custom"}]}));
     not_yet("functions", json!({"functions": [{}]}));
     not_yet("function_call", json!({"function_call": {"name": "f"}}));
-    not_yet("store", json!({"store": true}));
+    assert!(accepted(json!({"store": true})).store);
     not_yet("modalities", json!({"modalities": ["text", "audio"]}));
     not_yet("audio", json!({"audio": {}}));
     not_yet("prediction", json!({"prediction": {}}));
@@ -486,7 +524,29 @@ fn tools_that_are_none() {
     cannot_be_met(with(json!({"type": "function", "function": {"name": "g"}})));
     assert_eq!(accepted(with(json!("required"))).tooling.check(), Ok(()));
     refused("tool_choice.function", with(json!({"type": "function"})));
-    not_yet("tool_choice.type", with(json!({"type": "allowed_tools"})));
+    let named = json!({"type": "function", "function": {"name": "f"}});
+    let allowed = |allowed: Value| with(json!({"type": "allowed_tools", "allowed_tools": allowed}));
+    refused(
+        "tool_choice.allowed_tools",
+        with(json!({"type": "allowed_tools"})),
+    );
+    refused(
+        "tool_choice.allowed_tools.tools",
+        allowed(json!({"mode": "auto"})),
+    );
+    refused(
+        "tool_choice.allowed_tools.mode",
+        allowed(json!({"mode": "often", "tools": [named]})),
+    );
+    let other = json!({"type": "function", "function": {"name": "g"}});
+    refused("tool_choice", allowed(json!({"tools": [other]})));
+    let tools = json!([tool("f"), tool("g")]);
+    let choice =
+        json!({"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [other]}});
+    let tooling = accepted(json!({"tools": tools, "tool_choice": choice})).tooling;
+    assert_eq!(tooling.choice, ToolChoice::Required);
+    let names: Vec<_> = tooling.tools.iter().map(|tool| &tool.name).collect();
+    assert_eq!(names, ["g"]);
     refused("parallel_tool_calls", json!({"parallel_tool_calls": 1}));
 }
 

@@ -43,6 +43,8 @@ fn check_refused(fields: Value, param: &str) {
     assert_eq!(got, (400, Some(param)), "{shown}: {error}");
 }
 
+const PIXEL: &str = "data:image/png;base64,AAEC";
+
 fn message(role: &str, content: Value) -> Value {
     json!({"role": role, "content": content})
 }
@@ -117,7 +119,19 @@ fn what_is_not_honoured_is_refused_by_name() {
         ),
         (
             json!({"input": [message("user", json!([{"type": "input_image", "image_url": "data:"}]))]}),
-            "input[0].content[0].type",
+            "input[0].content[0].image_url",
+        ),
+        (
+            json!({"input": [message("user", json!([{"type": "input_image", "file_id": "f"}]))]}),
+            "input[0].content[0].file_id",
+        ),
+        (
+            json!({"input": [message("assistant", json!([{"type": "input_image", "image_url": PIXEL}]))]}),
+            "input[0].content",
+        ),
+        (
+            json!({"input": [message("user", json!(vec![json!({"type": "input_image", "image_url": PIXEL}); 9]))]}),
+            "input",
         ),
         (
             json!({"input": [{"type": "function_call_output", "call_id": "a", "output": "1"}]}),

@@ -99,6 +99,10 @@ impl Model {
         let plan = load::plan(path.as_ref(), options)?;
         Trial::of(&plan, options)?.end()?;
         tracing::info!(target: MEMORY_LOG, "{}: {}", plan.display_name(), plan.memory);
+        if let Some(projector) = &plan.projector {
+            let mib = projector.memory_bytes() >> 20;
+            tracing::info!(target: MEMORY_LOG, "{}: {mib} MiB more for images", plan.display_name());
+        }
         let weights = Arc::new(load::weights(&plan, options)?);
         let context = Context::new(Arc::clone(&weights), &plan.context).map_err(|error| {
             LoadError::Llama {

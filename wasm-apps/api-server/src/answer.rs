@@ -17,7 +17,7 @@ use crate::admission::Pass;
 use crate::app::{App, Chat, unix_seconds};
 use crate::choices::Choices;
 use crate::failure::{Failure, from_inference};
-use crate::inference::{Engine, InferenceError, Model, Step, TokenEvent};
+use crate::inference::{Engine, InferenceError, Model, Shown, Step, TokenEvent};
 use crate::prompts::{self, Wanted};
 use crate::timing::Timing;
 use crate::{random, retrieval, tools};
@@ -36,6 +36,8 @@ pub(crate) struct Answer {
     timing: Timing,
     /// The text that was counted last and its tokens: it is most likely the prompt.
     counted: Option<(String, Vec<u32>)>,
+    /// The images that the conversation names.
+    shown: Shown,
     /// The text that was embedded to choose a prompt: it is most likely the query.
     embedded: Option<(String, Vec<f32>)>,
     /// What the rounds want done, and nobody has taken yet.
@@ -81,6 +83,7 @@ impl Answer {
             .service_tier
             .map(|tier| tier.granted(app.options.priority_allowed));
         let tier = granted.unwrap_or_default();
+        let shown = Shown::to(&chat.model, &request.messages, &app.limits).await?;
         let head = ChunkHead {
             include_usage: request.include_usage,
             may_call: !request.tooling.offered().is_empty(),
@@ -100,6 +103,7 @@ impl Answer {
             working: None,
             timing,
             counted: None,
+            shown,
             embedded: prompted.embedded,
             effects: VecDeque::new(),
         };
@@ -292,7 +296,7 @@ impl Answer {
         let mut counts = Vec::with_capacity(texts.len());
         for text in texts {
             let counted = match model.engine {
-                Engine::Gaia => model.tokenize(&text).map(|tokens| {
+                Engine::Gaia => self.shown.tokenize(model, &text).map(|tokens| {
                     counts.push(u32::try_from(tokens.len()).unwrap_or(u32::MAX));
                     self.counted = Some((text, tokens));
                 }),

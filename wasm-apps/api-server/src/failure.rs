@@ -8,6 +8,9 @@ use crate::admission::QueueFull;
 use crate::inference::InferenceError;
 use crate::log;
 
+/// When there may be room for images again.
+const IMAGES_RETRY_SECONDS: u32 = 5;
+
 /// An error on its way to the client.
 #[derive(Debug)]
 pub(crate) struct Failure(pub(crate) ApiError);
@@ -69,6 +72,7 @@ pub(crate) fn from_inference(
                 ApiError::invalid_value(param, format!("The engine refuses what `{param}` holds."))
             }
         },
+        InferenceError::ImagesFull => ApiError::too_many_requests(IMAGES_RETRY_SECONDS),
         InferenceError::Engine { .. } => {
             log::warn(&error);
             ApiError::internal("The engine failed; the log of the node says more.")

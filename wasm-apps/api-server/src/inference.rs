@@ -14,6 +14,7 @@ mod model;
 mod nn;
 mod session;
 mod settings;
+mod shown;
 mod stock;
 
 use serde::Deserialize;
@@ -21,6 +22,7 @@ use serde::Deserialize;
 pub(crate) use facts::{Engine, Facts};
 pub(crate) use model::{Cells, LoadSettings, Model, OpenModelError, Opening};
 pub(crate) use session::{Session, Step};
+pub(crate) use shown::Shown;
 
 /// Why a request has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,6 +36,9 @@ pub(crate) enum InferenceError {
     /// WasmEdge's stock plugin cannot do it.
     #[error("`{param}` in this form is not supported by WasmEdge's stock GGML plugin")]
     Unsupported { param: &'static str },
+    /// The images of other requests take the memory for images.
+    #[error("the images of other requests take the memory for images")]
+    ImagesFull,
     /// The engine failed.
     #[error("the engine failed to {doing}: {reason}")]
     Engine { doing: &'static str, reason: String },

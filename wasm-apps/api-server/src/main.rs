@@ -27,6 +27,7 @@ mod metrics;
 mod options;
 mod origin;
 mod page;
+mod pictures;
 mod prompts;
 mod random;
 mod records;
@@ -73,9 +74,7 @@ mod run {
         let options = match read_options() {
             Ok(options) => options,
             Err(problems) => {
-                problems
-                    .iter()
-                    .for_each(log::error);
+                problems.iter().for_each(log::error);
                 return ExitCode::from(USAGE);
             }
         };

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::chat::ToolCall;
 use crate::fields::{self, Fields};
+use crate::image::ImageFile;
 use crate::{ApiError, Limits};
 
 /// Who speaks.
@@ -57,6 +58,9 @@ pub struct Message {
     /// What the assistant thought before it answered; templates put it back where their model wants it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning_content: Option<String>,
+    /// The images that its content names.
+    #[serde(skip)]
+    pub images: Vec<ImageFile>,
 }
 
 impl Message {
@@ -69,6 +73,7 @@ impl Message {
             tool_calls: Vec::new(),
             tool_call_id: None,
             reasoning_content: None,
+            images: Vec::new(),
         }
     }
 
@@ -83,12 +88,14 @@ impl Message {
             return Err(ApiError::invalid_value("messages", message));
         }
         let mut messages = Vec::with_capacity(list.len());
-        let mut bytes = 0;
+        let (mut bytes, mut images) = (0, 0);
         for (index, value) in list.iter().enumerate() {
             let fields = Fields::of(value, format!("messages[{index}]"))?;
             let message = Self::parse(&fields, limits)?;
             bytes += message.bytes();
             fields::too_large("messages", bytes, limits.text_bytes_max)?;
+            images += message.images.len();
+            too_many_images("messages", images, limits)?;
             messages.push(message);
         }
         check_answers(&messages)?;
@@ -119,9 +126,15 @@ impl Message {
         if role == Role::Tool {
             fields.require("tool_call_id")?;
         }
+        let said = content(fields, tool_calls.is_empty(), limits)?;
+        if role != Role::User && !said.images.is_empty() {
+            let message = "Images may stand in messages of role `user` only.";
+            return Err(ApiError::unsupported(fields.param("content"), message));
+        }
         Ok(Self {
             role,
-            content: content(fields, tool_calls.is_empty(), limits)?,
+            content: said.text,
+            images: said.images,
             name: fields.name("name", limits)?,
             tool_calls,
             tool_call_id: fields.name("tool_call_id", limits)?,
@@ -133,15 +146,43 @@ impl Message {
     }
 }
 
+/// More than a request may carry.
+pub(crate) fn too_many_images(param: &str, found: usize, limits: &Limits) -> Result<(), ApiError> {
+    match found > limits.images_max {
+        true => {
+            let max = limits.images_max;
+            let message = format!("A request may carry {max} images, and this one has more.");
+            Err(ApiError::invalid_value(param, message))
+        }
+        false => Ok(()),
+    }
+}
+
+/// What a message says.
+#[derive(Default)]
+struct Said {
+    text: String,
+    images: Vec<ImageFile>,
+}
+
+impl Said {
+    fn words(text: String) -> Self {
+        Self {
+            text,
+            images: Vec::new(),
+        }
+    }
+}
+
 /// What a message says; only one that calls may say nothing.
-fn content(fields: &Fields<'_>, required: bool, limits: &Limits) -> Result<String, ApiError> {
+fn content(fields: &Fields<'_>, required: bool, limits: &Limits) -> Result<Said, ApiError> {
     let value = match required {
         true => Some(fields.require("content")?),
         false => fields.get("content"),
     };
     match value {
-        None => Ok(String::new()),
-        Some(Value::String(text)) => Ok(text.clone()),
+        None => Ok(Said::default()),
+        Some(Value::String(text)) => Ok(Said::words(text.clone())),
         Some(Value::Array(parts)) => join_parts(parts, &fields.param("content"), limits),
         Some(_) => Err(ApiError::invalid_type(
             fields.param("content"),
@@ -192,17 +233,29 @@ fn role(fields: &Fields<'_>) -> Result<Role, ApiError> {
     }
 }
 
-fn join_parts(parts: &[Value], at: &str, limits: &Limits) -> Result<String, ApiError> {
+fn join_parts(parts: &[Value], at: &str, limits: &Limits) -> Result<Said, ApiError> {
     fields::too_long(at, parts.len(), limits.parts_max)?;
     if parts.is_empty() {
         let message = format!("`{at}` must not be an empty list.");
         return Err(ApiError::invalid_value(at, message));
     }
-    let texts = parts.iter().enumerate().map(|(index, part)| {
+    let mut texts = Vec::with_capacity(parts.len());
+    let mut images = Vec::new();
+    for (index, part) in parts.iter().enumerate() {
         let part = Fields::of(part, format!("{at}[{index}]"))?;
-        part_text(&part)
-    });
-    Ok(texts.collect::<Result<Vec<_>, _>>()?.join("\n"))
+        match part.text("type")? {
+            Some("image_url") => {
+                // Before it is decoded: each may be megabytes.
+                too_many_images(at, images.len() + 1, limits)?;
+                let image = ImageFile::of_part(&part, limits)?;
+                texts.push(image.name());
+                images.push(image);
+            }
+            _ => texts.push(part_text(&part)?.to_owned()),
+        }
+    }
+    let text = texts.join("\n");
+    Ok(Said { text, images })
 }
 
 fn part_text<'a>(part: &Fields<'a>) -> Result<&'a str, ApiError> {
@@ -210,12 +263,12 @@ fn part_text<'a>(part: &Fields<'a>) -> Result<&'a str, ApiError> {
     let key = match part.text("type")?.unwrap_or_default() {
         "text" => "text",
         "refusal" => "refusal",
-        kind @ ("image_url" | "input_audio" | "file") => {
+        kind @ ("input_audio" | "file") => {
             let message = format!("Content of type `{kind}` is not supported by this node yet.");
             return Err(ApiError::unsupported(part.param("type"), message));
         }
         _ => {
-            let message = "The type of a content part must be `text`.";
+            let message = "The type of a content part must be `text` or `image_url`.";
             return Err(ApiError::invalid_value(part.param("type"), message));
         }
     };

@@ -3,7 +3,9 @@
 //! Thoughts, text and calls of the model that follow each other are one message of the assistant, as the template
 //! made it.
 
+use crate::Limits;
 use crate::chat::{Message, Role, ToolCall};
+use crate::image::ImageFile;
 use crate::responses::item::{Content, Item, MessageItem, Speaker};
 
 /// The conversation that `items` are, after `instructions`.
@@ -99,7 +101,24 @@ fn message(item: &MessageItem) -> Message {
         Speaker::Assistant => Role::Assistant,
         Speaker::System | Speaker::Developer => Role::System,
     };
-    Message::new(role, text(&item.content))
+    let mut images = Vec::new();
+    let texts = item.content.iter().map(|part| match part {
+        Content::InputImage { image_url } => {
+            let Ok(image) = ImageFile::of_url(image_url, "image_url", &Limits::default()) else {
+                // It was one when it was taken.
+                return String::new();
+            };
+            let name = image.name();
+            images.push(image);
+            name
+        }
+        part => part.text().to_owned(),
+    });
+    let content = texts.collect::<Vec<_>>().join("\n");
+    Message {
+        images,
+        ..Message::new(role, content)
+    }
 }
 
 fn text(content: &[Content]) -> String {
@@ -112,7 +131,6 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::Limits;
     use crate::fields::Fields;
 
     #[track_caller]

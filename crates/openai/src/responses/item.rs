@@ -1,15 +1,17 @@
 //! The items that conversations of responses are made of: what is sent, answered, kept and listed.
 //!
-//! Invariant: an item that was parsed has text and calls only; pictures, files and other people's tools are refused
-//! by the name of the field.
+//! Invariant: an item that was parsed has text and calls only, and images where the user speaks; files and other
+//! people's tools are refused by the name of the field.
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::chat::too_many_images;
 use crate::chat::{TokenLogProb, function_arguments, function_name};
 use crate::fields::{self, Fields};
+use crate::image::{self, ImageFile};
 use crate::{ApiError, Limits};
 
 /// One item.
@@ -153,6 +155,11 @@ pub enum Content {
         /// The text.
         text: String,
     },
+    /// What somebody shows to the model.
+    InputImage {
+        /// The image itself, as a `data:` URL.
+        image_url: String,
+    },
     /// What the model says.
     OutputText {
         /// The text.
@@ -199,6 +206,10 @@ impl NodeCallItem {
 }
 
 impl Content {
+    fn is_image(&self) -> bool {
+        matches!(self, Self::InputImage { .. })
+    }
+
     /// An answer's text, empty yet.
     pub(super) fn answer() -> Self {
         Self::OutputText {
@@ -208,9 +219,10 @@ impl Content {
         }
     }
 
-    /// Its text.
+    /// Its text, or the URL of an image.
     pub fn text(&self) -> &str {
         match self {
+            Self::InputImage { image_url } => image_url,
             Self::InputText { text }
             | Self::OutputText { text, .. }
             | Self::Refusal { refusal: text }
@@ -243,6 +255,13 @@ impl Item {
         };
         if id.is_empty() {
             *id = format!("{prefix}_{tail}");
+        }
+    }
+
+    fn images(&self) -> usize {
+        match self {
+            Self::Message(item) => item.content.iter().filter(|part| part.is_image()).count(),
+            _ => 0,
         }
     }
 
@@ -331,11 +350,13 @@ fn said(role: Speaker, text: String) -> Item {
 fn several(list: &[Value], limits: &Limits) -> Result<Vec<Item>, ApiError> {
     fields::too_long("input", list.len(), limits.messages_max)?;
     let mut items = Vec::with_capacity(list.len());
-    let mut bytes = 0;
+    let (mut bytes, mut images) = (0, 0);
     for (index, value) in list.iter().enumerate() {
         let item = Item::parse(&Fields::of(value, format!("input[{index}]"))?, limits)?;
         bytes += item.bytes();
         fields::too_large("input", bytes, limits.text_bytes_max)?;
+        images += item.images();
+        too_many_images("input", images, limits)?;
         items.push(item);
     }
     Ok(items)
@@ -377,6 +398,9 @@ fn message(fields: &Fields<'_>, limits: &Limits) -> Result<Item, ApiError> {
         }
     };
     if let Item::Message(message) = &mut item {
+        if message.role != Speaker::User {
+            no_images(&message.content, &fields.param("content"))?;
+        }
         message.id = id;
     }
     Ok(item)
@@ -386,11 +410,21 @@ fn contents(parts: &[Value], at: &str, limits: &Limits) -> Result<Vec<Content>, 
     fields::too_long(at, parts.len(), limits.parts_max)?;
     let parts = parts.iter().enumerate();
     parts
-        .map(|(index, part)| content(&Fields::of(part, format!("{at}[{index}]"))?))
+        .map(|(index, part)| content(&Fields::of(part, format!("{at}[{index}]"))?, limits))
         .collect()
 }
 
-fn content(part: &Fields<'_>) -> Result<Content, ApiError> {
+fn no_images(contents: &[Content], param: &str) -> Result<(), ApiError> {
+    match contents.iter().any(Content::is_image) {
+        true => {
+            let message = "Images may stand in messages of role `user` only.";
+            Err(ApiError::unsupported(param, message))
+        }
+        false => Ok(()),
+    }
+}
+
+fn content(part: &Fields<'_>, limits: &Limits) -> Result<Content, ApiError> {
     part.require("type")?;
     let kind = part.text("type")?.unwrap_or_default();
     let text = |key| -> Result<String, ApiError> {
@@ -415,7 +449,14 @@ fn content(part: &Fields<'_>) -> Result<Content, ApiError> {
         "summary_text" => Ok(Content::SummaryText {
             text: text("text")?,
         }),
-        "input_image" | "input_file" | "input_audio" => {
+        "input_image" => {
+            part.refuse("file_id", &[])?;
+            image::check_detail(part)?;
+            let image_url = text("image_url")?;
+            ImageFile::of_url(&image_url, &part.param("image_url"), limits)?;
+            Ok(Content::InputImage { image_url })
+        }
+        "input_file" | "input_audio" => {
             let message = format!("Content of type `{kind}` is not supported by this node yet.");
             Err(ApiError::unsupported(part.param("type"), message))
         }
@@ -433,6 +474,7 @@ fn output(fields: &Fields<'_>, limits: &Limits) -> Result<String, ApiError> {
         Value::String(text) => Ok(text.clone()),
         Value::Array(parts) => {
             let parts = contents(parts, &fields.param("output"), limits)?;
+            no_images(&parts, &fields.param("output"))?;
             let texts: Vec<&str> = parts.iter().map(Content::text).collect();
             Ok(texts.join("\n"))
         }
@@ -446,7 +488,9 @@ fn output(fields: &Fields<'_>, limits: &Limits) -> Result<String, ApiError> {
 fn reasoning(fields: &Fields<'_>, limits: &Limits) -> Result<Item, ApiError> {
     let list = |key| -> Result<Vec<Content>, ApiError> {
         let parts = fields.list(key, limits.parts_max)?.unwrap_or_default();
-        contents(parts, &fields.param(key), limits)
+        let parts = contents(parts, &fields.param(key), limits)?;
+        no_images(&parts, &fields.param(key))?;
+        Ok(parts)
     };
     Ok(Item::Reasoning(ReasoningItem {
         id: id(fields, "id", limits)?,

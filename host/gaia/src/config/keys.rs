@@ -122,6 +122,9 @@ keys! {
         /// from `gaia model list`, or the path or URL of a .gguf file. Empty: none. With one,
         /// speculation is at least "auto".
         draft_model: String = String::new(),
+        /// With which the chat model sees images: the path or URL of the .gguf file that was published
+        /// beside it, mostly with mmproj in its name. Empty: images are refused.
+        projector: String = String::new(),
         /// The most tokens in one answer, so that a small model that repeats itself comes to an end.
         /// 0: as many as fit.
         n_predict_max: u32 = 1024,

@@ -34,6 +34,9 @@ pub fn examine(config: &Config, home: &Home, environment: &Environment) -> Vec<F
     if !config.draft_model.is_empty() {
         findings.push(one("draft model", &config.draft_model, "none", &shelf));
     }
+    if !config.projector.is_empty() {
+        findings.push(one("projector", &config.projector, "none", &shelf));
+    }
     findings
 }
 

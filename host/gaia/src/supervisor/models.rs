@@ -100,6 +100,12 @@ pub enum ChooseModelError {
         /// Why not.
         misfit: DraftMisfit,
     },
+    /// It makes nothing of images.
+    #[error("projector is `{path}`, which is no projector for images")]
+    NoProjector {
+        /// Its file.
+        path: PathBuf,
+    },
     /// The URL names no GGUF file.
     #[error("{key} is `{url}`, which does not end in the name of a .gguf file")]
     NoFileName {
@@ -134,6 +140,7 @@ impl ChooseModelError {
             | Self::NotAModel { key, .. }
             | Self::NoFileName { key, .. } => *key,
             Self::Draft { .. } => "draft_model",
+            Self::NoProjector { .. } => "projector",
             Self::Template { .. } => "chat_template",
             Self::Nothing(_) | Self::Pull(_) => return None,
         };
@@ -155,6 +162,11 @@ impl ChooseModelError {
                 "`gaia config set draft_model NAME`, with a smaller model of the chat model's family, \
                  or `\"\"` for none",
             ),
+            (
+                "projector",
+                "`gaia config set projector FILE`, with the file that was published beside the chat model as \
+                 mmproj, or `\"\"` for none",
+            ),
         ];
         let mend = mends.into_iter().find(|(known, _)| *known == key);
         mend.map(|(_, mend)| mend)
@@ -175,6 +187,8 @@ pub struct Models {
     pub embedding: Option<ModelInUse>,
     /// Guesses what the first will say, if it is wanted.
     pub draft: Option<PathBuf>,
+    /// With which the chat model sees images.
+    pub projector: Option<PathBuf>,
 }
 
 /// Chooses and, where needed, fetches the models that `config` names, and looks whether they suit.
@@ -215,10 +229,19 @@ pub fn ensure(
             Some(file)
         }
     };
+    let projector = match config.projector.as_str() {
+        "" => None,
+        wanted => {
+            let file = fetch(&shelf, "projector", wanted, Kind::Chat, say)?.file;
+            suits::check_projector(&file)?;
+            Some(file)
+        }
+    };
     Ok(Models {
         chat,
         embedding,
         draft,
+        projector,
     })
 }
 
@@ -244,6 +267,9 @@ pub fn look(
     if wrong.is_empty() && (keys.contains(&"chat_model") || keys.contains(&"draft_model")) {
         wrong.extend(look_at_pair(config, home, &shelf).err());
     }
+    if keys.contains(&"projector") && !config.projector.is_empty() {
+        wrong.extend(look_at_projector(&shelf, &config.projector).err());
+    }
     wrong
 }
 
@@ -255,6 +281,13 @@ fn look_at(
 ) -> Result<(), ChooseModelError> {
     match name(shelf, key, wanted, kind)?.file_here(shelf) {
         Some(file) => suits::check(key, kind, &file).map(|_| ()),
+        None => Ok(()),
+    }
+}
+
+fn look_at_projector(shelf: &Shelf, wanted: &str) -> Result<(), ChooseModelError> {
+    match name(shelf, "projector", wanted, Kind::Chat)?.file_here(shelf) {
+        Some(file) => suits::check_projector(&file),
         None => Ok(()),
     }
 }

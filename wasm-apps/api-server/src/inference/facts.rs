@@ -58,6 +58,9 @@ pub(crate) struct Facts {
     infill: Option<[u32; 3]>,
     #[serde(default)]
     pub(crate) embedding: bool,
+    /// Whether it sees images.
+    #[serde(default)]
+    pub(crate) vision: bool,
     pub(crate) size_bytes: Option<u64>,
     pub(crate) params: Option<u64>,
 }
@@ -106,6 +109,7 @@ impl Facts {
             add_bos: false,
             infill: None,
             embedding: false,
+            vision: false,
             size_bytes: None,
             params: None,
         }

@@ -14,6 +14,8 @@ use wasmedge_wasi_nn::{
 
 use super::InferenceError;
 use super::bell::{Bell, Watcher};
+use super::model::read_numbers;
+use crate::pictures::Pixels;
 
 // The stock plugin copies without looking at the size of the buffer.
 const OUTPUT_BYTES: usize = 256 << 10;
@@ -23,6 +25,7 @@ pub(crate) const INPUT_TEXT: usize = 0;
 pub(crate) const INPUT_METADATA: usize = 1;
 pub(crate) const INPUT_TOKENS: usize = 2;
 pub(crate) const INPUT_MANY: usize = 3;
+pub(crate) const INPUT_IMAGE: usize = 4;
 pub(crate) const OUTPUT_TEXT: usize = 0;
 pub(crate) const OUTPUT_METADATA: usize = 1;
 pub(crate) const OUTPUT_FACTS: usize = 2;
@@ -31,6 +34,7 @@ pub(crate) const OUTPUT_EMBEDDINGS: usize = 4;
 pub(crate) const OUTPUT_EVENTS: usize = 5;
 pub(crate) const OUTPUT_EMBEDDING_TOKENS: usize = 6;
 pub(crate) const OUTPUT_DETOKENIZED: usize = 8;
+pub(crate) const OUTPUT_IMAGE: usize = 10;
 pub(crate) const OUTPUT_CELLS: usize = 9;
 
 thread_local! {
@@ -157,6 +161,24 @@ impl Lease {
 
     pub(crate) fn set_metadata(&mut self, metadata: &Value) -> Result<(), InferenceError> {
         self.set_bytes(INPUT_METADATA, metadata.to_string().as_bytes())
+    }
+
+    /// Shows the model an image; gives what stands for it in a prompt as long as this context is in use. Waits while the
+    /// model is brought back into memory.
+    pub(crate) async fn show(&mut self, pixels: &Pixels) -> Result<Vec<u32>, InferenceError> {
+        let mut watcher = self.watcher();
+        let shape = [pixels.height as usize, pixels.width as usize, 3];
+        loop {
+            let context = self.context()?;
+            match context.set_input(INPUT_IMAGE, TensorType::U8, &shape, &pixels.rgb) {
+                Ok(()) => return Ok(read_numbers(&self.output(OUTPUT_IMAGE)?)),
+                Err(Error::BackendError(BackendError::Busy)) => watcher.wait().await,
+                Err(Error::BackendError(BackendError::TooLarge)) => {
+                    return Err(InferenceError::ImagesFull);
+                }
+                Err(error) => return Err(refused_or_failed("look at an image", &error)),
+            }
+        }
     }
 
     pub(crate) fn set_text(&mut self, text: &str) -> Result<(), InferenceError> {

@@ -43,7 +43,7 @@ pub(super) async fn props(State(app): Shared) -> Result<Response, Failure> {
         "chat_template": own.filter(|_| options.chat_template.is_none()),
         "bos_token": model.facts.bos_token,
         "eos_token": model.facts.eos_token,
-        "modalities": {"vision": false, "audio": false},
+        "modalities": {"vision": model.facts.vision, "audio": false},
         "build_info": concat!("gaia-", env!("CARGO_PKG_VERSION")),
     })))
 }

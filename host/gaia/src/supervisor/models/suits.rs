@@ -41,6 +41,19 @@ pub fn check_draft(path: &Path, chat: &Header) -> Result<(), ChooseModelError> {
     }
 }
 
+/// Whether a model can see with the file at `path`.
+pub fn check_projector(path: &Path) -> Result<(), ChooseModelError> {
+    let header = read("projector", path)?;
+    let is_one = header.text("general.architecture") == Ok("clip")
+        && header.flag("clip.has_vision_encoder") == Ok(true);
+    match is_one {
+        true => Ok(()),
+        false => Err(ChooseModelError::NoProjector {
+            path: path.to_owned(),
+        }),
+    }
+}
+
 /// Whether the template in the header of the model at `path` can be used. One without any is given one.
 pub fn check_template(path: &Path, header: &Header) -> Result<(), ChooseModelError> {
     let Some(template) = header.facts().chat_template else {

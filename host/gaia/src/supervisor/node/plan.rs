@@ -158,7 +158,10 @@ fn preloads(plan: &NodePlan) -> Vec<Preload> {
     let mut preloads = vec![Preload {
         graph: "default",
         file: models.chat.file.clone(),
-        options: GraphOptions::chat(plan.config, models.draft.clone()),
+        options: GraphOptions {
+            projector: models.projector.clone(),
+            ..GraphOptions::chat(plan.config, models.draft.clone())
+        },
     }];
     preloads.extend(models.embedding.as_ref().map(|model| Preload {
         graph: "embedding",

@@ -32,6 +32,8 @@ pub struct GraphOptions {
     pub idle_unload_seconds: u32,
     /// The file of a model that guesses for it.
     pub draft_model: Option<PathBuf>,
+    /// The file with which it sees images.
+    pub projector: Option<PathBuf>,
     /// What else differs from the engine's choice: names and words.
     pub words: Vec<(&'static str, &'static str)>,
 }
@@ -98,6 +100,9 @@ impl GraphOptions {
         }
         if let Some(file) = &self.draft_model {
             object.insert("draft-model".to_owned(), json!(file));
+        }
+        if let Some(file) = &self.projector {
+            object.insert("mmproj".to_owned(), json!(file));
         }
         for (name, word) in &self.words {
             object.insert((*name).to_owned(), json!(word));
