@@ -41,6 +41,8 @@ export interface Figures {
   writing: number | null;
   /** Tokens of prompts a second, without what the cache held. */
   reading: number | null;
+  /** Whether the times are those of the last minute; else, where that was quiet, of all since the start. */
+  isLastMinute: boolean;
   firstToken: Quantiles;
   gap: Quantiles;
   kvCellsUsed: number | null;
@@ -87,14 +89,20 @@ export function figures({ readings }: History): Figures | null {
     upSeconds: sum(now, 'gaia_uptime_seconds'),
     writing: rate(recent, written),
     reading: rate(recent, read),
-    firstToken: quantiles(FIRST_TOKEN, first, now),
-    gap: quantiles(GAP, first, now),
+    ...times(first, now),
     kvCellsUsed: sum(now, 'gaia_kv_cells_used'),
     kvCells: sum(now, 'gaia_kv_cells'),
     hitShare: hitShare(now),
     memory: Array.from(by(now, 'gaia_process_resident_bytes', 'process'), ([name, bytes]) => ({ name, bytes })),
     tools: tools(now),
   };
+}
+
+function times(first: Exposition, now: Exposition) {
+  const since = (before: Exposition) => ({ firstToken: quantiles(FIRST_TOKEN, before, now), gap: quantiles(GAP, before, now) });
+  const minute = since(first);
+  const isLastMinute = minute.firstToken.p50 !== null || minute.gap.p50 !== null;
+  return { isLastMinute, ...(isLastMinute ? minute : since(new Map())) };
 }
 
 const isAnotherLife = (before: Exposition, now: Exposition) =>

@@ -119,7 +119,7 @@ function Numbers({ seen }: { seen: Figures }) {
         <Speed name="Writing" now={seen.writing} points={history.value.writing} />
         <Speed name="Reading" now={seen.reading} points={history.value.reading} />
       </Panel>
-      <Panel title="Time, last minute">
+      <Panel title={seen.isLastMinute ? 'Time, last minute' : 'Time, since the start'}>
         <Times firstToken={seen.firstToken} gap={seen.gap} />
       </Panel>
       <Memory seen={seen} />

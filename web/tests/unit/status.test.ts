@@ -54,6 +54,14 @@ test('speeds are what was counted in between', () => {
   assert.deepEqual(grownHistory.writing, [0, 50, 20]);
 });
 
+test('where the last minute was quiet, times are those since the start', () => {
+  const gap = (count: number) => `gaia_inter_token_latency_seconds_bucket{le="2"} ${count}\ngaia_inter_token_latency_seconds_bucket{le="+Inf"} ${count}`;
+  const quiet = figures(history([0, gap(10)], [2, gap(10)]));
+  assert.deepEqual([quiet?.isLastMinute, quiet?.gap.p50, quiet?.firstToken.p50], [false, 1, null]);
+  const busy = figures(history([0, gap(10)], [2, gap(20)]));
+  assert.deepEqual([busy?.isLastMinute, busy?.gap.p50], [true, 1]);
+});
+
 test('a node that was started again counts from nothing', () => {
   const again = history([0, 'gaia_uptime_seconds 900\ngaia_prompt_tokens_total 5000'], [2, 'gaia_uptime_seconds 0\ngaia_prompt_tokens_total 0']);
   assert.equal(figures(again)?.reading, null);
