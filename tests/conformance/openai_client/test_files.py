@@ -90,7 +90,7 @@ def test_what_is_no_document_fails_and_says_so(client, store):
     client.files.delete(picture.id)
 
 
-@pytest.mark.parametrize("purpose", ["fun", ""])
+@pytest.mark.parametrize("purpose", ["fun", "Assistants"])
 def test_a_purpose_that_is_none(client, purpose):
     with pytest.raises(openai.BadRequestError) as refused:
         client.files.create(file=("x", io.BytesIO(b"x")), purpose=purpose)
