@@ -120,6 +120,11 @@ impl ApiError {
         .at(param)
     }
 
+    /// Whether it is one of [`Self::context_length_exceeded`].
+    pub fn is_context_length_exceeded(&self) -> bool {
+        self.code.as_deref() == Some("context_length_exceeded")
+    }
+
     /// 401: no key, or a wrong one. Says nothing about the key.
     pub fn invalid_api_key() -> Self {
         let message = "Missing or incorrect API key. Send it as `Authorization: Bearer YOUR_KEY`.";
@@ -285,6 +290,8 @@ mod tests {
         let error = ApiError::context_length_exceeded("messages", 2048, 3000, 100);
         assert!(error.message.contains("2048") && error.message.contains("3000"));
         assert_eq!(error.code.as_deref(), Some("context_length_exceeded"));
+        assert!(error.is_context_length_exceeded());
+        assert!(!ApiError::invalid_api_key().is_context_length_exceeded());
     }
 
     #[test]

@@ -64,12 +64,21 @@ pub(crate) fn admit(
         });
     }
     let rule = routes::rule_of(&parts.method, parts.uri.path());
-    let key = keys.enter(shown(&parts.headers), rule.need)?;
+    let key = keys.enter(shown(&parts.headers), rule.need);
+    let key = key.map_err(|error| match error.status == 403 && is_unlisted(parts) {
+        // A mistyped path is no reason to ask for another key.
+        true => ApiError::not_found(parts.method.as_str(), parts.uri.path()),
+        false => error,
+    })?;
     Ok(Admitted {
         takes_place: rule.need != Need::Nothing && parts.uri.path() != METRICS,
         key,
         cost: rule.cost,
     })
+}
+
+fn is_unlisted(parts: &Parts) -> bool {
+    routes::route_of(&parts.method, parts.uri.path()) == routes::OTHER
 }
 
 /// Whether a request names this machine by a name that only this machine has.

@@ -11,9 +11,9 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, AUTHORIZATION, CONNECTION,
-    CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN,
-    RETRY_AFTER, TRANSFER_ENCODING, VARY,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderMap, HeaderName,
+    HeaderValue, ORIGIN, RETRY_AFTER, TRANSFER_ENCODING, VARY,
 };
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
@@ -38,6 +38,9 @@ use self::mcp::MCP;
 
 /// Seconds after which a caller may come back.
 const RETRY_AFTER_SECONDS: u32 = 2;
+
+/// What of the head of an answer a listed page may read.
+const EXPOSED: &str = "x-request-id, retry-after";
 
 /// How long the rest of a body that is too large is read, so that the caller reads the answer.
 const DISCARD_TIME_MAX: Duration = Duration::from_secs(2);
@@ -103,7 +106,7 @@ impl Shared {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
             headers.insert(
                 ACCESS_CONTROL_EXPOSE_HEADERS,
-                HeaderValue::from_static(REQUEST_ID),
+                HeaderValue::from_static(EXPOSED),
             );
             headers.append(VARY, HeaderValue::from_static("Origin"));
         }
@@ -128,7 +131,7 @@ impl Shared {
             }
         };
         if gate::is_preflight(&parts) {
-            return Ok(preflight());
+            return Ok(preflight(&parts.headers));
         }
         if parts.uri.path() == METRICS && reads(&parts.method) {
             return Ok(self.metrics().await);
@@ -398,19 +401,21 @@ fn strip(headers: &mut HeaderMap) {
     }
 }
 
-fn preflight() -> Response<ReplyBody> {
+/// What a listed page may ask with: whatever it wants to, as libraries send headers of their own. Only a listed
+/// origin is told that it may, and no header opens more than a program without a browser has anyway.
+fn preflight(asked: &HeaderMap) -> Response<ReplyBody> {
     let mut response = Response::new(full(""));
     *response.status_mut() = StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
     for (name, value) in [
         (ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, DELETE, OPTIONS"),
-        (
-            ACCESS_CONTROL_ALLOW_HEADERS,
-            "authorization, content-type, x-api-key, x-request-id, mcp-protocol-version, mcp-method, mcp-name",
-        ),
+        (ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type"),
         (ACCESS_CONTROL_MAX_AGE, "600"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
+    }
+    if let Some(wanted) = asked.get(ACCESS_CONTROL_REQUEST_HEADERS) {
+        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, wanted.clone());
     }
     response
 }

@@ -189,6 +189,20 @@ async fn a_listed_page_may_ask_first() {
             .unwrap()
             .contains("authorization")
     );
+    // Libraries send headers of their own, such as OpenAI's in a browser.
+    let ask = ask.replace(
+        "POST\r\n",
+        "POST\r\naccess-control-request-headers: authorization,x-stainless-os\r\n",
+    );
+    let reply = rest(node.raw(&ask).await).await;
+    assert_eq!(
+        header(&reply.head, "access-control-allow-headers"),
+        Some("authorization,x-stainless-os")
+    );
+    let foreign = ask.replace("app.example", "evil.example");
+    let reply = rest(node.raw(&foreign).await).await;
+    assert_eq!(reply.status, 403);
+    assert_eq!(header(&reply.head, "access-control-allow-origin"), None);
 }
 
 #[tokio::test]

@@ -58,8 +58,11 @@ async fn inference_cannot_add_knowledge() {
     let refused = node.chat(&text(2), 1).await;
     check(&refused, 403, "insufficient_scope");
     assert!(refused.body.contains("`inference`"), "{}", refused.body);
+    // What no route lists stays closed, and says that the path is wrong, not the key.
     let new = node.ask("POST /v1/nobody-listed-this", &text(1), "").await;
-    check(&new, 403, "insufficient_scope");
+    check(&new, 404, "unknown_url");
+    let unknown = node.ask("POST /v1/nobody-listed-this", &text(9), "").await;
+    check(&unknown, 401, "invalid_api_key");
     let plain = "a key of the configuration";
     for line in [
         "POST /v1/files",

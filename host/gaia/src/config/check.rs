@@ -403,7 +403,10 @@ mod tests {
             "embedding_dimensions = [65537]",
             &["embedding_dimensions: must be between 1 and 65536 each"],
         );
-        check("otlp_endpoint = 'http://127.0.0.1:4318'\notlp_sample = 0.5", &[]);
+        check(
+            "otlp_endpoint = 'http://127.0.0.1:4318'\notlp_sample = 0.5",
+            &[],
+        );
         check(
             "otlp_headers = ['no header']\notlp_sample = 2",
             &[

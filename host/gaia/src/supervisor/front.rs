@@ -255,11 +255,15 @@ fn local_url(address: SocketAddr, is_tls: bool) -> String {
 /// that waits must reach the worker's full queue to take its place. Any other is refused there instead of here.
 const PLACES_SPARE: u32 = 8;
 
-fn settings(config: &Config, home: &Home) -> gaia_ingress::Config {
-    let tls = (!config.tls_cert.is_empty()).then(|| TlsFiles {
+/// Where the node's certificate lies, if it has one.
+pub fn tls_files(config: &Config) -> Option<TlsFiles> {
+    (!config.tls_cert.is_empty()).then(|| TlsFiles {
         certificate: PathBuf::from(&config.tls_cert),
         key: PathBuf::from(&config.tls_key),
-    });
+    })
+}
+
+fn settings(config: &Config, home: &Home) -> gaia_ingress::Config {
     let seconds = |seconds: u32| Duration::from_secs(seconds.into());
     // What waits for a turn waits in the worker, which knows the engine's state.
     let requests_running_max = config
@@ -272,7 +276,7 @@ fn settings(config: &Config, home: &Home) -> gaia_ingress::Config {
         });
     gaia_ingress::Config {
         listen: SocketAddr::new(config.host, config.port),
-        tls,
+        tls: tls_files(config),
         api_keys: config
             .api_keys
             .iter()

@@ -75,6 +75,7 @@ pub(super) async fn apply_template(
 ) -> Result<Response, Failure> {
     let TemplateRequest { chat, closed } = TemplateRequest::parse(&body, &app.limits)?;
     let node = node_for(&app, &chat).await?;
+    let chat = with_node_tools(&app, &node, chat).await;
     let prompt = match closed {
         true => node.history(&chat, now())?,
         false => node.prompt(&chat, now())?,
@@ -90,11 +91,19 @@ pub(super) async fn count_input(State(app): Shared, Sent(body): Sent) -> Result<
 
 /// The same for a chat request at hand.
 pub(super) async fn count(app: &App, request: ChatRequest) -> Result<InputTokensReply, Failure> {
-    let prompt = node_for(app, &request).await?.prompt(&request, now())?;
+    let node = node_for(app, &request).await?;
+    let request = with_node_tools(app, &node, request).await;
+    let prompt = node.prompt(&request, now())?;
     let model = &app.chat(request.model.as_deref())?.model;
     let tokens = model.count_tokens(&prompt);
     let input_tokens = tokens.map_err(|error| from_inference(error, "messages", None))?;
     Ok(InputTokensReply::new(input_tokens))
+}
+
+/// The request as the model gets it first: the node's tools are offered beside the caller's.
+async fn with_node_tools(app: &App, node: &Node, request: ChatRequest) -> ChatRequest {
+    let own = app.tools.offered(node.context_tokens).await;
+    gaia_chat::with_own_tools(node, &own, request)
 }
 
 /// The node with the prompts that the request chooses.
