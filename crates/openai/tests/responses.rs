@@ -17,6 +17,7 @@ fn limits() -> Limits {
     Limits {
         messages_max: 4,
         parts_max: 2,
+        images_max: 1,
         text_bytes_max: 100,
         tools_max: 2,
         ..Limits::default()
@@ -130,7 +131,7 @@ fn what_is_not_honoured_is_refused_by_name() {
             "input[0].content",
         ),
         (
-            json!({"input": [message("user", json!(vec![json!({"type": "input_image", "image_url": PIXEL}); 9]))]}),
+            json!({"input": [message("user", json!(vec![json!({"type": "input_image", "image_url": PIXEL}); 2]))]}),
             "input",
         ),
         (
