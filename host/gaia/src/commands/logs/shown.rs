@@ -84,10 +84,17 @@ mod tests {
 
     #[test]
     fn records_are_shown_as_lines_for_people() {
-        let text = format!("{RECORD}\nplain\n");
-        let expected =
-            "2026-01-02T03:04:05Z  WARN gaia: it broke ms=5 request_id=\"req-1\"\nplain\n";
-        assert_eq!(shown(&Choice::default(), &text), expected);
+        let text = shown(&Choice::default(), &format!("{RECORD}\nplain\n"));
+        let start = "2026-01-02T03:04:05Z  WARN gaia: it broke ";
+        assert!(
+            text.starts_with(start) && text.ends_with("\nplain\n"),
+            "{text}"
+        );
+        // As values: the order of fields depends on who else uses serde_json.
+        assert!(
+            text.contains(" ms=5") && text.contains(" request_id=\"req-1\""),
+            "{text}"
+        );
     }
 
     #[test]
