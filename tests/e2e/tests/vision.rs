@@ -13,6 +13,7 @@ use image::{ImageFormat, Rgb, RgbImage};
 use serde_json::{Value, json};
 
 #[path = "../../../host/engine/tests/engine/tiny_projector.rs"]
+#[allow(dead_code, reason = "the engine's tests use more of it")]
 mod tiny_projector;
 
 /// What the small chat model has between its layers.
