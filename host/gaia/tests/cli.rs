@@ -141,7 +141,7 @@ fn wrong_input_gets_one_clear_line() {
     check(
         &["config", "set", "port", "high"],
         2,
-        "port: must be a whole number",
+        "port: must be a whole number from 0 to 65535",
     );
     check(
         &["config", "get", "chatmodel"],

@@ -1,3 +1,5 @@
+//! The steps driven by hand, and each bound reached.
+
 use serde_json::json;
 
 use super::*;
