@@ -163,6 +163,8 @@ mod tests {
                 "/Item/anyOf/properties/content/anyOf/maxItems",
                 limits.parts_max,
             ),
+            // In base64.
+            ("/image_url/maxLength", limits.image_bytes_max / 3 * 4),
             ("/include/maxItems", INCLUDES_MAX),
             (
                 "/ResponseRequest/properties/tools/maxItems",

@@ -1,3 +1,5 @@
+//! Rates and quantiles of readings made by hand.
+
 use super::super::sighting::Running;
 use super::*;
 

@@ -1,3 +1,5 @@
+//! Pictures of the view, drawn into memory.
+
 use std::time::Duration;
 
 use ratatui::Terminal;
