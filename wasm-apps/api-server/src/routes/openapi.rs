@@ -183,6 +183,11 @@ mod tests {
             ("/tool_calls/maxItems", limits.tool_calls_max),
             ("/FunctionName/x-bytes-max", limits.tool_name_bytes_max),
             ("/Tools/maxItems", limits.tools_max),
+            (
+                "/tool_choice/anyOf/properties/tools/maxItems",
+                limits.tools_max,
+            ),
+            ("/allowed_tools/properties/tools/maxItems", limits.tools_max),
             ("/Tools/x-total-bytes-max", limits.tool_schema_bytes_max),
             (
                 "/chat_template_kwargs/maxProperties",
