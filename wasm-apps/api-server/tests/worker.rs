@@ -621,7 +621,7 @@ fn wrong_options_are_told_all_at_once() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(
         said.lines()
-            .filter(|line| line.starts_with("api-server: --"))
+            .filter(|line| line.starts_with("ERROR api-server: --"))
             .count(),
         3,
         "{said}"
