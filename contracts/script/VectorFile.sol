@@ -208,7 +208,8 @@ library VectorFile {
 
     function prices() private returns (string memory) {
         PriceRow[] memory rows = new PriceRow[](2);
-        rows[0] = PriceRow({ model: keccak256("smollm2-135m-instruct"), input: 200_000, cached: 20_000, output: 800_000 });
+        rows[0] =
+            PriceRow({ model: keccak256("smollm2-135m-instruct"), input: 200_000, cached: 20_000, output: 800_000 });
         rows[1] = PriceRow({ model: keccak256("all-minilm-l6-v2"), input: 10_000, cached: 1000, output: 0 });
         string[] memory texts = new string[](2);
         for (uint256 i; i < 2; ++i) {

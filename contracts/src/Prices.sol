@@ -25,8 +25,8 @@ library Prices {
 
     /// @notice The request's cost in nano-USD, rounded up once.
     function cost(PriceRow memory row, TokenCounts memory tokens) internal pure returns (uint256) {
-        uint256 sum = uint256(tokens.input) * row.input + uint256(tokens.cached) * row.cached
-            + uint256(tokens.output) * row.output;
+        uint256 sum = uint256(tokens.input) * row.input + uint256(tokens.cached) * row.cached + uint256(tokens.output)
+            * row.output;
         return Math.ceilDiv(sum, TOKENS);
     }
 }
