@@ -29,12 +29,14 @@ contract EpochPrice is IEpochPrice {
     uint64 public constant PRICE_MAX = 1e15;
     uint256 private constant WHOLE_BPS = 10_000;
 
-    /// @notice How prices may move.
+    /// @notice The clock, and how prices may move.
+    /// @param genesis When epoch 0 begins; not in the future.
     /// @param epochSeconds How long an epoch is.
     /// @param quorum The fewest reporters whose median counts.
     /// @param deviationBpsMax How far the price moves per epoch since the last fresh one, in basis points.
     /// @param staleEpochsMax For how many epochs a price stays without fresh posts.
     struct Bounds {
+        uint64 genesis;
         uint64 epochSeconds;
         uint8 quorum;
         uint16 deviationBpsMax;
@@ -74,7 +76,7 @@ contract EpochPrice is IEpochPrice {
     uint64 private _freshEpoch;
     uint64 private _nextEpoch;
 
-    /// @param firstPrice The price of epoch 0, which begins now.
+    /// @param firstPrice The price of epoch 0.
     constructor(
         address token_,
         address governance_,
@@ -88,7 +90,7 @@ contract EpochPrice is IEpochPrice {
         if (firstPrice == 0 || firstPrice > PRICE_MAX) revert PriceOutOfRange(firstPrice);
         token = token_;
         governance = governance_;
-        _genesis = uint64(block.timestamp);
+        _genesis = bounds.genesis;
         _epochSeconds = bounds.epochSeconds;
         _quorum = bounds.quorum;
         _deviationBpsMax = bounds.deviationBpsMax;
