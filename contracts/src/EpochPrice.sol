@@ -84,9 +84,9 @@ contract EpochPrice is IEpochPrice {
         uint64 firstPrice,
         Bounds memory bounds
     ) {
-        if (bounds.epochSeconds == 0 || bounds.quorum == 0 || bounds.deviationBpsMax == 0) {
-            revert PriceBoundsInvalid();
-        }
+        bool sane = bounds.genesis <= block.timestamp && bounds.epochSeconds > 0 && bounds.quorum > 0
+            && bounds.deviationBpsMax > 0;
+        if (!sane) revert PriceBoundsInvalid();
         if (firstPrice == 0 || firstPrice > PRICE_MAX) revert PriceOutOfRange(firstPrice);
         token = token_;
         governance = governance_;

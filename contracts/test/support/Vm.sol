@@ -59,6 +59,7 @@ interface Vm {
     function toString(bytes32 value) external pure returns (string memory);
     function warp(uint256 time) external;
     function writeFile(string calldata path, string calldata text) external;
+    function writeLine(string calldata path, string calldata line) external;
     function writeJson(string calldata json, string calldata path) external;
 }
 
