@@ -17,6 +17,9 @@ pub enum DraftMisfit {
     /// It writes no text.
     #[error("makes embeddings and no text")]
     Embedding,
+    /// It scores texts.
+    #[error("ranks texts and writes none")]
+    Reranking,
     /// It has a state that cannot go back.
     #[error("has a recurrent state, which cannot go back before a wrong guess")]
     Recurrent,
@@ -58,6 +61,9 @@ impl Header {
     pub fn draft_misfit(&self, model: &Header) -> Option<DraftMisfit> {
         if self.facts().is_embedding() {
             return Some(DraftMisfit::Embedding);
+        }
+        if self.facts().is_reranking() {
+            return Some(DraftMisfit::Reranking);
         }
         if model.is_recurrent() {
             return Some(DraftMisfit::ModelRecurrent);
@@ -164,6 +170,12 @@ mod tests {
             ..PLAIN
         };
         check(embedding, Some(DraftMisfit::Embedding));
+        let ranking = Model {
+            // The number of that pooling is what the tests put under such a key.
+            extra: Some("llama.pooling_type"),
+            ..PLAIN
+        };
+        check(ranking, Some(DraftMisfit::Reranking));
         let padded = PLAIN.tokens + DRAFT_PADDING_MAX;
         check(
             Model {

@@ -59,8 +59,12 @@ pub struct Facts {
     pub embedding_size: Option<u64>,
     /// The number of layers.
     pub layer_count: Option<u64>,
-    /// Given only by models that make embeddings.
+    /// Given only by models that make embeddings or rank.
     pub pooling: Option<Pooling>,
+    /// Numbers that the last layer makes of a text, where it has one that judges texts.
+    pub classes: Option<u64>,
+    /// How a query and a text are put to a model that ranks, with `{query}` and `{document}` in their places.
+    pub reranking_template: Option<String>,
     /// The token that starts a text.
     pub bos_token: Option<u64>,
     /// The token that ends a text.
@@ -83,11 +87,25 @@ pub struct Facts {
 impl Facts {
     /// Whether the model makes embeddings rather than text.
     pub fn is_embedding(&self) -> bool {
-        self.pooling.is_some_and(|pooling| pooling != Pooling::Rank)
-            || self
-                .architecture
-                .as_deref()
-                .is_some_and(|name| name.contains("bert"))
+        let is_encoder = self
+            .architecture
+            .as_deref()
+            .is_some_and(|name| name.contains("bert"));
+        match self.pooling {
+            _ if self.is_reranking() => false,
+            Some(_) => true,
+            None => is_encoder,
+        }
+    }
+
+    /// Whether the model scores a query and a text rather than making vectors or text. Many such files do not say so
+    /// and only have the layer for it.
+    pub fn is_reranking(&self) -> bool {
+        match self.pooling {
+            Some(Pooling::Rank) => true,
+            Some(Pooling::None) | None => self.classes.is_some(),
+            Some(Pooling::Mean | Pooling::Cls | Pooling::Last) => false,
+        }
     }
 
     /// An estimate of the memory that running the model takes, in bytes: weights, the KV cache for
@@ -100,6 +118,9 @@ impl Facts {
             .saturating_add(compute)
     }
 }
+
+/// llama.cpp's name for the template of a query and a document.
+const RERANKING_TEMPLATE: &str = "tokenizer.chat_template.rerank";
 
 /// Buffers for a batch and its logits, seen with models of 0.1 to 8 B.
 const COMPUTE_BYTES_MIN: u64 = 128 << 20;
@@ -119,6 +140,8 @@ impl Header {
             embedding_size: of("embedding_length"),
             layer_count: of("block_count"),
             pooling: of("pooling_type").and_then(Pooling::from_id),
+            classes: self.classes(),
+            reranking_template: self.text(RERANKING_TEMPLATE).ok().map(str::to_owned),
             bos_token: self.number("tokenizer.ggml.bos_token_id").ok(),
             eos_token: self.number("tokenizer.ggml.eos_token_id").ok(),
             add_bos: self.flag("tokenizer.ggml.add_bos_token").ok(),

@@ -19,6 +19,7 @@ mod header;
 mod limits;
 mod memory;
 mod read;
+mod reranking;
 mod tensor;
 mod value;
 mod write;
@@ -36,6 +37,7 @@ pub use memory::{
     DraftMemory, Gpu, GpuPlan, KvType, MemoryPlan, MemoryWishes, default_cells, default_context,
     in_units,
 };
+pub use reranking::RerankingMisfit;
 pub use tensor::{TensorInfo, TensorType};
 pub use value::{Array, Value, ValueType};
 pub use write::{Stored, WriteError, Writer};

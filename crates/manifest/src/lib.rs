@@ -55,6 +55,8 @@ pub enum Kind {
     Chat,
     /// Turns texts into vectors.
     Embedding,
+    /// Says how well texts answer a query.
+    Reranking,
 }
 
 impl Kind {
@@ -63,6 +65,7 @@ impl Kind {
         match self {
             Self::Chat => "chat",
             Self::Embedding => "embedding",
+            Self::Reranking => "reranking",
         }
     }
 }

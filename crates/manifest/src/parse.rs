@@ -121,9 +121,11 @@ fn read(keys: &mut Keys) -> Manifest {
 fn read_kind(keys: &mut Keys) -> Kind {
     match keys.text("kind").as_str() {
         "embedding" => Kind::Embedding,
+        "reranking" => Kind::Reranking,
         "chat" => Kind::Chat,
         other => {
-            keys.demand("kind", other.is_empty(), "must be `chat` or `embedding`");
+            let known = "must be `chat`, `embedding` or `reranking`";
+            keys.demand("kind", other.is_empty(), known);
             Kind::Chat
         }
     }

@@ -83,6 +83,15 @@ fn check(from: &str, to: &str, expected: &str) {
 }
 
 #[test]
+fn knows_what_models_are_for() {
+    for kind in [Kind::Chat, Kind::Embedding, Kind::Reranking] {
+        let written = format!("\"{}\"", kind.name());
+        let manifest = Manifest::parse(&GOOD.replacen("\"chat\"", &written, 1));
+        assert_eq!(manifest.unwrap().kind, kind);
+    }
+}
+
+#[test]
 fn names_what_is_wrong() {
     let name = "`name` must be lower-case letters, digits, `-` and `.`, at most 64";
     check("\"tiny-1b\"", "\"Tiny 1B\"", name);
@@ -97,7 +106,7 @@ fn names_what_is_wrong() {
     check(
         "\"chat\"",
         "\"talk\"",
-        "`kind` must be `chat` or `embedding`",
+        "`kind` must be `chat`, `embedding` or `reranking`",
     );
     check("\"MIT\"", "\" \"", "`licence` is empty");
     let file = "`file` must be a file name without a folder that ends in `.gguf`";

@@ -192,6 +192,9 @@ pub struct NodeModels {
     /// The one that embeds.
     pub embedding: Option<NodeModel>,
 }
+    /// The one that ranks; left out without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reranking: Option<NodeModel>,
 
 /// A model a node runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -45,7 +45,7 @@ pub use info::{Citation, NodeInfo, RetrieveReply, RetrieveRequest};
 pub use limits::Limits;
 pub use model::{Model, ModelList};
 pub use pace::{Pace, RETRY_SECONDS_MAX, RETRY_SECONDS_MIN};
-pub use rerank::RerankRequest;
+pub use rerank::{RerankForm, RerankReply, RerankRequest};
 pub use sampling::{AnswerSchema, Constraint, LogitBias, Sampling};
 pub use tier::ServiceTier;
 pub use timings::Timings;

@@ -16,7 +16,7 @@ pub struct Model {
     /// An addition: tokens of context.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context_length: Option<u32>,
-    /// An addition: `chat` or `embedding`.
+    /// An addition: `chat`, `embedding` or `reranking`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
 }

@@ -58,6 +58,13 @@ pub enum What {
         /// Tokens that were read.
         tokens: u64,
     },
+    /// Texts were ranked by how well they answer a query.
+    Reranking {
+        /// The model's name.
+        model: String,
+        /// Tokens that were read.
+        tokens: u64,
+    },
     /// The store was asked for passages.
     Retrieval {
         /// The collection.

@@ -173,14 +173,8 @@ type Attributes = Vec<(Cow<'static, str>, Value)>;
 /// The name of a phase and what is said of it.
 fn said(phase: &Phase) -> (String, Attributes) {
     let (operation, of, mut attributes) = match &phase.what {
-        What::Embeddings { model, tokens } => (
-            "embeddings",
-            model,
-            vec![
-                ("gen_ai.request.model".into(), text(model)),
-                ("gen_ai.usage.input_tokens".into(), number(*tokens)),
-            ],
-        ),
+        What::Embeddings { model, tokens } => ("embeddings", model, reading(model, *tokens)),
+        What::Reranking { model, tokens } => ("rerank", model, reading(model, *tokens)),
         What::Retrieval { collection, hits } => (
             "retrieval",
             collection,
@@ -206,6 +200,14 @@ fn said(phase: &Phase) -> (String, Attributes) {
         attributes.push(("error.type".into(), text(failed)));
     }
     (format!("{operation} {}", cut(of)), attributes)
+}
+
+/// What is said of a model that only reads.
+fn reading(model: &str, tokens: u64) -> Attributes {
+    vec![
+        ("gen_ai.request.model".into(), text(model)),
+        ("gen_ai.usage.input_tokens".into(), number(tokens)),
+    ]
 }
 
 fn generation(generated: &Generated, phase: &Phase) -> Attributes {

@@ -11,7 +11,7 @@ use gaia_prompt::{ChatTemplate, RagPrompt, SpecialTokens, TemplateError, named_t
 use gaia_rag::SelectLimits;
 
 use crate::background::Background;
-use crate::inference::{Engine, LoadSettings, Model, OpenModelError, Opening};
+use crate::inference::{Engine, LoadSettings, Model, OpenModelError, Opening, Purpose};
 use crate::log;
 use crate::meter::Ledger;
 use crate::metrics::{Gauges, Metrics};
@@ -21,10 +21,13 @@ use crate::records::Records;
 use crate::store::Store;
 use crate::tools::NodeTools;
 
-use self::naming::{Kind, Named};
+use self::naming::Named;
 
 /// Seconds a client should wait while the models load.
 const LOADING_RETRY_SECONDS: u32 = 2;
+
+/// Seconds a client should wait where no model embeds: its owner has to do something first.
+const EMBEDDING_RETRY_SECONDS: u32 = 60;
 
 /// The server.
 pub(crate) struct App {
@@ -42,10 +45,11 @@ pub(crate) struct App {
     created: u64,
 }
 
-/// What the node runs; either may be missing.
+/// What the node runs; each may be missing.
 pub(crate) struct Models {
     pub(crate) chat: Option<Chat>,
     pub(crate) embedding: Option<Model>,
+    pub(crate) reranking: Option<Model>,
 }
 
 /// The model that answers and the way it is spoken to.
@@ -124,16 +128,24 @@ impl App {
     /// The chat model, if `wanted` is its name or nothing.
     pub(crate) fn chat(&self, wanted: Option<&str>) -> Result<&Chat, ApiError> {
         let chat = self.models()?.chat.as_ref();
-        let chat = chat.ok_or_else(|| no_model("answers", &self.options.chat_graph))?;
-        naming::check(wanted, Kind::Chat, self.named()?)?;
+        let chat = chat.ok_or_else(|| no_chat_model(&self.options.chat_graph))?;
+        naming::check(wanted, Purpose::Chat, self.named()?)?;
         Ok(chat)
     }
 
     /// The embedding model, if `wanted` is its name or nothing.
     pub(crate) fn embedding(&self, wanted: Option<&str>) -> Result<&Model, ApiError> {
         let model = self.models()?.embedding.as_ref();
-        let model = model.ok_or_else(|| no_model("embeds", &self.options.embedding_graph))?;
-        naming::check(wanted, Kind::Embedding, self.named()?)?;
+        let model = model.ok_or_else(|| no_embedding_model(&self.options.embedding_graph))?;
+        naming::check(wanted, Purpose::Embedding, self.named()?)?;
+        Ok(model)
+    }
+
+    /// The ranking model, if `wanted` is its name or nothing.
+    pub(crate) fn reranking(&self, wanted: Option<&str>) -> Result<&Model, ApiError> {
+        let model = self.models()?.reranking.as_ref();
+        let model = model.ok_or_else(|| no_ranking_model(&self.options.reranking_graph))?;
+        naming::check(wanted, Purpose::Reranking, self.named()?)?;
         Ok(model)
     }
 
@@ -143,6 +155,7 @@ impl App {
         Ok(Named {
             chat: chat.map(|chat| chat.model.id.as_str()),
             embedding: models.embedding.as_ref().map(|model| model.id.as_str()),
+            reranking: models.reranking.as_ref().map(|model| model.id.as_str()),
         })
     }
 
@@ -151,16 +164,12 @@ impl App {
         let Ok(models) = self.models() else {
             return Vec::new();
         };
-        let chat = models.chat.as_ref().map(|chat| (&chat.model, "chat"));
-        let embedding = models.embedding.as_ref().map(|model| (model, "embedding"));
-        chat.into_iter()
-            .chain(embedding)
-            .map(|(model, kind)| gaia_openai::Model {
-                context_length: Some(model.facts.n_ctx),
-                kind: Some(kind.to_owned()),
-                ..gaia_openai::Model::new(model.id.clone(), self.created)
-            })
-            .collect()
+        let listed = models.all().map(|(model, purpose)| gaia_openai::Model {
+            context_length: Some(model.facts.n_ctx),
+            kind: Some(purpose.name().to_owned()),
+            ..gaia_openai::Model::new(model.id.clone(), self.created)
+        });
+        listed.collect()
     }
 
     /// What the node is.
@@ -185,6 +194,9 @@ impl App {
             models: info::NodeModels {
                 chat: chat.map(|chat| node_model(&chat.model)),
                 embedding: embedding.map(node_model),
+                reranking: models
+                    .and_then(|models| models.reranking.as_ref())
+                    .map(node_model),
             },
             knowledge,
             engine: engine.map_or("none", Engine::as_str).to_owned(),
@@ -220,15 +232,12 @@ impl App {
         let models = self.models().ok();
         let model = models.and_then(|models| models.chat.as_ref());
         let model = model.map(|chat| &chat.model);
-        let chat = model.map(|model| &model.gate);
-        let embedding = models
-            .and_then(|models| models.embedding.as_ref())
-            .map(|model| &model.gate);
-        let gates = || chat.into_iter().chain(embedding);
+        let all = || models.into_iter().flat_map(Models::all);
+        let gates = || all().map(|(model, _)| &model.gate);
         Gauges {
             running: gates().map(|gate| gate.running()).sum(),
             waiting: gates().map(|gate| gate.waiting()).sum(),
-            ready: chat.is_some(),
+            ready: model.is_some(),
             cells: model.and_then(Model::cells),
             uptime: self.started.elapsed(),
         }
@@ -236,41 +245,55 @@ impl App {
 }
 
 impl Models {
+    /// Those that are there, and what each is for.
+    fn all(&self) -> impl Iterator<Item = (&Model, Purpose)> {
+        let chat = self.chat.as_ref().map(|chat| &chat.model);
+        let all = [
+            (chat, Purpose::Chat),
+            (self.embedding.as_ref(), Purpose::Embedding),
+            (self.reranking.as_ref(), Purpose::Reranking),
+        ];
+        all.into_iter()
+            .filter_map(|(model, purpose)| Some((model?, purpose)))
+    }
+
+    // One after the other: the plugin would wait for the one before.
     async fn load(options: &Options) -> Result<Self, LoadModelsError> {
-        let chat = Opening::begin(LoadSettings {
-            graph: &options.chat_graph,
-            id: options.chat_name.as_deref(),
-            ctx_size: options.ctx_size,
-            running_max: options.requests_running_max,
-            queue_len_max: options.queue_len_max,
-            embedding: false,
-            as_stock: options.stock_engine,
-            bell_port: options.bell_port,
-        })?;
-        let chat = match chat {
-            Some(opening) => {
-                let model = opening.loaded().await?;
+        let chat = match load(options, Purpose::Chat).await? {
+            Some(model) => {
                 let node = Arc::new(node(options, &model)?);
                 Some(Chat { model, node })
             }
             None => None,
         };
-        // Not before: the plugin would wait for the first.
-        let embedding = Opening::begin(LoadSettings {
-            graph: &options.embedding_graph,
-            id: options.embedding_name.as_deref(),
-            ctx_size: None,
-            running_max: options.requests_running_max,
-            queue_len_max: options.queue_len_max,
-            embedding: true,
-            as_stock: options.stock_engine,
-            bell_port: options.bell_port,
-        })?;
-        let embedding = match embedding {
-            Some(opening) => Some(opening.loaded().await?),
-            None => None,
-        };
-        Ok(Self { chat, embedding })
+        Ok(Self {
+            chat,
+            embedding: load(options, Purpose::Embedding).await?,
+            reranking: load(options, Purpose::Reranking).await?,
+        })
+    }
+}
+
+/// Loads what is preloaded for `purpose`, if anything is.
+async fn load(options: &Options, purpose: Purpose) -> Result<Option<Model>, OpenModelError> {
+    let (graph, id) = match purpose {
+        Purpose::Chat => (&options.chat_graph, &options.chat_name),
+        Purpose::Embedding => (&options.embedding_graph, &options.embedding_name),
+        Purpose::Reranking => (&options.reranking_graph, &options.reranking_name),
+    };
+    let opening = Opening::begin(LoadSettings {
+        graph,
+        id: id.as_deref(),
+        ctx_size: options.ctx_size.filter(|_| purpose == Purpose::Chat),
+        running_max: options.requests_running_max,
+        queue_len_max: options.queue_len_max,
+        purpose,
+        as_stock: options.stock_engine,
+        bell_port: options.bell_port,
+    })?;
+    match opening {
+        Some(opening) => opening.loaded().await.map(Some),
+        None => Ok(None),
     }
 }
 
@@ -351,10 +374,29 @@ fn chosen_template(wanted: &std::path::Path) -> Result<String, LoadModelsError> 
     })
 }
 
-fn no_model(does: &str, graph: &str) -> ApiError {
+fn no_chat_model(graph: &str) -> ApiError {
     ApiError::model_unavailable(
-        format!("This node has no model that {does}: nothing is preloaded as `{graph}`."),
+        format!("This node has no model that answers: nothing is preloaded as `{graph}`."),
         LOADING_RETRY_SECONDS,
+    )
+}
+
+fn no_embedding_model(graph: &str) -> ApiError {
+    let message = format!(
+        "This node has no embedding model (nothing is preloaded as `{graph}`), so it embeds nothing and knows no \
+         documents; its owner gives it one with `gaia config set embedding_model NAME` and `gaia restart`."
+    );
+    ApiError::model_unavailable(message, EMBEDDING_RETRY_SECONDS)
+}
+
+/// 400 and not 503: this does not pass by itself.
+fn no_ranking_model(graph: &str) -> ApiError {
+    ApiError::unsupported(
+        "model",
+        format!(
+            "This node has no model that ranks texts: nothing is preloaded as `{graph}`. On a node of your own name one \
+             with `gaia config set reranking_model FILE.gguf` and restart."
+        ),
     )
 }
 

@@ -1,4 +1,4 @@
-//! The client to WASI-NN: models that answer and models that embed.
+//! The client to WASI-NN: models that answer, models that embed and models that rank.
 //!
 //! Gaia's plugin is used without ever waiting in it: a request is a context of its own that is looked at between
 //! short naps, so many run at a time and none stops the others. WasmEdge's stock plugin has one context for all and
@@ -12,6 +12,7 @@ mod embed;
 mod facts;
 mod model;
 mod nn;
+mod rank;
 mod session;
 mod settings;
 mod shown;
@@ -22,6 +23,7 @@ use serde::Deserialize;
 pub(crate) use facts::{Engine, Facts};
 pub(crate) use model::{Cells, LoadSettings, Model, OpenModelError, Opening};
 pub(crate) use session::{Session, Step};
+pub(crate) use settings::Purpose;
 pub(crate) use shown::Shown;
 
 /// Why a request has no answer.

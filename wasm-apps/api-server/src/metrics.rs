@@ -91,6 +91,7 @@ pub(crate) struct Metrics {
     pub(crate) cached_tokens: Counter,
     pub(crate) generation_tokens: Counter,
     pub(crate) embedding_tokens: Counter,
+    pub(crate) reranking_tokens: Counter,
     pub(crate) queue: Histogram,
     pub(crate) query_embedding: Histogram,
     pub(crate) retrieval: Histogram,
@@ -239,6 +240,11 @@ impl Metrics {
             "gaia_embedding_tokens_total",
             "Tokens embedded.",
             &self.embedding_tokens,
+        );
+        counter(
+            "gaia_reranking_tokens_total",
+            "Tokens read to rank texts.",
+            &self.reranking_tokens,
         );
     }
 

@@ -95,6 +95,7 @@ mod tests {
             models: NodeModels {
                 chat: None,
                 embedding: None,
+                reranking: None,
             },
             knowledge: None,
             engine: "gaia".to_owned(),

@@ -12,7 +12,7 @@ use super::nn::{
 use super::{Engine, InferenceError, Model, settings, stock};
 
 // Texts in one call of the engine: others get between two calls.
-const BATCH_MAX: usize = 64;
+pub(super) const BATCH_MAX: usize = 64;
 
 /// The vectors of a request, in its order.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -108,21 +108,21 @@ impl Model {
     }
 }
 
-fn not_embedded(computed: Computed) -> InferenceError {
+pub(super) fn not_embedded(computed: Computed) -> InferenceError {
     match computed {
         Computed::PromptTooLong | Computed::Full => InferenceError::PromptTooLong,
         _ => unreadable("an unexpected end"),
     }
 }
 
-fn unreadable(what: &str) -> InferenceError {
+pub(super) fn unreadable(what: &str) -> InferenceError {
     InferenceError::Engine {
-        doing: "embed",
+        doing: "read the inputs",
         reason: format!("the answer is {what}"),
     }
 }
 
-fn read_floats(bytes: &[u8]) -> Vec<f32> {
+pub(super) fn read_floats(bytes: &[u8]) -> Vec<f32> {
     let (floats, _) = bytes.as_chunks::<4>();
     floats
         .iter()

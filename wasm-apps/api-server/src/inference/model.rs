@@ -11,7 +11,8 @@ use serde_json::Value;
 use super::bell::Bell;
 use super::nn::{Contexts, OUTPUT_CELLS, OUTPUT_DETOKENIZED, OUTPUT_TOKENS};
 use super::session::Session;
-use super::{Engine, Facts, InferenceError, settings};
+use super::settings::{self, Purpose};
+use super::{Engine, Facts, InferenceError};
 use crate::admission::Gate;
 
 /// A model that is loaded.
@@ -40,7 +41,7 @@ pub(crate) struct LoadSettings<'a> {
     pub(crate) ctx_size: Option<u32>,
     pub(crate) running_max: usize,
     pub(crate) queue_len_max: usize,
-    pub(crate) embedding: bool,
+    pub(crate) purpose: Purpose,
     pub(crate) as_stock: bool,
     pub(crate) bell_port: u16,
 }
@@ -86,8 +87,8 @@ impl<'a> Opening<'a> {
 impl LoadSettings<'_> {
     fn settings(&self) -> Value {
         let sequences = u32::try_from(self.running_max).ok();
-        let sequences = sequences.filter(|_| !self.embedding);
-        settings::load(self.ctx_size, sequences, self.embedding)
+        let sequences = sequences.filter(|_| self.purpose == Purpose::Chat);
+        settings::load(self.ctx_size, sequences, self.purpose)
     }
 
     fn failed(&self, source: InferenceError) -> OpenModelError {
@@ -107,9 +108,9 @@ impl Model {
         context.set_metadata(&wanted.settings())?;
         let output = context.facts().await?;
         let known = output.as_deref().filter(|_| !wanted.as_stock);
-        let stock_context = match wanted.embedding {
-            true => Some(settings::STOCK_EMBEDDING_CONTEXT),
-            false => wanted.ctx_size,
+        let stock_context = match wanted.purpose {
+            Purpose::Embedding => Some(settings::STOCK_EMBEDDING_CONTEXT),
+            Purpose::Chat | Purpose::Reranking => wanted.ctx_size,
         };
         let (engine, facts) = Facts::read(known, stock_context);
         drop(context);
@@ -252,13 +253,8 @@ impl Model {
 }
 
 fn model_id(wanted: &LoadSettings<'_>, facts: &Facts) -> String {
-    let fallback = if wanted.embedding {
-        "embedding"
-    } else {
-        "chat"
-    };
     let named = facts.name.as_deref().filter(|name| !name.trim().is_empty());
-    let id = wanted.id.or(named).unwrap_or(fallback);
+    let id = wanted.id.or(named).unwrap_or(wanted.purpose.name());
     id.trim().replace(char::is_whitespace, "-")
 }
 

@@ -33,6 +33,7 @@ pub(crate) const OUTPUT_TOKENS: usize = 3;
 pub(crate) const OUTPUT_EMBEDDINGS: usize = 4;
 pub(crate) const OUTPUT_EVENTS: usize = 5;
 pub(crate) const OUTPUT_EMBEDDING_TOKENS: usize = 6;
+pub(crate) const OUTPUT_COUNTS: usize = 7;
 pub(crate) const OUTPUT_DETOKENIZED: usize = 8;
 pub(crate) const OUTPUT_IMAGE: usize = 10;
 pub(crate) const OUTPUT_CELLS: usize = 9;

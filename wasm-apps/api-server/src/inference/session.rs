@@ -78,6 +78,18 @@ impl Session {
         })
     }
 
+    /// What it took so far, where the engine tells before the end.
+    pub(crate) fn usage(&mut self) -> Option<Usage> {
+        match self.mode {
+            Mode::Gaia { .. } => {
+                let metadata = self.context.output(OUTPUT_METADATA).ok()?;
+                let (prompt, generated, cached) = read_usage(&metadata);
+                Some(Usage::new(prompt, generated, cached))
+            }
+            Mode::Stock { .. } => None,
+        }
+    }
+
     /// Waits for what comes next. May be dropped while it waits without losing anything.
     ///
     /// # Errors

@@ -9,8 +9,29 @@ use serde_json::{Map, Value, json};
 use super::Engine;
 use super::bell::Address;
 
+/// What a model is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Chat,
+    Embedding,
+    Reranking,
+}
+
+impl Purpose {
+    pub(crate) const ALL: [Self; 3] = [Self::Chat, Self::Embedding, Self::Reranking];
+
+    /// What it is called in lists, and by the plugin.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Embedding => "embedding",
+            Self::Reranking => "reranking",
+        }
+    }
+}
+
 /// What a model is loaded with, on the first use of its graph.
-pub(crate) fn load(ctx_size: Option<u32>, sequences: Option<u32>, embedding: bool) -> Value {
+pub(crate) fn load(ctx_size: Option<u32>, sequences: Option<u32>, purpose: Purpose) -> Value {
     let mut keys = Map::new();
     keys.insert("enable-log".to_owned(), json!(false));
     if let Some(tokens) = ctx_size {
@@ -19,8 +40,8 @@ pub(crate) fn load(ctx_size: Option<u32>, sequences: Option<u32>, embedding: boo
     if let Some(count) = sequences {
         keys.insert("n-seq-max".to_owned(), json!(count));
     }
-    if embedding {
-        keys.insert("embedding".to_owned(), json!(true));
+    if purpose != Purpose::Chat {
+        keys.insert(purpose.name().to_owned(), json!(true));
     }
     Value::Object(keys)
 }

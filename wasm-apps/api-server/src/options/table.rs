@@ -31,8 +31,10 @@ const TABLE: &[Spec] = options! {
     "port" "PORT" "Port to listen on, 0 for any free one [default: 8080]" |o, v| put(&mut o.port, v, "a port");
     "chat-graph" "NAME" "Graph that answers, as named in --nn-preload [default: default]" |o, v| text(&mut o.chat_graph, v);
     "embedding-graph" "NAME" "Graph that embeds; none preloaded under it: no embeddings [default: embedding]" |o, v| text(&mut o.embedding_graph, v);
+    "reranking-graph" "NAME" "Graph that ranks; none preloaded under it: /v1/rerank is refused [default: reranking]" |o, v| text(&mut o.reranking_graph, v);
     "chat-name" "ID" "Name of the chat model in the API [default: the model's own]" |o, v| some_text(&mut o.chat_name, v);
     "embedding-name" "ID" "Name of the embedding model in the API [default: the model's own]" |o, v| some_text(&mut o.embedding_name, v);
+    "reranking-name" "ID" "Name of the ranking model in the API [default: the model's own]" |o, v| some_text(&mut o.reranking_name, v);
     "embedding-dimensions" "NUMBERS" "Shorter lengths that requests may have the model's embeddings cut to, separated by commas; only for models trained for it [default: none]" embedding_dimensions;
     "stock-engine" "BOOL" "Use the plugin as WasmEdge's stock one, whatever it can [default: false]" |o, v| put(&mut o.stock_engine, v, "true or false");
     "bell-port" "PORT" "Port on loopback where the plugin wakes the server, 0 for any free one [default: 0]" |o, v| put(&mut o.bell_port, v, "a port");

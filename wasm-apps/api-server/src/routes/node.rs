@@ -25,6 +25,7 @@ pub(super) async fn ready(State(app): Shared) -> Result<Response, Failure> {
     let store = match &app.store {
         None => Value::Null,
         Some(store) => match store.count().await {
+    let reranking = app.reranking(None).ok();
             Ok(_) => json!("ok"),
             Err(error) if app.options.store_required => {
                 return Err(
@@ -43,6 +44,7 @@ pub(super) async fn ready(State(app): Shared) -> Result<Response, Failure> {
     })))
 }
 
+        "reranking": reranking.map(|model| model.id.as_str()),
 pub(super) async fn metrics(State(app): Shared) -> Response {
     let mut response = app.metrics.text(app.gauges()).into_response();
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
