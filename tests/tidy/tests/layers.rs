@@ -13,7 +13,9 @@ const LEVELS: &[(&str, u8)] = &[
     ("gaia-grammar", 0),
     ("gaia-outbound", 0),
     ("gaia-mcp-server", 0),
+    ("gaia-statements", 0),
     ("gaia-convert", 1),
+    ("gaia-ledger", 1),
     ("gaia-tools", 1),
     ("gaia-chat", 2),
 ];
