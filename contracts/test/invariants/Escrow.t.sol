@@ -18,7 +18,7 @@ contract EscrowInvariants is Test {
     }
 
     function targetSelectors() external view returns (FuzzSelector[] memory targets) {
-        bytes4[] memory calls = new bytes4[](15);
+        bytes4[] memory calls = new bytes4[](16);
         calls[0] = EscrowHandler.deposit.selector;
         calls[1] = EscrowHandler.requestRefund.selector;
         calls[2] = EscrowHandler.cancelRefund.selector;
@@ -33,8 +33,9 @@ contract EscrowInvariants is Test {
         calls[11] = EscrowHandler.claim.selector;
         calls[12] = EscrowHandler.pass.selector;
         calls[13] = EscrowHandler.passEpoch.selector;
-        // Twice, because money is what the rest needs.
-        calls[14] = EscrowHandler.deposit.selector;
+        // Twice, because the rest needs them.
+        calls[14] = EscrowHandler.propose.selector;
+        calls[15] = EscrowHandler.serve.selector;
         targets = new FuzzSelector[](1);
         targets[0] = FuzzSelector(address(handler), calls);
     }

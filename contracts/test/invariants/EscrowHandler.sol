@@ -40,6 +40,10 @@ contract EscrowHandler is Fixture {
         super.setUp();
         _assets = [address(dollar), address(token)];
         stakeTokens(address(this), 10_000e18);
+        for (uint256 i; i < PAYERS * 2; ++i) {
+            deposit(i / 2, i, 1e6);
+        }
+        passEpoch(DOLLAR);
     }
 
     function setUp() public pure override { }
@@ -58,7 +62,7 @@ contract EscrowHandler is Fixture {
 
     // Payers
 
-    function deposit(uint256 who, uint256 what, uint64 amount) external {
+    function deposit(uint256 who, uint256 what, uint64 amount) public {
         address asset = assetAt(what);
         uint64 whole = uint64(bound(amount, 1, 1e6));
         if (asset == address(dollar)) depositDollars(payerAt(who), whole);
@@ -89,14 +93,13 @@ contract EscrowHandler is Fixture {
     // The domain
 
     function serve(uint256 who, uint256 what, uint64 cost) external {
-        served[payerAt(who)][assetAt(what)] += uint64(bound(cost, 1, 1e6));
+        served[payerAt(who)][assetAt(what)] += uint64(bound(cost, 1, 1e8));
     }
 
     /// @dev Charges what was served when `honest`, else any amount; with a tree that promises anything.
     function propose(uint256 mask, uint64 cost, bool honest, uint64[2][2] calldata tree) external {
         prices.roll();
-        if (prices.currentEpoch() == 0) return;
-        Charge[] memory charges = chargesOf(mask, cost, honest);
+        Charge[] memory charges = chargesOf(uint256(keccak256(abi.encode(mask))), cost, honest);
         if (charges.length == 0) return;
         uint64 epoch = prices.currentEpoch() - 1;
         vm.prank(gateway);
@@ -109,10 +112,11 @@ contract EscrowHandler is Fixture {
         } catch { }
     }
 
-    function finalise(uint256 which) external {
+    function finalise(uint256 which, bool wait) external {
         (uint256 proposal, Charge[] memory charges) = pick(which);
         if (proposal == 0) return;
         uint64 epoch = escrow.proposalOf(proposal).epoch;
+        if (wait) waitUntil(escrow.proposalOf(proposal).closesAt);
         try escrow.finalise(proposal, charges) {
             ++finalised;
             for (uint256 i; i < charges.length; ++i) {
@@ -148,9 +152,10 @@ contract EscrowHandler is Fixture {
         } catch { }
     }
 
-    function cancel(uint256 which, uint256 index) external {
+    function cancel(uint256 which, uint256 index, bool wait) external {
         (uint256 proposal, Charge[] memory charges) = pick(which);
         if (proposal == 0) return;
+        if (wait) waitUntil(escrow.challengeOf(proposal, index % charges.length).respondBy + 1);
         try escrow.cancel(proposal, charges, index % charges.length) {
             ++cancelled;
             for (uint256 i; i < charges.length; ++i) {
@@ -191,10 +196,14 @@ contract EscrowHandler is Fixture {
         vm.warp(block.timestamp + bound(seconds_, 1, 1 days));
     }
 
-    function passEpoch(uint64 price) external {
+    function passEpoch(uint64 price) public {
         post(uint64(bound(price, 5e8, 2e9)));
         nextEpoch();
         prices.roll();
+    }
+
+    function waitUntil(uint256 time) private {
+        if (time > block.timestamp) vm.warp(time);
     }
 
     /// @dev Everybody leaves: whatever happened before, the money is had back without the domain.
@@ -221,12 +230,18 @@ contract EscrowHandler is Fixture {
             address account = payerAt(i / 2);
             address asset = assetAt(dollarFirst ? i : i + 1);
             uint64 before = chargedTo(account, asset);
-            uint64 due = honest ? owed(account, asset, before) : uint64(bound(cost, 1, 1e6));
+            uint64 due = honest ? owed(account, asset, before) : anyCost(account, asset, cost);
             if (due > 0) charges[count++] = Charge(account, asset, due, before + due);
         }
         assembly ("memory-safe") {
             mstore(charges, count)
         }
+    }
+
+    /// @dev Up to the balance, and now and then beyond it, which the escrow has to refuse.
+    function anyCost(address account, address asset, uint64 cost) private view returns (uint64) {
+        if (cost % 16 == 0) return cost == 0 ? 1 : cost;
+        return uint64(bound(cost, 0, balanceOf(account, asset) / 2));
     }
 
     function owed(address account, address asset, uint64 before) private view returns (uint64) {

@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# The contracts: their tools, their tests, and a chain to put them on.
+#
+# usage: scripts/contracts.sh VERB
+#   setup                         install the tools that contracts/package-lock.json names
+#   build                         compile
+#   lint                          format, lints, static analysis
+#   test [FORGE-TEST-OPTION...]   unit, fuzz and invariant tests, gas against the snapshot, a deployment to a real chain
+#   deep                          the same tests with many more runs
+#   gas                           measure the gas snapshot anew
+#   vectors                       write contracts/vectors/eip712.json anew
+#   coverage                      lines and branches that the tests reach
+#   slither                       static analysis alone
+#   anvil [OPTION...]             a chain of one's own, in the foreground
+#   deploy --rpc URL [--out FILE] put everything on a chain; addresses as JSON to FILE or standard output
+#   check                         lint and test
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/setup/report.sh
+. scripts/setup/path.sh
+cd contracts
+
+# The native program that npm has brought, or this machine's own where npm has none for it.
+tool() {
+    local found="node_modules/@foundry-rs/$1-linux-amd64/bin/$1"
+    [ -x "$found" ] || found=$(command -v "$1") || fail "contracts: no $1; run scripts/contracts.sh setup, or install Foundry 1.7.1"
+    printf '%s\n' "$found"
+}
+forge() { "$(tool forge)" "$@"; }
+
+verb_setup() { bash ../scripts/setup/contracts.sh; }
+verb_build() { forge build --quiet; }
+verb_lint() {
+    forge fmt --check
+    forge lint src
+    verb_slither
+}
+verb_test() {
+    forge test --show-progress "$@"
+    verb_gas_check
+    bash test/deploy.sh
+}
+verb_deep() { FOUNDRY_PROFILE=deep forge test "$@"; }
+# Only unit tests are measured: what a fuzzer or an invariant costs depends on its inputs.
+verb_gas() { forge snapshot --quiet --match-path "$gas_paths" --no-match-test "$gas_without" --snap gas.snapshot; }
+verb_gas_check() { forge snapshot --quiet --match-path "$gas_paths" --no-match-test "$gas_without" --check gas.snapshot --tolerance 3; }
+gas_paths='test/{escrow/*,DomainRegistry.t.sol,DomainStake.t.sol,EpochPrice.t.sol,ComponentRegistry.t.sol}'
+gas_without='testFuzz|invariant'
+verb_vectors() { forge script script/Vectors.s.sol --quiet; }
+verb_coverage() { forge coverage --report summary --no-match-coverage '^(test|script|node_modules)/' "$@"; }
+verb_slither() { bash ../scripts/setup/slither.sh && python3 slither.py; }
+verb_anvil() { exec "$(tool anvil)" "$@"; }
+verb_deploy() {
+    local rpc="" out=""
+    while [ $# -gt 0 ]; do
+        case "$1" in
+        --rpc) rpc="$2" && shift 2 ;;
+        --out) out="$2" && shift 2 ;;
+        *) fail "contracts: deploy does not know \`$1\`; say --rpc URL and, if you like, --out FILE" ;;
+        esac
+    done
+    [ -n "$rpc" ] || fail "contracts: deploy to which chain? Say --rpc URL"
+    rm -f out/deployment.json
+    forge script script/Deploy.s.sol --rpc-url "$rpc" --broadcast --slow >out/deploy.log 2>&1 ||
+        fail "contracts: the deployment failed: $(grep -m 1 -i error out/deploy.log || tail -n 1 out/deploy.log); all of it is in contracts/out/deploy.log"
+    if [ -n "$out" ]; then cp out/deployment.json "$out"; else cat out/deployment.json; fi
+}
+verb_check() {
+    verb_lint
+    verb_test
+}
+
+verb="${1:-}"
+[ -n "$verb" ] && shift
+case "$verb" in
+setup | build | lint | test | deep | gas | vectors | coverage | slither | anvil | check) "verb_$verb" "$@" ;;
+deploy)
+    # A FILE is where the caller stands, not here.
+    arguments=()
+    for argument in "$@"; do arguments+=("$argument"); done
+    verb_deploy "${arguments[@]}"
+    ;;
+*) sed -n '4,17s/^# \{0,1\}//p' ../scripts/contracts.sh >&2 && exit 2 ;;
+esac
