@@ -4,6 +4,7 @@
 
 use gaia_openai::completion::NativeRequest;
 use gaia_openai::responses::ResponseRequest;
+use gaia_openai::vector_store::{BatchRequest, SearchRequest};
 use gaia_openai::{
     ApiError, ChatRequest, CompletionRequest, DetokenizeRequest, EmbeddingRequest, Limits,
     RetrieveRequest, Sampling, TokenizeRequest,
@@ -94,6 +95,8 @@ fuzz_target!(|bytes: &[u8]| {
         _ => {
             refused(RetrieveRequest::parse(body, &limits));
             refused(ResponseRequest::parse(body, &limits));
+            refused(SearchRequest::parse(body, &limits));
+            refused(BatchRequest::parse(body, &limits));
         }
     }
 });

@@ -7,9 +7,12 @@
 //! Invariants: everything belongs to the key that it came with, and is not there for others; a file that was on its
 //! way when the node was killed is on its way again at the next start.
 
+mod batches;
 mod files;
 mod ingesting;
 mod rag;
+mod searching;
+mod store_files;
 mod stores;
 
 use std::path::{Path, PathBuf};
@@ -19,6 +22,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use gaia_ingest::Endpoint;
 use gaia_ingress::Worker;
+use gaia_openai::vector_store::ATTRIBUTES_BYTES_MAX;
 use gaia_openai::{ApiError, Limits};
 use gaia_records::{Id, OpenRecordsError, Owner, PutError, Records, WhenFull};
 use hyper::Method;
@@ -37,10 +41,14 @@ pub const FILE_BYTES_MAX: usize = 64 << 20;
 const FILES_BYTES_MAX: u64 = 4 << 30;
 /// Vector stores of a node.
 pub const STORES_MAX: usize = 100;
+/// Batches of files that a node knows; then the oldest go of the key that has most. Their files stay.
+pub const BATCHES_MAX: usize = 1000;
 /// Seconds after which a caller may ask again while the worker is being restarted.
 const RETRY_AFTER_SECONDS: u32 = 2;
-/// Bytes of what is noted of a file or of a store.
+/// Bytes of what is noted of a file or of a batch.
 const NOTE_BYTES_MAX: usize = 1 << 20;
+/// Bytes of what is noted of a store: twice what its files' attributes may take.
+const STORE_BYTES_MAX: usize = 2 * ATTRIBUTES_BYTES_MAX;
 
 /// The files and vector stores of a node.
 #[derive(Debug)]
@@ -49,6 +57,7 @@ pub struct Library {
     notes: Records,
     bytes: Records,
     stores: Records,
+    batches: Records,
     /// Held while a note is read, changed and written.
     changing: Mutex<()>,
     /// The vector store's own address.
@@ -97,20 +106,28 @@ impl Library {
         knowledge: &str,
         worker: watch::Receiver<Option<Worker>>,
     ) -> Result<Arc<Self>, OpenRecordsError> {
-        let open = |name: &str, records_max, record_bytes_max, bytes_max| {
+        let open = |name: &str, records_max, record_bytes_max, bytes_max, when_full| {
             let limits = gaia_records::Limits {
                 records_max,
                 bytes_max,
                 record_bytes_max,
-                when_full: WhenFull::Refuse,
+                when_full,
             };
             Records::open(&folder.join(name), limits)
         };
+        let (whole, refuse) = (u64::MAX, WhenFull::Refuse);
         let (jobs, coming) = mpsc::channel();
         let library = Arc::new(Self {
-            notes: open("notes", FILES_MAX, NOTE_BYTES_MAX, u64::MAX)?,
-            bytes: open("bytes", FILES_MAX, FILE_BYTES_MAX, FILES_BYTES_MAX)?,
-            stores: open("stores", STORES_MAX, NOTE_BYTES_MAX, u64::MAX)?,
+            notes: open("notes", FILES_MAX, NOTE_BYTES_MAX, whole, refuse)?,
+            bytes: open("bytes", FILES_MAX, FILE_BYTES_MAX, FILES_BYTES_MAX, refuse)?,
+            stores: open("stores", STORES_MAX, STORE_BYTES_MAX, whole, refuse)?,
+            batches: open(
+                "batches",
+                BATCHES_MAX,
+                NOTE_BYTES_MAX,
+                whole,
+                WhenFull::OldestGo,
+            )?,
             changing: Mutex::new(()),
             store,
             knowledge: knowledge.to_owned(),
@@ -132,6 +149,9 @@ impl Library {
     /// What the caller is to be told.
     pub fn answer(&self, asked: &Question<'_>) -> Result<Given, ApiError> {
         let parts: Vec<&str> = asked.path.trim_start_matches('/').split('/').collect();
+        if let ["v1", "vector_stores", id, rest @ ..] = parts.as_slice() {
+            return self.answer_of_store(asked, id, rest);
+        }
         match (asked.method.as_str(), parts.as_slice()) {
             ("GET", ["v1", "files"]) => self.list_files(asked),
             ("POST", ["v1", "files"]) => self.take_file(asked),
@@ -140,20 +160,34 @@ impl Library {
             ("GET", ["v1", "files", id, "content"]) => self.file_content(asked, id),
             ("GET", ["v1", "vector_stores"]) => self.list_stores(asked),
             ("POST", ["v1", "vector_stores"]) => self.make_store(asked),
-            ("GET", ["v1", "vector_stores", id]) => self.show_store(asked, id),
-            ("POST", ["v1", "vector_stores", id]) => self.change_store(asked, id),
-            ("DELETE", ["v1", "vector_stores", id]) => self.delete_store(asked, id),
-            ("POST", ["v1", "vector_stores", id, "search"]) => self.search(asked, id),
-            ("GET", ["v1", "vector_stores", id, "files"]) => self.list_store_files(asked, id),
-            ("POST", ["v1", "vector_stores", id, "files"]) => self.add_file(asked, id),
-            ("GET", ["v1", "vector_stores", id, "files", file]) => {
-                self.show_store_file(asked, id, file)
-            }
-            ("DELETE", ["v1", "vector_stores", id, "files", file]) => {
-                self.drop_file(asked, id, file)
-            }
             ("POST", ["v1", "create", "rag"]) => self.learn(asked),
             ("POST", ["v1", "chunks"]) => self.show_chunks(asked),
+            (method, _) => Err(ApiError::not_found(method, asked.path)),
+        }
+    }
+
+    /// Answers what is asked of one vector store: what stands after its name.
+    fn answer_of_store(
+        &self,
+        asked: &Question<'_>,
+        id: &str,
+        rest: &[&str],
+    ) -> Result<Given, ApiError> {
+        match (asked.method.as_str(), rest) {
+            ("GET", []) => self.show_store(asked, id),
+            ("POST", []) => self.change_store(asked, id),
+            ("DELETE", []) => self.delete_store(asked, id),
+            ("POST", ["search"]) => self.search(asked, id),
+            ("GET", ["files"]) => self.list_store_files(asked, id),
+            ("POST", ["files"]) => self.add_file(asked, id),
+            ("GET", ["files", file]) => self.show_store_file(asked, id, file),
+            ("POST", ["files", file]) => self.change_store_file(asked, id, file),
+            ("DELETE", ["files", file]) => self.drop_file(asked, id, file),
+            ("GET", ["files", file, "content"]) => self.store_file_content(asked, id, file),
+            ("POST", ["file_batches"]) => self.make_batch(asked, id),
+            ("GET", ["file_batches", batch]) => self.show_batch(asked, id, batch),
+            ("POST", ["file_batches", batch, "cancel"]) => self.cancel_batch(asked, id, batch),
+            ("GET", ["file_batches", batch, "files"]) => self.list_batch_files(asked, id, batch),
             (method, _) => Err(ApiError::not_found(method, asked.path)),
         }
     }

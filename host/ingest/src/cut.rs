@@ -1,4 +1,4 @@
-//! Cuts one document the way it would be brought in, and writes nothing.
+//! Reads and cuts one document the way it would be brought in, and writes nothing.
 
 use gaia_rag::{Document, assemble, segment};
 
@@ -15,6 +15,15 @@ pub enum CutError {
     /// The worker failed, or the text cannot be cut.
     #[error(transparent)]
     Ingest(#[from] IngestError),
+}
+
+/// What a document says: its text, of a page without its marks.
+///
+/// # Errors
+/// It is no text, or too large.
+pub fn text(name: &str, bytes: &[u8]) -> Result<String, ReadError> {
+    let text = read::decode(&read::read_all(bytes)?)?;
+    Ok(Document::parse(read::format(name, &text), &text).text)
 }
 
 /// The passages of a document, in order.
@@ -45,4 +54,25 @@ pub fn cut(
     };
     let chunks = chunks.map_err(failed)?.into_iter();
     Ok(chunks.map(|chunk| chunk.text).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_is_its_text() {
+        let check = |name: &str, bytes: &[u8], expected: Option<&str>| {
+            let got = text(name, bytes).ok();
+            assert_eq!(got.as_deref().map(str::trim), expected, "{name}");
+        };
+        check("a.md", b"# A\n\nb\n", Some("# A\n\nb"));
+        check("a.txt", b"\xff\xfea\0", Some("a"));
+        check(
+            "a.html",
+            b"<script>x</script><p>a <b>b</b></p>",
+            Some("a b"),
+        );
+        check("a.md", b"a\0b", None);
+    }
 }

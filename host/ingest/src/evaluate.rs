@@ -3,7 +3,7 @@
 //! Retrieval only: no answer is generated, so a run takes seconds and says one thing.
 
 use gaia_rag::evaluation::{Question, Score};
-use gaia_rag::{Citation, SelectLimits, select};
+use gaia_rag::{Citation, Hit, SelectLimits, select};
 use serde::Serialize;
 
 use crate::http::HttpError;
@@ -95,17 +95,36 @@ pub fn search(
     question: &str,
     limit: usize,
 ) -> Result<Vec<Citation>, EvaluateError> {
-    let vectors = worker.embed(&worker.embedding_model()?, &[question])?;
-    let vector = vectors.first().map(Vec::as_slice).unwrap_or_default();
-    nearest(store, vector, limit)
+    let vector = embedded(worker, question)?;
+    Ok(cited(store.query(&vector, limit)?, limit))
 }
 
-fn nearest(store: &Store, vector: &[f32], limit: usize) -> Result<Vec<Citation>, EvaluateError> {
+/// The same among the passages that were read from one of `origins`.
+///
+/// # Errors
+/// When the worker or the store fails.
+pub fn search_among(
+    worker: &Worker,
+    store: &Store,
+    question: &str,
+    limit: usize,
+    origins: &[&str],
+) -> Result<Vec<Citation>, EvaluateError> {
+    let vector = embedded(worker, question)?;
+    Ok(cited(store.query_among(&vector, limit, origins)?, limit))
+}
+
+fn embedded(worker: &Worker, question: &str) -> Result<Vec<f32>, EvaluateError> {
+    let vectors = worker.embed(&worker.embedding_model()?, &[question])?;
+    Ok(vectors.into_iter().next().unwrap_or_default())
+}
+
+fn cited(hits: Vec<Hit>, limit: usize) -> Vec<Citation> {
     let limits = SelectLimits {
         score_threshold: f32::MIN,
         limit,
     };
-    Ok(select(store.query(vector, limit)?, limits))
+    select(hits, limits)
 }
 
 /// Asks every question. Calls `on_answer` after each.
@@ -126,7 +145,7 @@ pub fn evaluate(
     let vectors = worker.embed(&model, &texts)?;
     let mut answers = Vec::with_capacity(questions.len());
     for (question, vector) in questions.into_iter().zip(vectors) {
-        let citations = nearest(store, &vector, DEPTH)?;
+        let citations = cited(store.query(&vector, DEPTH)?, DEPTH);
         let rank = question.rank(&citations);
         answers.push(Answer {
             question,

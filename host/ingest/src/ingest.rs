@@ -17,17 +17,13 @@ use gaia_rag::{ChunkLimits, document_hash};
 use crate::read::{self, ReadError, Skipped};
 use crate::store::{Held, Store};
 use crate::walk::{Source, Sources};
-use crate::worker::{EMBED_TEXTS_MAX, EmbeddingModel, Worker};
+use crate::worker::{CONTEXT_TOKENS_DEFAULT, EMBED_TEXTS_MAX, EmbeddingModel, Worker};
 use batch::{Batch, Cut};
 use lanes::{AHEAD, Entry, Lanes, Piece, Portion, Services};
 pub use outcome::{Event, IngestError, Report};
 
 /// Text collected before it is counted and embedded together.
 const BATCH_BYTES: usize = 64 << 10;
-/// What a model reads where the worker does not say.
-const CONTEXT_TOKENS_DEFAULT: usize = 256;
-/// Tokens a model puts around a text.
-const SPECIAL_TOKENS: usize = 2;
 /// Changes with the way documents are cut, so that they are cut again.
 const RECIPE_VERSION: u32 = 1;
 
@@ -107,14 +103,11 @@ pub(crate) fn fitting(
     limits: ChunkLimits,
     model: &EmbeddingModel,
 ) -> Result<ChunkLimits, IngestError> {
-    let context = model.context.unwrap_or(CONTEXT_TOKENS_DEFAULT);
-    let tokens_max = limits
-        .tokens_max
-        .min(context.saturating_sub(SPECIAL_TOKENS));
+    let tokens_max = limits.tokens_max.min(model.passage_tokens_max());
     if tokens_max < 8 {
         return Err(IngestError::Context {
             model: model.id.clone(),
-            context,
+            context: model.context.unwrap_or(CONTEXT_TOKENS_DEFAULT),
         });
     }
     Ok(ChunkLimits {
@@ -356,6 +349,7 @@ impl Ingest<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::worker::SPECIAL_TOKENS;
 
     fn model(context: Option<usize>) -> EmbeddingModel {
         EmbeddingModel {

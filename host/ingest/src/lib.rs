@@ -15,8 +15,10 @@ mod store;
 mod walk;
 mod worker;
 
-pub use cut::{CutError, cut};
-pub use evaluate::{Answer, EvaluateError, Evaluation, evaluate, read_questions, search};
+pub use cut::{CutError, cut, text};
+pub use evaluate::{
+    Answer, EvaluateError, Evaluation, evaluate, read_questions, search, search_among,
+};
 pub use http::{Endpoint, HttpError};
 pub use ingest::{Event, IngestError, Options, Report, ingest};
 pub use read::{ReadError, Skipped};

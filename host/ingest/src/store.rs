@@ -109,7 +109,7 @@ impl Store {
         }
     }
 
-    /// Makes the collection, with an index on the names of documents.
+    /// Makes the collection, with its indexes.
     ///
     /// # Errors
     /// When the store refuses.
@@ -130,13 +130,15 @@ impl Store {
         Ok(())
     }
 
-    /// Puts an index on the names of documents; one that is there stays.
+    /// Puts indexes on the names of documents and on where they come from; one that is there stays.
     ///
     /// # Errors
     /// When the store refuses.
     pub fn index(&self) -> Result<(), HttpError> {
-        let index = json!({"field_name": "document", "field_schema": "keyword"});
-        self.client.put(&self.path("/index?wait=true"), &index)?;
+        for field in ["document", "origin"] {
+            let index = json!({"field_name": field, "field_schema": "keyword"});
+            self.client.put(&self.path("/index?wait=true"), &index)?;
+        }
         Ok(())
     }
 
@@ -269,7 +271,30 @@ impl Store {
     /// # Errors
     /// When the store does not answer as it should, or there is no such collection.
     pub fn query(&self, vector: &[f32], limit: usize) -> Result<Vec<Hit>, HttpError> {
-        let body = json!({"query": vector, "limit": limit, "with_payload": true});
+        self.query_where(vector, limit, &json!({}))
+    }
+
+    /// The nearest of the points that were read from one of `origins`, best first.
+    ///
+    /// # Errors
+    /// When the store does not answer as it should, or there is no such collection.
+    pub fn query_among(
+        &self,
+        vector: &[f32],
+        limit: usize,
+        origins: &[&str],
+    ) -> Result<Vec<Hit>, HttpError> {
+        let is_one = json!({"key": "origin", "match": {"any": origins}});
+        self.query_where(vector, limit, &json!({"must": [is_one]}))
+    }
+
+    fn query_where(
+        &self,
+        vector: &[f32],
+        limit: usize,
+        filter: &Value,
+    ) -> Result<Vec<Hit>, HttpError> {
+        let body = json!({"query": vector, "limit": limit, "with_payload": true, "filter": filter});
         let reply = self.client.post(&self.path("/points/query"), &body)?;
         Ok(Hit::from_reply(&reply))
     }

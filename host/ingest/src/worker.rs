@@ -11,6 +11,10 @@ use crate::http::{Client, Endpoint, HttpError, KeyHeader};
 const TOKENIZE_TEXTS_MAX: usize = 256;
 /// Texts in one call to `/v1/embeddings`: some seconds of work on a small machine.
 pub(crate) const EMBED_TEXTS_MAX: usize = 32;
+/// What a model reads where the worker does not say.
+pub(crate) const CONTEXT_TOKENS_DEFAULT: usize = 256;
+/// Tokens a model puts around a text.
+pub(crate) const SPECIAL_TOKENS: usize = 2;
 
 /// Why the worker did not do its part.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +34,14 @@ pub struct EmbeddingModel {
     pub id: String,
     /// The most tokens it reads, as far as the worker knows.
     pub context: Option<usize>,
+}
+
+impl EmbeddingModel {
+    /// The most tokens of a passage that it reads whole.
+    pub fn passage_tokens_max(&self) -> usize {
+        let context = self.context.unwrap_or(CONTEXT_TOKENS_DEFAULT);
+        context.saturating_sub(SPECIAL_TOKENS)
+    }
 }
 
 /// The worker.

@@ -215,6 +215,8 @@ mod tests {
         check("POST /v1/embeddings", PROMPT);
         check("POST /v1/files", KNOWLEDGE);
         check("DELETE /v1/vector_stores/vs_1/files/file_1", KNOWLEDGE);
+        check("POST /v1/vector_stores/vs_1/file_batches", KNOWLEDGE);
+        check("GET /v1/vector_stores/vs_1/files/file_1/content", KNOWLEDGE);
         check("POST /v1/vector_stores/vs_1/search", PROMPT);
         check("GET /metrics", ADMIN);
         check("POST /mcp", INFERENCE);

@@ -108,3 +108,139 @@ def test_a_file_without_a_word_is_found_nowhere(client, store):
     assert entry.status == "completed"
     assert list(client.vector_stores.search(store.id, query="Anything?")) == []
     client.files.delete(empty.id)
+
+
+@pytest.fixture
+def towns(client):
+    """Three files that say the same of three towns."""
+    files = [
+        client.files.create(file=(f"{town}.md", f"The lighthouse of {town} has a red lamp.".encode()), purpose="assistants")
+        for town in ("Arvik", "Brellin", "Corran")
+    ]
+    yield files
+    for file in files:
+        client.files.delete(file.id)
+
+
+def test_a_batch(client, store, towns):
+    batches = client.vector_stores.file_batches
+    names = [town.id for town in towns]
+    batch = batches.create_and_poll(store.id, file_ids=names, attributes={"kind": "town"}, poll_interval_ms=200)
+    assert batch.object == "vector_store.files_batch" and batch.status == "completed"
+    assert (batch.file_counts.completed, batch.file_counts.total) == (3, 3)
+    assert batches.retrieve(batch.id, vector_store_id=store.id) == batch
+    listed = batches.list_files(batch.id, vector_store_id=store.id, limit=2, order="asc")
+    assert [file.id for file in listed] == names, "the client goes on from page to page"
+    page = batches.list_files(batch.id, vector_store_id=store.id, before=names[2], limit=1, order="asc")
+    assert [file.id for file in page.data] == [names[1]]
+    assert listed.data[0].attributes == {"kind": "town"} and listed.data[0].chunking_strategy.type == "static"
+    assert list(batches.list_files(batch.id, vector_store_id=store.id, filter="failed")) == []
+    assert list(client.vector_stores.files.list(store.id, filter="cancelled")) == []
+    cancelled = batches.cancel(batch.id, vector_store_id=store.id)
+    assert cancelled.status == "completed", "there is nothing left to cancel"
+
+
+def test_a_batch_of_uploads(client, store, file):
+    texts = [(f"{at}.md", io.BytesIO(f"House number {at} is green.".encode())) for at in range(3)]
+    batch = client.vector_stores.file_batches.upload_and_poll(
+        store.id, files=texts, file_ids=[file.id], max_concurrency=2, poll_interval_ms=200
+    )
+    assert batch.status == "completed" and batch.file_counts.completed == 4
+    for entry in client.vector_stores.files.list(store.id):
+        if entry.id != file.id:
+            client.files.delete(entry.id)
+
+
+def test_a_cancelled_batch(client, store):
+    long = "".join(f"## House {at}\n\nIn house number {at} lives a cat of {at} years.\n\n" for at in range(400))
+    files = [client.files.create(file=(f"{at}.md", long.encode()), purpose="assistants") for at in range(2)]
+    batch = client.vector_stores.file_batches.create(store.id, file_ids=[file.id for file in files])
+    assert batch.status == "in_progress"
+    cancelled = client.vector_stores.file_batches.cancel(batch.id, vector_store_id=store.id)
+    assert cancelled.status == "cancelled" and cancelled.file_counts.cancelled >= 1
+    polled = client.vector_stores.file_batches.poll(batch.id, vector_store_id=store.id, poll_interval_ms=200)
+    assert polled.status == "cancelled" and polled.file_counts.in_progress == 0
+    for file in files:
+        client.files.delete(file.id)
+
+
+def is_(kind, key, value):
+    return {"type": kind, "key": key, "value": value}
+
+
+def test_attributes_and_filters(client, store, towns):
+    years = dict(zip(["Arvik", "Brellin", "Corran"], [1850, 1874, 1901]))
+    described = [
+        {"file_id": file.id, "attributes": {"town": town, "year": year, "open": town != "Corran"}}
+        for file, (town, year) in zip(towns, years.items())
+    ]
+    batch = client.vector_stores.file_batches.create_and_poll(store.id, files=described, poll_interval_ms=200)
+    assert batch.file_counts.completed == 3
+
+    def found(**fields):
+        page = client.vector_stores.search(store.id, query="What lamp has the lighthouse?", **fields)
+        return sorted(hit.attributes["town"] for hit in page)
+
+    assert found() == ["Arvik", "Brellin", "Corran"]
+    assert found(filters=is_("eq", "town", "Brellin")) == ["Brellin"]
+    assert found(filters=is_("ne", "town", "Brellin")) == ["Arvik", "Corran"]
+    assert found(filters=is_("gt", "year", 1874)) == ["Corran"]
+    assert found(filters=is_("gte", "year", 1874.0)) == ["Brellin", "Corran"]
+    assert found(filters=is_("lt", "year", 1874)) == ["Arvik"]
+    assert found(filters=is_("lte", "year", 1874)) == ["Arvik", "Brellin"]
+    assert found(filters=is_("in", "town", ["Arvik", "Rome"])) == ["Arvik"]
+    assert found(filters=is_("nin", "town", ["Arvik", "Rome"])) == ["Brellin", "Corran"]
+    assert found(filters=is_("eq", "open", True)) == ["Arvik", "Brellin"]
+    assert found(filters=is_("eq", "river", "none")) == []
+    either = {"type": "or", "filters": [is_("eq", "town", "Arvik"), is_("gt", "year", 1900)]}
+    assert found(filters=either) == ["Arvik", "Corran"]
+    assert found(filters={"type": "and", "filters": [either, is_("eq", "open", True)]}) == ["Arvik"]
+    assert found(ranking_options={"ranker": "auto", "score_threshold": 1.0}) == []
+    changed = client.vector_stores.files.update(towns[0].id, vector_store_id=store.id, attributes={"town": "Rome"})
+    assert changed.attributes == {"town": "Rome"}
+    assert found(filters=is_("eq", "town", "Rome")) == ["Rome"]
+
+
+def test_what_a_file_says(client, store, file):
+    client.vector_stores.files.create_and_poll(file.id, vector_store_id=store.id, poll_interval_ms=200)
+    (part,) = client.vector_stores.files.content(file.id, vector_store_id=store.id)
+    assert part.type == "text" and "closes on Tuesdays" in part.text
+
+
+def test_sizes_of_chunks(client, store, file):
+    def add(max_tokens, overlap):
+        sizes = {"max_chunk_size_tokens": max_tokens, "chunk_overlap_tokens": overlap}
+        return client.vector_stores.files.create_and_poll(
+            file.id, vector_store_id=store.id, chunking_strategy={"type": "static", "static": sizes}, poll_interval_ms=200
+        )
+
+    entry = add(100, 50)
+    assert entry.status == "completed" and entry.chunking_strategy.static.max_chunk_size_tokens == 100
+    with pytest.raises(openai.BadRequestError) as refused:
+        add(4096, 0)
+    assert refused.value.param == "chunking_strategy.static.max_chunk_size_tokens"
+    with pytest.raises(openai.BadRequestError) as refused:
+        add(100, 51)
+    assert refused.value.param == "chunking_strategy.static.chunk_overlap_tokens"
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"filters": is_("like", "town", "x")}, "filters.type"),
+        ({"filters": is_("gt", "open", True)}, "filters.value"),
+        ({"rewrite_query": True}, "rewrite_query"),
+        ({"ranking_options": {"ranker": "default-2024-11-15"}}, "ranking_options.ranker"),
+    ],
+)
+def test_searches_that_are_refused(client, store, fields, param):
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.vector_stores.search(store.id, query="Anything?", **fields)
+    assert refused.value.param == param
+
+
+@pytest.mark.parametrize("attributes", [{"a": "x" * 513}, {"x" * 65: 1}, {str(at): at for at in range(17)}])
+def test_attributes_that_are_too_many_or_too_long(client, store, file, attributes):
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.vector_stores.files.create(store.id, file_id=file.id, attributes=attributes)
+    assert refused.value.param.startswith("attributes")

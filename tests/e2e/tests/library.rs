@@ -39,7 +39,12 @@ fn wait_for_all(node: &Node, store: &str) {
 }
 
 fn search(node: &Node, store: &str, question: &str) -> Vec<Value> {
-    let answer = node.post(&format!("{store}/search"), &json!({"query": question}));
+    search_among(node, store, question, Value::Null)
+}
+
+fn search_among(node: &Node, store: &str, question: &str, filters: Value) -> Vec<Value> {
+    let asked = json!({"query": question, "filters": filters});
+    let answer = node.post(&format!("{store}/search"), &asked);
     assert_eq!(answer.status, 200, "{}", answer.text);
     answer.json()["data"].as_array().unwrap().clone()
 }
@@ -63,6 +68,8 @@ fn files_are_brought_in_and_found() {
         &json!({"query": "When does the bakery close?"}),
     );
     assert_eq!(retrieved.json()["hits"], json!([]), "{}", retrieved.text);
+    a_batch_is_brought_in_and_searched_by_its_attributes(&node);
+    files_are_cut_as_they_are_to_be(&node);
     a_document_becomes_the_nodes_own(&node, &file);
     clients_of_llamaedge_find_what_they_know(&node);
     killed_in_the_middle(&node);
@@ -74,6 +81,129 @@ fn files_are_brought_in_and_found() {
     assert_eq!(
         search(&node, &store, "When does the bakery close?"),
         [] as [Value; 0]
+    );
+}
+
+/// Three towns that say the same of themselves, told apart by what is said of their files.
+fn a_batch_is_brought_in_and_searched_by_its_attributes(node: &Node) {
+    let towns = [("Arvik", 1850), ("Brellin", 1874), ("Corran", 1901)];
+    let files = towns.map(|(town, _)| {
+        let text = format!("# {town}\n\nThe lighthouse of {town} has a red lamp.\n");
+        upload(node, &format!("{town}.md"), &text)
+    });
+    let described = files.iter().zip(towns).map(|(file, (town, year))| {
+        json!({"file_id": file, "attributes": {"town": town, "year": year, "open": town != "Corran"}})
+    });
+    let store = store_of(node, &[]);
+    let body = json!({"files": described.collect::<Vec<_>>()});
+    let batch = node.post(&format!("{store}/file_batches"), &body);
+    assert_eq!(batch.status, 200, "{}", batch.text);
+    let path = format!(
+        "{store}/file_batches/{}",
+        batch.json()["id"].as_str().unwrap()
+    );
+    wait_for("the batch to be brought in", READY_LIMIT, || {
+        (node.get(&path).json()["status"] == "completed").then_some(())
+    });
+    let done = node
+        .get(&format!("{path}/files?filter=completed&order=asc"))
+        .json();
+    let names: Vec<&str> = done["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|file| file["id"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, files.each_ref().map(String::as_str));
+    let check = |filters: Value, expected: &[&str]| {
+        let found = search_among(
+            node,
+            &store,
+            "What lamp has the lighthouse?",
+            filters.clone(),
+        );
+        let mut towns: Vec<&str> = found
+            .iter()
+            .map(|hit| hit["attributes"]["town"].as_str().unwrap())
+            .collect();
+        towns.sort_unstable();
+        assert_eq!(towns, expected, "{filters}");
+    };
+    let is =
+        |kind: &str, key: &str, value: Value| json!({"type": kind, "key": key, "value": value});
+    check(Value::Null, &["Arvik", "Brellin", "Corran"]);
+    check(is("eq", "town", json!("Brellin")), &["Brellin"]);
+    check(is("gte", "year", json!(1874)), &["Brellin", "Corran"]);
+    check(is("nin", "town", json!(["Brellin", "Corran"])), &["Arvik"]);
+    check(is("eq", "town", json!("Rome")), &[]);
+    let both = json!({"type": "and", "filters": [is("lt", "year", json!(1900)), is("ne", "town", json!("Arvik"))]});
+    check(both, &["Brellin"]);
+    let changed = node.post(
+        &format!("{store}/files/{}", files[0]),
+        &json!({"attributes": {"town": "Rome"}}),
+    );
+    assert_eq!(changed.json()["attributes"], json!({"town": "Rome"}));
+    check(is("eq", "town", json!("Rome")), &["Rome"]);
+    let content = node
+        .get(&format!("{store}/files/{}/content", files[1]))
+        .json();
+    assert!(
+        content["data"][0]["text"]
+            .as_str()
+            .unwrap()
+            .contains("Brellin has a red lamp")
+    );
+    let cancelled = node.post(&format!("{path}/cancel"), &json!({}));
+    assert_eq!(
+        cancelled.json()["status"],
+        "completed",
+        "what is brought in stays"
+    );
+}
+
+/// Sizes of chunks are the file's own, and other sizes cut it again.
+fn files_are_cut_as_they_are_to_be(node: &Node) {
+    let mut long = String::from("# Cats\n\n");
+    for number in 0..120 {
+        write!(
+            long,
+            "Cat number {number} of Brellin is {number} years old. "
+        )
+        .unwrap();
+    }
+    let file = upload(node, "cats.md", &long);
+    let store = store_of(node, &[]);
+    let add = |max: u32, overlap: u32| {
+        let sizes = json!({"max_chunk_size_tokens": max, "chunk_overlap_tokens": overlap});
+        let strategy = json!({"type": "static", "static": sizes});
+        node.post(
+            &format!("{store}/files"),
+            &json!({"file_id": file, "chunking_strategy": strategy}),
+        )
+    };
+    let longest = |max: u32, overlap: u32| {
+        let added = add(max, overlap);
+        assert_eq!(added.status, 200, "{}", added.text);
+        assert_eq!(
+            added.json()["chunking_strategy"]["static"]["max_chunk_size_tokens"],
+            max
+        );
+        wait_for_all(node, &store);
+        let found = search(node, &store, "How old is cat number 7?");
+        found
+            .iter()
+            .map(|hit| hit["content"][0]["text"].as_str().unwrap().len())
+            .max()
+            .unwrap()
+    };
+    let (large, small) = (longest(200, 0), longest(100, 30));
+    assert!(small < large, "{small} {large}");
+    let refused = add(4096, 0);
+    assert_eq!(refused.status, 400);
+    assert!(
+        refused.text.contains("max_chunk_size_tokens"),
+        "{}",
+        refused.text
     );
 }
 
@@ -171,7 +301,9 @@ fn killed_in_the_middle(node: &Node) {
         writeln!(long, "## House {number}\n\nIn house number {number} of Brellin lives a cat that is {number} years old.\n").unwrap();
     }
     let file = upload(node, "houses.md", &long);
-    let store = store_of(node, &[&file]);
+    let store = store_of(node, &[]);
+    let batch = json!({"file_ids": [file], "attributes": {"kind": "houses"}});
+    let batch = node.post(&format!("{store}/file_batches"), &batch).json();
     let pid = node.pid();
     signal(pid, "KILL");
     wait_for("the node to be gone", READY_LIMIT, || {
@@ -181,7 +313,10 @@ fn killed_in_the_middle(node: &Node) {
     wait_for_all(node, &store);
     let shown = node.get(&store).json();
     assert_eq!(shown["file_counts"]["completed"], 1, "{shown}");
+    let batch = format!("{store}/file_batches/{}", batch["id"].as_str().unwrap());
+    assert_eq!(node.get(&batch).json()["status"], "completed");
     let found = search(node, &store, "Who lives in house number 250?");
+    assert_eq!(found[0]["attributes"]["kind"], "houses");
     let mut texts: Vec<String> = found
         .iter()
         .map(|hit| hit["content"][0]["text"].to_string())

@@ -79,7 +79,24 @@ fn table() -> Table {
         )
         .route(
             "/v1/vector_stores/{id}/files/{file_id}",
-            get(library::pass).delete(library::pass),
+            get(library::pass).post(library::pass).delete(library::pass),
+        )
+        .route(
+            "/v1/vector_stores/{id}/files/{file_id}/content",
+            get(library::pass),
+        )
+        .route("/v1/vector_stores/{id}/file_batches", post(library::pass))
+        .route(
+            "/v1/vector_stores/{id}/file_batches/{batch_id}",
+            get(library::pass),
+        )
+        .route(
+            "/v1/vector_stores/{id}/file_batches/{batch_id}/cancel",
+            post(library::pass),
+        )
+        .route(
+            "/v1/vector_stores/{id}/file_batches/{batch_id}/files",
+            get(library::pass),
         )
         .route("/v1/embeddings", post(embeddings::create))
         .route("/v1/models", get(models::list).post(models::list))

@@ -18,6 +18,7 @@ pub struct Page {
     limit: usize,
     ascending: bool,
     after: Option<String>,
+    before: Option<String>,
 }
 
 /// A piece of a list.
@@ -47,6 +48,7 @@ impl Page {
             limit: ENTRIES_DEFAULT,
             ascending: false,
             after: None,
+            before: None,
         };
         for (key, value) in query {
             match (key, value) {
@@ -58,46 +60,52 @@ impl Page {
                     return Err(ApiError::invalid_value("order", message));
                 }
                 ("after", id) => page.after = Some(id.to_owned()),
-                ("before", _) => {
-                    let message =
-                        "`before` is not supported by this node: use `after` and `order`.";
-                    return Err(ApiError::unsupported("before", message));
-                }
+                ("before", id) => page.before = Some(id.to_owned()),
                 _ => {}
             }
         }
         Ok(page)
     }
 
-    /// Refuses to go on after what is not one of `entries`, of which none ever goes.
+    /// Refuses to go on after, or to end before, what is not one of `entries`, of which none ever goes.
     ///
     /// # Errors
-    /// 400 naming `after`.
-    pub fn check_after<T>(&self, entries: &[T], id: impl Fn(&T) -> &str) -> Result<(), ApiError> {
-        match &self.after {
-            Some(after) if !entries.iter().any(|entry| id(entry) == after) => {
-                let shown: String = after.chars().take(128).collect();
-                let message = format!("`after`: there is no entry '{shown}' in this list.");
-                Err(ApiError::invalid_value("after", message))
+    /// 400 naming `after` or `before`.
+    pub fn check_named<T>(&self, entries: &[T], id: impl Fn(&T) -> &str) -> Result<(), ApiError> {
+        for (param, named) in [("after", &self.after), ("before", &self.before)] {
+            if let Some(named) = named
+                && !entries.iter().any(|entry| id(entry) == named)
+            {
+                let shown: String = named.chars().take(128).collect();
+                let message = format!("`{param}`: there is no entry '{shown}' in this list.");
+                return Err(ApiError::invalid_value(param, message));
             }
-            _ => Ok(()),
         }
+        Ok(())
     }
 
-    /// The piece of `entries`, which are given oldest first.
+    /// The piece of `entries`, which are given oldest first. With `before` alone it is the last piece that ends
+    /// there: the one before a piece that begins with it.
     pub fn of<T>(&self, mut entries: Vec<T>, id: impl Fn(&T) -> &str) -> List<T> {
         if !self.ascending {
             entries.reverse();
         }
-        let begin = match &self.after {
-            None => 0,
-            Some(after) => entries
-                .iter()
-                .position(|entry| id(entry) == after)
-                .map_or(entries.len(), |at| at + 1),
+        let place = |of: &[T], named: &str| of.iter().position(|entry| id(entry) == named);
+        if let Some(before) = &self.before {
+            let end = place(&entries, before).unwrap_or_default();
+            entries.truncate(end);
+        }
+        let begin = match (&self.after, &self.before) {
+            (Some(after), _) => place(&entries, after).map_or(entries.len(), |at| at + 1),
+            (None, Some(_)) => entries.len().saturating_sub(self.limit),
+            (None, None) => 0,
         };
         let mut data = entries.split_off(begin);
-        let has_more = data.len() > self.limit;
+        let is_backwards = self.after.is_none() && self.before.is_some();
+        let has_more = match is_backwards {
+            true => begin > 0,
+            false => data.len() > self.limit,
+        };
         data.truncate(self.limit);
         List {
             object: Cow::Borrowed("list"),
@@ -143,18 +151,28 @@ mod tests {
             true,
         );
         check(&[("after", "x")], &[], false);
+        check(&[("before", "a")], &["c", "b"], false);
+        check(&[("before", "a"), ("limit", "1")], &["b"], true);
+        check(&[("before", "b"), ("limit", "1")], &["c"], false);
+        check(&[("before", "c")], &[], false);
+        check(&[("before", "x")], &[], false);
+        check(&[("order", "asc"), ("before", "c")], &["a", "b"], false);
+        check(&[("after", "c"), ("before", "a")], &["b"], false);
+        check(&[("after", "a"), ("before", "c")], &[], false);
     }
 
     #[test]
     fn nothing_follows_what_is_not_there() {
         let check = |query: &[(&str, &str)]| {
             let page = Page::parse(query.iter().copied()).unwrap();
-            let checked = page.check_after(&["a", "b"], |entry| entry);
+            let checked = page.check_named(&["a", "b"], |entry| entry);
             checked.map_err(|error| (error.status, error.param.unwrap_or_default()))
         };
         assert_eq!(check(&[]), Ok(()));
         assert_eq!(check(&[("after", "b")]), Ok(()));
+        assert_eq!(check(&[("before", "b")]), Ok(()));
         assert_eq!(check(&[("after", "x")]), Err((400, "after".to_owned())));
+        assert_eq!(check(&[("before", "x")]), Err((400, "before".to_owned())));
     }
 
     #[test]
@@ -167,7 +185,6 @@ mod tests {
         check("limit", "101");
         check("limit", "x");
         check("order", "up");
-        check("before", "x");
         assert!(Page::parse([("limit", "100"), ("include", "x")]).is_ok());
     }
 }

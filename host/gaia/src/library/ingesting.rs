@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use gaia_ingest::{IngestError, Options, Report, Source, Sources, ingest};
 use gaia_openai::ApiError;
-use gaia_openai::vector_store::{FileStatus, LastError, StoreFile};
+use gaia_openai::vector_store::{Chunking, FileStatus, LastError, StoreFile};
 use gaia_records::{Id, Owner};
 use tracing::warn;
 
@@ -30,11 +30,11 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// `None` where one of the names is none.
-    pub(super) fn new(owner: &Owner, store: &str, file: &str) -> Option<Self> {
+    /// `None` where the file's name is none.
+    pub(super) fn new(owner: &Owner, store: &Id, file: &str) -> Option<Self> {
         Some(Self {
             owner: owner.clone(),
-            store: Id::parse(store)?,
+            store: store.clone(),
             file: Id::parse(file)?,
         })
     }
@@ -58,24 +58,21 @@ pub(super) fn start(library: Weak<Library>, jobs: Receiver<Job>) -> io::Result<(
 
 impl Library {
     fn bring(&self, job: &Job) -> Result<(), ApiError> {
-        if self
-            .entry(job)?
-            .is_none_or(|entry| entry.status != FileStatus::InProgress)
-        {
+        let entry = self.entry(job)?;
+        let Some(entry) = entry.filter(|entry| entry.status == FileStatus::InProgress) else {
             return Ok(());
-        }
-        let done = self.tried(job)?;
-        self.note(job, done)?;
+        };
+        let done = self.tried(job, &entry)?;
+        self.note(job, &entry, done)?;
         // Somebody may have taken it out again while it was brought in, or the whole store away.
-        match self.kept_store(&job.owner, &job.store)? {
-            None => self
-                .collection(&job.store)
-                .destroy()
-                .map_err(|error| broken(&error)),
-            Some(_) if self.entry(job)?.is_none() => {
-                self.remove_passages(&job.store, job.file.as_str())
-            }
-            Some(_) => Ok(()),
+        let Some(store) = self.kept_store(&job.owner, &job.store)? else {
+            let destroyed = self.collection(&job.store).destroy();
+            return destroyed.map_err(|error| broken(&error));
+        };
+        let entry = store.file(job.file.as_str());
+        match entry.is_none_or(|entry| entry.status == FileStatus::Cancelled) {
+            true => self.remove_passages(&job.store, job.file.as_str()),
+            false => Ok(()),
         }
     }
 
@@ -86,7 +83,7 @@ impl Library {
         Ok(files.into_iter().find(|of| of.id == job.file.as_str()))
     }
 
-    fn tried(&self, job: &Job) -> Result<Result<(), LastError>, ApiError> {
+    fn tried(&self, job: &Job, entry: &StoreFile) -> Result<Result<(), LastError>, ApiError> {
         let (_, file) = self.named_file(&job.owner, job.file.as_str())?;
         let bytes = self.bytes.get(&job.owner, &job.file);
         let bytes = bytes.map_err(|error| broken(&error))?.unwrap_or_default();
@@ -106,7 +103,7 @@ impl Library {
                 &worker,
                 &collection,
                 sources,
-                Options::default(),
+                options(entry.chunking_strategy),
                 &mut reader,
                 &mut |_| {},
             );
@@ -127,22 +124,53 @@ impl Library {
         }
     }
 
-    fn note(&self, job: &Job, done: Result<(), LastError>) -> Result<(), ApiError> {
+    /// Notes what came of it, unless it was cancelled or is to be cut otherwise by now: then another job comes.
+    fn note(
+        &self,
+        job: &Job,
+        tried: &StoreFile,
+        done: Result<(), LastError>,
+    ) -> Result<(), ApiError> {
         let _alone = self.changing();
         let Some(mut store) = self.kept_store(&job.owner, &job.store)? else {
             return Ok(());
         };
-        for file in &mut store.files {
-            if file.id == job.file.as_str() {
-                file.status = match done {
-                    Ok(()) => FileStatus::Completed,
-                    Err(_) => FileStatus::Failed,
-                };
-                file.last_error = done.clone().err();
-            }
+        let mut files = store.files.iter_mut();
+        let Some(file) = files.find(|file| file.id == tried.id) else {
+            return Ok(());
+        };
+        let is_same = file.chunking_strategy == tried.chunking_strategy;
+        if file.status != FileStatus::InProgress || !is_same {
+            return Ok(());
         }
+        file.status = match done {
+            Ok(()) => FileStatus::Completed,
+            Err(_) => FileStatus::Failed,
+        };
+        file.last_error = done.err();
         self.put_store(&job.owner, &store)
     }
+}
+
+/// How a file is cut.
+fn options(chunking: Chunking) -> Options {
+    match chunking {
+        Chunking::Other => Options::default(),
+        Chunking::Static { sizes } => {
+            let mut options = up_to(sizes.max_chunk_size_tokens);
+            let overlap = usize::try_from(sizes.chunk_overlap_tokens);
+            options.limits.tokens_overlap = overlap.unwrap_or_default();
+            options
+        }
+    }
+}
+
+/// Chunks of at most so many tokens, three quarters of that where a section is longer: as the default has it.
+pub(super) fn up_to(tokens: u32) -> Options {
+    let mut options = Options::default();
+    options.limits.tokens_max = usize::try_from(tokens).unwrap_or(usize::MAX);
+    options.limits.tokens_target = options.limits.tokens_max / 4 * 3;
+    options
 }
 
 /// One document, read from the bytes at hand.

@@ -48,7 +48,9 @@ impl Library {
         let (id, file) = self.named_file(asked.owner, &request.id)?;
         let bytes = self.bytes.get(asked.owner, &id);
         let bytes = bytes.map_err(|error| broken(&error))?.unwrap_or_default();
-        let options = request.chunk_capacity.map_or_else(Options::default, up_to);
+        let options = request
+            .chunk_capacity
+            .map_or_else(Options::default, ingesting::up_to);
         let chunks = cut(&self.awake()?, &file.filename, &bytes, options);
         let chunks = chunks.map_err(|error| match error {
             CutError::Read(reason) => {
@@ -62,12 +64,4 @@ impl Library {
             chunks,
         })
     }
-}
-
-/// Chunks of at most so many tokens, three quarters of that where a section is longer: as the default has it.
-fn up_to(tokens: u32) -> Options {
-    let mut options = Options::default();
-    options.limits.tokens_max = usize::try_from(tokens).unwrap_or(usize::MAX);
-    options.limits.tokens_target = options.limits.tokens_max / 4 * 3;
-    options
 }

@@ -55,6 +55,22 @@ impl Opened {
             .map_or_else(|error| error.status, |_| 200)
     }
 
+    /// A vector store with these files; its route.
+    fn store_of(&self, owner: &str, files: &[&str]) -> String {
+        let body = json!({"name": "s", "file_ids": files}).to_string();
+        let store = self.ask(owner, "POST /v1/vector_stores", body.as_bytes());
+        let store = store.unwrap();
+        format!("/v1/vector_stores/{}", store["id"].as_str().unwrap())
+    }
+
+    fn post(&self, owner: &str, path: &str, body: &Value) -> Result<Value, ApiError> {
+        self.ask(owner, &format!("POST {path}"), body.to_string().as_bytes())
+    }
+
+    fn get(&self, owner: &str, path: &str) -> Value {
+        self.ask(owner, &format!("GET {path}"), b"").unwrap()
+    }
+
     fn upload(&self, owner: &str, name: &str, text: &str) -> String {
         let form = format!(
             "--X\r\ncontent-disposition: form-data; name=purpose\r\n\r\nassistants\r\n--X\r\n\
@@ -111,6 +127,10 @@ fn another_keys_files_and_stores_are_not_there() {
         .ask("anna", "POST /v1/vector_stores", b"{\"name\": \"s\"}")
         .unwrap();
     let store = store["id"].as_str().unwrap();
+    let path = format!("/v1/vector_stores/{store}");
+    let files = json!({"file_ids": [file]});
+    let batch = opened.post("anna", &format!("{path}/file_batches"), &files);
+    let batch = batch.unwrap()["id"].as_str().unwrap().to_owned();
     for line in [
         format!("GET /v1/files/{file}"),
         format!("GET /v1/files/{file}/content"),
@@ -119,9 +139,21 @@ fn another_keys_files_and_stores_are_not_there() {
         format!("DELETE /v1/vector_stores/{store}"),
         format!("GET /v1/vector_stores/{store}/files"),
         format!("GET /v1/vector_stores/{store}/files/{file}"),
+        format!("GET /v1/vector_stores/{store}/files/{file}/content"),
+        format!("GET /v1/vector_stores/{store}/file_batches/{batch}"),
+        format!("GET /v1/vector_stores/{store}/file_batches/{batch}/files"),
+        format!("POST /v1/vector_stores/{store}/file_batches/{batch}/cancel"),
     ] {
         assert_eq!(opened.status("ben", &line), 404, "{line}");
     }
+    let noted = json!({"attributes": {}});
+    let changed = opened.post("ben", &format!("{path}/files/{file}"), &noted);
+    assert_eq!(changed.unwrap_err().status, 404);
+    let of_annas = opened.post("ben", &format!("{path}/file_batches"), &files);
+    assert_eq!(of_annas.unwrap_err().status, 404);
+    let own = opened.store_of("ben", &[]);
+    let of_annas = opened.post("ben", &format!("{own}/file_batches"), &files);
+    assert_eq!(of_annas.unwrap_err().status, 404);
     let body = json!({"file_id": file}).to_string();
     let bens = opened.ask("ben", "POST /v1/vector_stores", b"").unwrap();
     let bens = format!(
@@ -213,3 +245,5 @@ fn there_is_room_for_so_many_stores() {
         400
     );
 }
+
+mod vector_stores;

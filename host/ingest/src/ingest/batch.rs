@@ -2,7 +2,7 @@
 
 use gaia_rag::{Chunk, Document, Segment, assemble, segment};
 
-use super::{CONTEXT_TOKENS_DEFAULT, Changed, Ingest, IngestError, SPECIAL_TOKENS};
+use super::{Changed, Ingest, IngestError};
 use crate::read;
 
 pub(super) struct Batch {
@@ -50,11 +50,7 @@ impl Batch {
 
     /// Where the heading path makes a text longer than the model reads, the passage goes alone.
     fn shorten(&mut self, ingest: &Ingest<'_>) -> Result<(), IngestError> {
-        let room = ingest
-            .model
-            .context
-            .unwrap_or(CONTEXT_TOKENS_DEFAULT)
-            .saturating_sub(SPECIAL_TOKENS);
+        let room = ingest.model.passage_tokens_max();
         // A text has no more tokens than bytes, so most need no counting.
         let mut long: Vec<&mut (Chunk, String)> = self
             .documents

@@ -29,7 +29,10 @@ mod tests {
     use gaia_openai::embedding::DIMENSIONS_MAX;
     use gaia_openai::info::HITS_MAX;
     use gaia_openai::responses::{ENTRIES_MAX, INCLUDES_MAX};
-    use gaia_openai::vector_store::{RESULTS_MAX, STORE_FILES_MAX};
+    use gaia_openai::vector_store::{
+        ATTRIBUTE_KEY_CHARS_MAX, ATTRIBUTE_TEXT_CHARS_MAX, ATTRIBUTES_MAX, BATCH_FILES_MAX,
+        FILTER_VALUES_MAX, FILTERS_MAX, RESULTS_MAX, STATIC_TOKENS_MAX, STORE_FILES_MAX,
+    };
     use gaia_wasi_rt::block_on;
     use serde_json::Value;
     use tower::ServiceExt;
@@ -175,7 +178,29 @@ mod tests {
                 limits.tool_schema_bytes_max,
             ),
             ("/parameters/Limit/schema/maximum", ENTRIES_MAX),
-            ("/file_ids/maxItems", STORE_FILES_MAX),
+            (
+                "/VectorStoreRequest/properties/file_ids/maxItems",
+                STORE_FILES_MAX,
+            ),
+            (
+                "/FileBatchRequest/anyOf/properties/file_ids/maxItems",
+                BATCH_FILES_MAX,
+            ),
+            (
+                "/FileBatchRequest/anyOf/properties/files/maxItems",
+                BATCH_FILES_MAX,
+            ),
+            ("/RequiredName/x-bytes-max", limits.name_bytes_max),
+            ("/Attributes/maxProperties", ATTRIBUTES_MAX),
+            (
+                "/Attributes/propertyNames/maxLength",
+                ATTRIBUTE_KEY_CHARS_MAX,
+            ),
+            ("/AttributeKey/maxLength", ATTRIBUTE_KEY_CHARS_MAX),
+            ("/Attribute/anyOf/maxLength", ATTRIBUTE_TEXT_CHARS_MAX),
+            ("/value/anyOf/maxLength", ATTRIBUTE_TEXT_CHARS_MAX),
+            ("/Filter/anyOf/properties/value/maxItems", FILTER_VALUES_MAX),
+            ("/filters/maxItems", FILTERS_MAX),
             (
                 "/SearchRequest/properties/query/anyOf/maxItems",
                 limits.parts_max,
@@ -212,6 +237,8 @@ mod tests {
             ("/max_tokens/maximum", limits.tokens_max),
             ("/max_output_tokens/maximum", limits.tokens_max),
             ("/max_num_results/maximum", RESULTS_MAX),
+            ("/max_chunk_size_tokens/maximum", STATIC_TOKENS_MAX),
+            ("/chunk_overlap_tokens/maximum", STATIC_TOKENS_MAX / 2),
             ("/score_threshold/maximum", 1),
             ("/limit/anyOf/maximum", HITS_MAX),
             ("/limit/anyOf/items/maximum", HITS_MAX),

@@ -82,7 +82,7 @@ pub(super) async fn input_items(
     let pairs = pairs.iter();
     let page = Page::parse(pairs.map(|(key, value)| (key.as_str(), value.as_str())))?;
     let kept = kept(&app, &headers, &id(named)).await?;
-    page.check_after(&kept.input, Item::id)?;
+    page.check_named(&kept.input, Item::id)?;
     Ok(json(&page.of(kept.input, Item::id)))
 }
 
