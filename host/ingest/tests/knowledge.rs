@@ -15,6 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gaia_ingest::{
     Endpoint, IngestError, Options, Report, Store, Worker, WorkerError, find, ingest, search,
+    search_among,
 };
 use gaia_rag::evaluation::Question;
 use real_store::RealStore;
@@ -195,6 +196,13 @@ fn search_finds_the_passage() {
     };
     assert_eq!(right("bananas part 2").rank(&hits), Some(1), "{hits:?}");
     assert_eq!(right("bananas part 7").rank(&hits), None);
+    let store = setting.store.collection();
+    let among =
+        |origins: &[&str]| search_among(&worker, &store, "bananas number 2", 3, origins).unwrap();
+    let held = store.documents().unwrap();
+    let (_, here) = held.iter().next().unwrap();
+    assert_eq!(among(&["elsewhere", &here.origin]), hits);
+    assert_eq!(among(&["elsewhere"]), []);
 }
 
 #[test]
