@@ -4,6 +4,7 @@ use tidy::packages;
 
 /// The level of each crate in `crates/`: it may depend on lower levels only.
 const LEVELS: &[(&str, u8)] = &[
+    ("gaia-balancer", 0),
     ("gaia-openai", 1),
     ("gaia-gguf", 0),
     ("gaia-prompt", 0),
