@@ -5,7 +5,7 @@ SHELL := /bin/bash
 # cuda, vulkan or metal: `make build FEATURES=cuda`
 FEATURES ?=
 
-.PHONY: help setup build run stop test test-fast bench conformance fuzz page clean
+.PHONY: help setup build run stop test test-fast bench conformance fuzz page contracts clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ fuzz: setup ## fuzz what reads strangers' files, five minutes each
 
 page: ## build the chat page from web/ into web/dist (needs Node)
 	@cd web && npm ci --silent && npm run --silent build
+
+contracts: setup ## check the contracts: format, static analysis, unit, fuzz, invariants, a deployment to a chain of its own
+	@bash scripts/setup/node.sh && scripts/contracts.sh setup && scripts/contracts.sh check
 
 clean: ## forget compiled programs; the cache of downloads stays
 	@rm -rf target

@@ -13,8 +13,10 @@
 #   slither                       static analysis alone
 #   anvil [OPTION...]             a chain of one's own, in the foreground
 #   deploy --rpc URL [--out FILE] put everything on a chain; addresses as JSON to FILE or standard output
+#   check-deployment --rpc URL    ask a chain whether the last deployment is there and in nobody's hands
 #   check                         lint and test
 set -euo pipefail
+stood=$PWD
 cd "$(dirname "$0")/.."
 . scripts/setup/report.sh
 . scripts/setup/path.sh
@@ -48,7 +50,11 @@ gas_paths='test/{escrow/*,DomainRegistry.t.sol,DomainStake.t.sol,EpochPrice.t.so
 gas_without='testFuzz|invariant'
 verb_vectors() { forge script script/Vectors.s.sol --quiet; }
 verb_coverage() { forge coverage --report summary --no-match-coverage '^(test|script|node_modules)/' "$@"; }
-verb_slither() { bash ../scripts/setup/slither.sh && python3 slither.py; }
+verb_slither() {
+    local packages
+    packages=$(bash ../scripts/setup/slither.sh)
+    python3 analyse.py "$packages" "$(realpath "$(tool forge)")"
+}
 verb_anvil() { exec "$(tool anvil)" "$@"; }
 verb_deploy() {
     local rpc="" out=""
@@ -63,7 +69,13 @@ verb_deploy() {
     rm -f out/deployment.json
     forge script script/Deploy.s.sol --rpc-url "$rpc" --broadcast --slow >out/deploy.log 2>&1 ||
         fail "contracts: the deployment failed: $(grep -m 1 -i error out/deploy.log || tail -n 1 out/deploy.log); all of it is in contracts/out/deploy.log"
+    # A relative FILE is where the caller stands.
+    [ -z "$out" ] || [[ "$out" == /* ]] || out="$stood/$out"
     if [ -n "$out" ]; then cp out/deployment.json "$out"; else cat out/deployment.json; fi
+}
+verb_check-deployment() {
+    [ "${1:-}" = --rpc ] && [ -n "${2:-}" ] || fail "contracts: check the deployment on which chain? Say --rpc URL"
+    forge script script/CheckDeployment.s.sol --rpc-url "$2" >out/check.log 2>&1 || { tail -n 5 out/check.log >&2 && return 1; }
 }
 verb_check() {
     verb_lint
@@ -71,14 +83,8 @@ verb_check() {
 }
 
 verb="${1:-}"
-[ -n "$verb" ] && shift
+[ -z "$verb" ] || shift
 case "$verb" in
-setup | build | lint | test | deep | gas | vectors | coverage | slither | anvil | check) "verb_$verb" "$@" ;;
-deploy)
-    # A FILE is where the caller stands, not here.
-    arguments=()
-    for argument in "$@"; do arguments+=("$argument"); done
-    verb_deploy "${arguments[@]}"
-    ;;
-*) sed -n '4,17s/^# \{0,1\}//p' ../scripts/contracts.sh >&2 && exit 2 ;;
+setup | build | lint | test | deep | gas | vectors | coverage | slither | anvil | deploy | check-deployment | check) "verb_$verb" "$@" ;;
+*) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//p}' ../scripts/contracts.sh >&2 && exit 2 ;;
 esac

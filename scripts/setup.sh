@@ -20,6 +20,7 @@ if [ "${1:-}" = test ]; then
     bash scripts/setup/wasmedge.sh 0.14.1
     bash scripts/setup/cargo-deny.sh
     bash scripts/setup/node.sh
+    bash scripts/setup/contracts.sh
     bash scripts/setup/openai-python.sh >/dev/null
 fi
 elapsed=$(($(date +%s) - started))

@@ -136,7 +136,9 @@ contract DomainRegistry is EIP712 {
 
     /// @notice Takes a domain that was offered to the caller.
     function acceptOwnership(bytes32 id) external {
-        if (_domains[id].pendingOwner != msg.sender) revert DomainNotPendingOwner(id, msg.sender);
+        address pendingOwner = _domains[id].pendingOwner;
+        bool offered = pendingOwner != address(0) && pendingOwner == msg.sender;
+        if (!offered) revert DomainNotPendingOwner(id, msg.sender);
         _domains[id].owner = msg.sender;
         _domains[id].pendingOwner = address(0);
         emit OwnershipAccepted(id, msg.sender);

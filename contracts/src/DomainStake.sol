@@ -16,7 +16,7 @@ import { Math } from "@openzeppelin/contracts/utils/math/Math.sol";
 /// contract can check; what is slashed is burnt, so that nobody gains by it, and an epoch's slashing has a cap.
 /// @dev Shares that are on their way out are held by the vault and are slashed like all others.
 contract DomainStake is ERC4626, IDomainStake {
-    /// @notice The most that an epoch's slashing takes, of what was there at its first one.
+    /// @notice The most that an epoch's slashing takes, of what was there at its first one, and each of what is there.
     uint256 public constant SLASH_BPS_MAX = 5000;
     /// @notice The longest cooldown, and the longest window to leave in.
     uint256 public constant SECONDS_MAX = 365 days;
@@ -125,7 +125,9 @@ contract DomainStake is ERC4626, IDomainStake {
         if (_slashing.cap == 0 || _slashing.epoch != epoch) {
             _slashing = Slashing({ epoch: epoch, cap: all * _slashBps / WHOLE_BPS, done: 0 });
         }
-        slashed = Math.min(amount, Math.min(_slashing.cap - _slashing.done, all));
+        // Of what is there now, too: who stayed does not bear the part of those who left in between.
+        uint256 most = Math.min(_slashing.cap - _slashing.done, all * _slashBps / WHOLE_BPS);
+        slashed = Math.min(amount, most);
         _slashing.done += slashed;
         emit Slashed(epoch, amount, slashed);
         ERC20Burnable(asset()).burn(slashed);

@@ -196,8 +196,9 @@ contract EpochPrice is IEpochPrice {
     }
 
     function _sortedPosts(uint64 epoch) private view returns (uint64[] memory sorted, uint256 count) {
-        sorted = new uint64[](_reporters.length);
-        for (uint256 i; i < _reporters.length; ++i) {
+        uint256 length = _reporters.length;
+        sorted = new uint64[](length);
+        for (uint256 i; i < length; ++i) {
             uint64 price = _posts[epoch][_reporters[i]];
             if (price == 0) continue;
             uint256 place = count++;

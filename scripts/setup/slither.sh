@@ -1,5 +1,5 @@
 # Slither, which reads contracts for what usually goes wrong: from PyPI into the cache, at one version.
-# Prints the folder of its programs.
+# Prints the folder for PYTHONPATH.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . scripts/setup/report.sh
@@ -9,10 +9,9 @@ folder="$GAIA_CACHE/slither/$version-$(python3 -c 'import sys; print("%d.%d" % s
 if [ ! -e "$folder/ready" ]; then
     step "Slither $version"
     rm -rf "$folder"
-    python3 -m venv "$folder" >"$GAIA_CACHE/slither.log" 2>&1 &&
-        "$folder/bin/pip" install --quiet --disable-pip-version-check "slither-analyzer==$version" >>"$GAIA_CACHE/slither.log" 2>&1 ||
-        fail "Slither could not be installed; see $GAIA_CACHE/slither.log"
+    python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --target "$folder" "slither-analyzer==$version" \
+        >"$GAIA_CACHE/slither.log" 2>&1 || fail "pip failed on slither-analyzer; see $GAIA_CACHE/slither.log"
     touch "$folder/ready"
     done_ "Slither $version"
 fi
-printf '%s\n' "$folder/bin"
+printf '%s\n' "$folder"

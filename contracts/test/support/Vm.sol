@@ -31,6 +31,9 @@ interface Vm {
     function expectRevert(bytes calldata reason) external;
     function expectRevert(bytes4 reason) external;
     function expectPartialRevert(bytes4 reason) external;
+    function parseJsonAddress(string calldata json, string calldata key) external pure returns (address);
+    function parseJsonBytes32(string calldata json, string calldata key) external pure returns (bytes32);
+    function parseJsonUint(string calldata json, string calldata key) external pure returns (uint256);
     function prank(address sender) external;
     function readFile(string calldata path) external view returns (string memory);
     function serializeAddress(string calldata object, string calldata key, address value)
