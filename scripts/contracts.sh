@@ -9,12 +9,12 @@
 #   deep                          the same tests with many more runs
 #   gas                           measure the gas snapshot anew
 #   vectors                       write contracts/vectors/eip712.json anew
-#   coverage                      lines and branches that the tests reach
+#   coverage                      lines and branches that the tests reach; less than all is an error
 #   slither                       static analysis alone
 #   anvil [OPTION...]             a chain of one's own, in the foreground
 #   deploy --rpc URL [--out FILE] put everything on a chain; addresses as JSON to FILE or standard output
 #   check-deployment --rpc URL    ask a chain whether the last deployment is there and in nobody's hands
-#   check                         lint and test
+#   check                         lint, test, coverage
 set -euo pipefail
 stood=$PWD
 cd "$(dirname "$0")/.."
@@ -49,7 +49,14 @@ verb_gas_check() { forge snapshot --quiet --match-path "$gas_paths" --no-match-t
 gas_paths='test/{escrow/*,DomainRegistry.t.sol,DomainStake.t.sol,EpochPrice.t.sol,ComponentRegistry.t.sol}'
 gas_without='testFuzz|invariant'
 verb_vectors() { forge script script/Vectors.s.sol --quiet; }
-verb_coverage() { forge coverage --report summary --no-match-coverage '^(test|script|node_modules)/' "$@"; }
+# Unit and fuzz tests alone must reach every line and every branch.
+verb_coverage() {
+    forge coverage --report summary --no-match-coverage '^(test|script|node_modules)/' --no-match-path 'test/invariants/*' >out/coverage.txt 2>&1 ||
+        { tail -n 30 out/coverage.txt >&2 && return 1; }
+    grep '^| ' out/coverage.txt
+    grep '^| Total' out/coverage.txt | grep -o '[0-9.]*%' | grep -vx '100.00%' >&2 || return 0
+    fail "contracts: the tests do not reach everything; the table says where"
+}
 verb_slither() {
     local packages
     packages=$(bash ../scripts/setup/slither.sh)
@@ -80,6 +87,7 @@ verb_check-deployment() {
 verb_check() {
     verb_lint
     verb_test
+    verb_coverage
 }
 
 verb="${1:-}"
