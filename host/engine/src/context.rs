@@ -99,6 +99,7 @@ pub(crate) struct Context {
     raw: NonNull<sys::llama_context>,
     interrupt: Arc<Interrupt>,
     vocabulary: usize,
+    /// Numbers that pooling makes of a sequence.
     dimensions: usize,
     batch_len: usize,
     // Freed after the context, which computes with them.
@@ -143,18 +144,25 @@ impl Context {
         let interrupt = Arc::new(Interrupt::default());
         let data = Arc::as_ptr(&interrupt).cast_mut().cast();
         // SAFETY: `raw` is a live context; `interrupt` and `threads` live as long as it.
-        let batch_len = unsafe {
+        let (batch_len, ranks) = unsafe {
             if let Some(threads) = &threads {
                 sys::llama_attach_threadpool(raw.as_ptr(), threads.as_ptr(), threads.as_ptr());
             }
             sys::llama_set_abort_callback(raw.as_ptr(), Some(must_stop), data);
-            sys::llama_n_batch(raw.as_ptr())
+            let pooling = sys::llama_pooling_type(raw.as_ptr());
+            let ranks = pooling == sys::LLAMA_POOLING_TYPE_RANK;
+            (sys::llama_n_batch(raw.as_ptr()), ranks)
+        };
+        let dimensions = match ranks {
+            // SAFETY: the model lives as long as `weights`.
+            true => usize::try_from(unsafe { sys::llama_model_n_cls_out(model) }),
+            false => usize::try_from(weights.n_embd_out()),
         };
         Ok(Self {
             raw,
             interrupt,
             vocabulary: usize::try_from(weights.n_vocab()).unwrap_or(0),
-            dimensions: usize::try_from(weights.n_embd_out()).unwrap_or(0),
+            dimensions: dimensions.unwrap_or(0),
             batch_len: batch_len as usize,
             threads,
             weights,
@@ -228,7 +236,7 @@ impl Context {
         }
     }
 
-    /// The pooled vector that the last batch computed for `sequence`.
+    /// The pooled vector, or the scores, that the last batch computed for `sequence`.
     pub fn embedding(&self, sequence: SequenceId) -> Option<&[f32]> {
         // SAFETY: as in `logits`, with a row of `dimensions`.
         unsafe {

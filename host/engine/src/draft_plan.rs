@@ -40,7 +40,7 @@ impl DraftFile {
         let Some(path) = options.draft_model.clone() else {
             return Ok(None);
         };
-        if kind == ModelKind::Embedding {
+        if kind != ModelKind::Chat {
             return Err(LoadError::Contradiction {
                 option: "draft-model",
                 needed: "a model that writes text, to guess for",
@@ -48,17 +48,21 @@ impl DraftFile {
         }
         let header = read_header(&path)?;
         let facts = header.facts();
-        match facts.is_embedding() {
-            true => Err(LoadError::Draft {
-                path,
-                reason: "makes embeddings and no text".to_owned(),
-            }),
-            false => Ok(Some(Self {
-                path,
-                facts,
-                file_bytes: header.file_bytes(),
-            })),
-        }
+        let makes = match (facts.is_embedding(), facts.is_reranking()) {
+            (true, _) => "makes embeddings of texts",
+            (_, true) => "ranks texts",
+            (false, false) => {
+                return Ok(Some(Self {
+                    path,
+                    facts,
+                    file_bytes: header.file_bytes(),
+                }));
+            }
+        };
+        Err(LoadError::Draft {
+            path,
+            reason: format!("{makes} and writes none"),
+        })
     }
 
     /// What it takes beside a model that has `sequences` requests of `context_size` tokens.

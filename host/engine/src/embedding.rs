@@ -1,8 +1,8 @@
-//! Turns texts into vectors, many at a time.
+//! Turns texts into vectors, or pairs of texts into scores, many at a time.
 //!
 //! A thread of its own packs inputs, of whichever calls, into steps as full as they get; each
-//! input is a sequence that llama.cpp pools into one vector. Vectors leave with length 1, so that
-//! their dot product is the cosine. A question passes ahead of a long call, which is why a call is
+//! input is a sequence that llama.cpp pools into one vector, or in which it judges a document by a query. Vectors
+//! leave with length 1, so that their dot product is the cosine; scores as they are. A question passes ahead of a long call, which is why a call is
 //! computed in no particular order.
 
 mod embedder;
@@ -38,12 +38,12 @@ pub struct Limits {
 /// Inputs in a call.
 pub(crate) const INPUTS_MAX: usize = 1024;
 
-/// The vectors of a call.
+/// The vectors or the scores of a call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Embeddings {
-    /// One after the other, in the order of the inputs, each of length 1.
+    /// One after the other, in the order of the inputs: vectors of length 1, or a score each.
     pub values: Vec<f32>,
-    /// Numbers in a vector.
+    /// Numbers of one input.
     pub dimensions: usize,
     /// Tokens of each input.
     pub tokens: Vec<usize>,
@@ -52,11 +52,13 @@ pub struct Embeddings {
 /// Why there are no vectors.
 #[derive(Debug, thiserror::Error)]
 pub enum EmbedError {
-    /// The model continues text.
-    #[error("`{model}` is not an embedding model")]
+    /// The model does something else.
+    #[error("`{model}` is not a model for {wanted}")]
     WrongKind {
         /// The model.
         model: String,
+        /// What it was asked to do.
+        wanted: &'static str,
     },
     /// Too many calls wait already.
     #[error("{max} calls are waiting already")]
@@ -153,6 +155,7 @@ struct Call {
 
 #[derive(Debug)]
 struct CallState {
+    form: Form,
     vectors: Vec<f32>,
     left: usize,
     tokens: Vec<usize>,
@@ -182,17 +185,42 @@ impl Call {
         if state.left == 0 {
             return;
         }
-        let start = index * vector.len();
-        normalise_into(vector, &mut state.vectors[start..start + vector.len()]);
+        let dimensions = state.form.numbers();
+        let start = index * dimensions;
+        let form = state.form;
+        let place = &mut state.vectors[start..start + dimensions];
+        match form {
+            // Of several classes the first is the one that counts, as for llama.cpp's server.
+            Form::Score => place.copy_from_slice(&vector[..1]),
+            Form::Vector(_) => normalise_into(vector, place),
+        }
         state.left -= 1;
         if state.left == 0 {
             let embeddings = Embeddings {
                 values: std::mem::take(&mut state.vectors),
-                dimensions: vector.len(),
+                dimensions,
                 tokens: std::mem::take(&mut state.tokens),
             };
             state.outcome = Some(Ok(embeddings));
             self.changed.notify_all();
+        }
+    }
+}
+
+/// What becomes of an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// A vector of so many numbers.
+    Vector(usize),
+    /// A score.
+    Score,
+}
+
+impl Form {
+    fn numbers(self) -> usize {
+        match self {
+            Self::Vector(dimensions) => dimensions,
+            Self::Score => 1,
         }
     }
 }
@@ -205,10 +233,11 @@ pub(crate) struct EmbeddingJob {
 
 impl EmbeddingJob {
     /// A job and the handle for its caller.
-    pub fn new(inputs: Vec<Vec<LlamaToken>>, dimensions: usize) -> (Self, Embedding) {
+    pub fn new(inputs: Vec<Vec<LlamaToken>>, form: Form) -> (Self, Embedding) {
         let call = Arc::new(Call {
             state: Mutex::new(CallState {
-                vectors: vec![0.0; inputs.len() * dimensions],
+                form,
+                vectors: vec![0.0; inputs.len() * form.numbers()],
                 left: inputs.len(),
                 tokens: inputs.iter().map(Vec::len).collect(),
                 outcome: None,
@@ -252,6 +281,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_score_is_the_first_number_as_it_is() {
+        let inputs = vec![vec![LlamaToken::new(1)]; 2];
+        let (mut job, mut handle) = EmbeddingJob::new(inputs, Form::Score);
+        job.inputs.clear();
+        job.call.put(1, &[0.25, 0.75]);
+        assert!(handle.poll().is_none());
+        job.call.put(0, &[-3.0]);
+        let scores = handle.wait().unwrap();
+        assert_eq!((scores.values, scores.dimensions), (vec![-3.0, 0.25], 1));
+    }
+
+    #[test]
     fn vectors_get_length_one() {
         let mut out = [0.0; 2];
         normalise_into(&[3.0, 4.0], &mut out);
@@ -262,7 +303,7 @@ mod tests {
 
     #[test]
     fn a_dropped_job_tells_its_reader() {
-        let (job, mut handle) = EmbeddingJob::new(vec![vec![LlamaToken::new(1)]], 2);
+        let (job, mut handle) = EmbeddingJob::new(vec![vec![LlamaToken::new(1)]], Form::Score);
         drop(job);
         assert!(handle.wait().is_err());
     }

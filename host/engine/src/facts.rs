@@ -1,5 +1,6 @@
 //! What a loaded model says about itself.
 
+use llama_cpp_sys_2 as sys;
 use serde::Serialize;
 
 use crate::TokenId;
@@ -12,27 +13,45 @@ pub enum ModelKind {
     Chat,
     /// It turns text into vectors.
     Embedding,
+    /// It scores how well a text answers a query.
+    Reranking,
+}
+
+impl ModelKind {
+    /// With which pooling its file is tried; `None` for one that writes text. Every model can give a mean, and only a
+    /// ranking one scores.
+    pub(crate) fn trial_pooling(self) -> Option<sys::llama_pooling_type> {
+        match self {
+            Self::Chat => None,
+            Self::Embedding => Some(sys::LLAMA_POOLING_TYPE_MEAN),
+            Self::Reranking => Some(sys::LLAMA_POOLING_TYPE_RANK),
+        }
+    }
 }
 
 /// Facts of a loaded model and of the context it runs in.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ModelFacts {
-    /// What the model is for; reports write the flag `embedding` instead.
+    /// What the model is for; reports write the flags `embedding` and `reranking` instead.
     #[serde(skip)]
     pub kind: ModelKind,
     /// Whether `kind` is [`ModelKind::Embedding`].
     pub embedding: bool,
+    /// Whether `kind` is [`ModelKind::Reranking`].
+    pub reranking: bool,
     /// llama.cpp's name of the architecture.
     pub architecture: String,
     /// The model's own name.
     pub name: Option<String>,
     /// The context it was trained for, in tokens.
     pub n_ctx_train: u32,
-    /// The context one request can use, in tokens. For an embedding model the longest input.
+    /// The context one request can use, in tokens. For an embedding model the longest input, for a ranking
+    /// one the longest query and text together.
     pub n_ctx: u32,
     /// How many requests run at the same time.
     pub n_seq_max: u32,
-    /// Cells of the KV cache, for the contexts of all requests together. 0 for an embedding model.
+    /// Cells of the KV cache, for the contexts of all requests together. 0 where there is no
+    /// conversation to keep.
     pub n_cells: u32,
     /// Tokens in the vocabulary.
     pub n_vocab: u32,
@@ -55,7 +74,7 @@ pub struct ModelFacts {
     pub add_bos: bool,
     /// Whether it sees images.
     pub vision: bool,
-    /// How an embedding model makes one vector of many.
+    /// How a model that writes no text makes one vector of many.
     pub pooling: Option<&'static str>,
     /// The size of the weights in bytes.
     pub size_bytes: u64,

@@ -1,4 +1,4 @@
-//! Runs language models with llama.cpp: many requests at once on one context, and embeddings.
+//! Runs language models with llama.cpp: many requests at once on one context, embeddings, and scores of texts.
 //!
 //! Knows nothing of WebAssembly, HTTP or prompts: text and tokens go in, text and tokens come out.
 //!
@@ -28,6 +28,7 @@ mod memory;
 mod model;
 mod outbox;
 mod pace;
+mod pairing;
 mod pool;
 mod prefix;
 mod probe;

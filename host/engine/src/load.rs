@@ -1,12 +1,14 @@
 //! Loads a model file: looks at it first, decides sizes, then hands it to llama.cpp.
 
+mod error;
+
 use std::fs::File;
-use std::io::{self, BufReader};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use gaia_gguf::{
-    Facts, Header, KvType, MemoryPlan, MemoryWishes, Pooling, ReadHeaderError, default_cells,
-    default_context, in_units,
+    Facts, Header, KvType, MemoryPlan, MemoryWishes, Pooling, default_cells, default_context,
+    in_units,
 };
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::{LlamaModelParams, LlamaSplitMode};
@@ -20,6 +22,8 @@ use crate::memory;
 use crate::prefix::KEPT_MAX;
 use crate::projector::ProjectorFile;
 use crate::threads::physical_cores;
+
+pub use error::LoadError;
 
 /// The most requests that can run at the same time.
 pub const SEQUENCES_MAX: u32 = 64;
@@ -113,114 +117,14 @@ pub struct LoadOptions {
     pub flash_attention: Option<bool>,
     /// Whether to use the model for embeddings; what its file says.
     pub embedding: Option<bool>,
+    /// Whether to use the model for ranking texts; what its file says.
+    pub reranking: Option<bool>,
     /// Requests that may wait; 256.
     pub queue_len_max: Option<usize>,
     /// Whether [`check`](crate::check) has tried this file already, so that it need not be tried again.
     pub checked: bool,
     /// The memory it may take, in bytes; what the system has to give.
     pub memory_bytes_max: Option<u64>,
-}
-
-/// Why a model was not loaded.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// The file cannot be opened.
-    #[error("failed to open model file `{path}`")]
-    Open {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// It is a folder or a device.
-    #[error("`{path}` is not a file")]
-    NotAFile {
-        /// The path.
-        path: PathBuf,
-    },
-    /// The file is damaged or no GGUF.
-    #[error("model file `{path}` is damaged or not a GGUF file")]
-    Header {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        #[source]
-        source: ReadHeaderError,
-    },
-    /// An option is out of its range.
-    #[error("{option} is {found}, it must be {range}")]
-    Option {
-        /// Its name.
-        option: &'static str,
-        /// The value.
-        found: u64,
-        /// What it may be.
-        range: &'static str,
-    },
-    /// Two options exclude each other.
-    #[error("{option} needs {needed}")]
-    Contradiction {
-        /// The one.
-        option: &'static str,
-        /// What the other must not be without.
-        needed: &'static str,
-    },
-    /// It would not fit the memory.
-    #[error(
-        "model file `{path}` does not fit the memory: {plan}. It takes less with a smaller ctx-size \
-         (ctx_size), n-seq-max (requests_running_max) or host-cache-mib (prompt_cache_mib), with \
-         kv-type (kv_type) q8_0{}",
-        without_draft(plan)
-    )]
-    Memory {
-        /// The file.
-        path: PathBuf,
-        /// What it would take, and what there is.
-        plan: Box<MemoryPlan>,
-    },
-    /// The draft model cannot guess for the model.
-    #[error(
-        "draft model `{path}` {reason}; name a smaller model of the same family as draft-model \
-         (draft_model), or none"
-    )]
-    Draft {
-        /// The draft model's file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The projector cannot be used with the model.
-    #[error(
-        "projector `{path}` {reason}; name the one that was published with the model as mmproj, or none"
-    )]
-    Projector {
-        /// The projector's file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The processor is too old for the compiled code.
-    #[error("this processor lacks {missing}, which the engine was compiled for")]
-    Processor {
-        /// The missing features.
-        missing: String,
-    },
-    /// llama.cpp refused it.
-    #[error("llama.cpp refused model file `{path}`: {reason}")]
-    Llama {
-        /// The file.
-        path: PathBuf,
-        /// In its words.
-        reason: String,
-    },
-}
-
-fn without_draft(plan: &MemoryPlan) -> &'static str {
-    match plan.draft {
-        Some(_) => ", or without draft-model (draft_model)",
-        None => "",
-    }
 }
 
 /// A file that has been found fit to be loaded, and the sizes it will have.
@@ -265,10 +169,10 @@ pub(crate) fn plan(path: &Path, options: &LoadOptions) -> Result<Plan, LoadError
     }
     let header = read_header(path)?;
     let facts = header.facts();
-    let kind = kind(&facts, options);
+    let kind = kind(path, &header, &facts, options)?;
     let sizes = match kind {
         ModelKind::Chat => text_sizes(&facts, options)?,
-        ModelKind::Embedding => embedding_sizes(&facts, options)?,
+        ModelKind::Embedding | ModelKind::Reranking => embedding_sizes(&facts, options)?,
     };
     let draft = DraftFile::read(kind, options)?;
     let projector = projector(kind, options)?;
@@ -318,7 +222,7 @@ fn projector(kind: ModelKind, options: &LoadOptions) -> Result<Option<ProjectorF
     match (&options.projector, kind) {
         (None, _) => Ok(None),
         (Some(path), ModelKind::Chat) => ProjectorFile::read(path).map(Some),
-        (Some(_), ModelKind::Embedding) => Err(LoadError::Contradiction {
+        (Some(_), ModelKind::Embedding | ModelKind::Reranking) => Err(LoadError::Contradiction {
             option: "mmproj",
             needed: "a model that writes text",
         }),
@@ -332,11 +236,11 @@ fn memory_wishes(kind: ModelKind, sizes: &Sizes, options: &LoadOptions) -> Memor
         cells: sizes.cells.map(u64::from),
         kv_type: match kind {
             ModelKind::Chat => options.kv_type,
-            ModelKind::Embedding => KvType::F16,
+            ModelKind::Embedding | ModelKind::Reranking => KvType::F16,
         },
         prompt_cache_bytes: match kind {
             ModelKind::Chat => options.host_cache_bytes,
-            ModelKind::Embedding => Some(0),
+            ModelKind::Embedding | ModelKind::Reranking => Some(0),
         },
         available_bytes: options.memory_bytes_max.or_else(memory::available_bytes),
         gpu: memory::gpu(options),
@@ -385,10 +289,34 @@ pub(crate) fn read_header(path: &Path) -> Result<Header, LoadError> {
     })
 }
 
-fn kind(facts: &Facts, options: &LoadOptions) -> ModelKind {
-    match options.embedding == Some(true) || facts.is_embedding() {
-        true => ModelKind::Embedding,
-        false => ModelKind::Chat,
+/// What the model is used for. What llama.cpp would read beyond a model's numbers is refused: scores of one that gives
+/// none.
+fn kind(
+    path: &Path,
+    header: &Header,
+    facts: &Facts,
+    options: &LoadOptions,
+) -> Result<ModelKind, LoadError> {
+    let wants = |option: Option<bool>| option == Some(true);
+    if wants(options.embedding) && facts.pooling == Some(Pooling::Rank) {
+        return Err(LoadError::Contradiction {
+            option: "embedding",
+            needed: "a model that makes vectors; this one ranks texts, so it is one for reranking (reranking_model)",
+        });
+    }
+    let ranks = facts.is_reranking() && !wants(options.embedding);
+    if wants(options.reranking) || ranks {
+        return match header.reranking_misfit() {
+            None => Ok(ModelKind::Reranking),
+            Some(misfit) => Err(LoadError::Reranking {
+                path: path.to_owned(),
+                reason: misfit.to_string(),
+            }),
+        };
+    }
+    match wants(options.embedding) || facts.is_embedding() {
+        true => Ok(ModelKind::Embedding),
+        false => Ok(ModelKind::Chat),
     }
 }
 
@@ -524,7 +452,7 @@ fn context_options(
         sequences: match kind {
             // One for copies on their way to host memory and back.
             ModelKind::Chat => sizes.sequences + KEPT_MAX + 1,
-            ModelKind::Embedding => sizes.sequences,
+            ModelKind::Embedding | ModelKind::Reranking => sizes.sequences,
         },
         batch: sizes.batch,
         ubatch: sizes.ubatch,
@@ -535,8 +463,9 @@ fn context_options(
             true => sys::GGML_TYPE_Q8_0,
             false => sys::GGML_TYPE_F16,
         },
-        embeddings: kind == ModelKind::Embedding,
+        embeddings: kind != ModelKind::Chat,
         pooling: match (kind, named) {
+            (ModelKind::Reranking, _) => sys::LLAMA_POOLING_TYPE_RANK,
             (ModelKind::Embedding, false) => sys::LLAMA_POOLING_TYPE_MEAN,
             _ => sys::LLAMA_POOLING_TYPE_UNSPECIFIED,
         },

@@ -1,5 +1,7 @@
 //! A loaded model: its facts, its vocabulary, and the way to its thread.
 
+mod inputs;
+
 use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,12 +15,13 @@ use crate::TokenId;
 use crate::bell::{Bell, Ring};
 use crate::context::{Context, Interrupt};
 use crate::drafting::Drafting;
-use crate::embedding::{EmbedError, Embedder, Embedding, EmbeddingJob, INPUTS_MAX, Input, Limits};
+use crate::embedding::{Embedder, EmbeddingJob};
 use crate::facts::{ModelFacts, ModelKind};
 use crate::grammar;
 use crate::images::{Eye, Gallery, Image, LookError, Placed};
 use crate::load::{self, LoadError, LoadOptions, Plan};
 use crate::outbox::{Generation, Outbox};
+use crate::pairing::Pairing;
 use crate::projector::{Projector, ProjectorOptions};
 use crate::request::{self, GenerateError, Prompt, Request};
 use crate::sampler::Sampler;
@@ -116,9 +119,10 @@ impl Model {
             .transpose()?;
         let projector = projector(&plan, &weights, options)?;
         let facts = facts(&plan, &weights);
+        let pairing = pairing(&plan, &weights)?;
         let queue = Arc::new(Queue::default());
         let bell = Arc::new(Bell::default());
-        let vocabulary = Vocabulary::new(Arc::clone(&weights), facts);
+        let vocabulary = Vocabulary::new(Arc::clone(&weights), facts, pairing);
         let cells_used = vocabulary.cells_counter();
         let eye = projector.clone().map(Eye::new);
         let drafting = Drafting::new(plan.speculation, drafter);
@@ -153,14 +157,6 @@ impl Model {
     /// Its tokens and facts.
     pub fn vocabulary(&self) -> &Vocabulary {
         &self.shared.vocabulary
-    }
-
-    /// The most that one embedding call may ask for.
-    pub fn embedding_limits(&self) -> Limits {
-        Limits {
-            inputs_max: INPUTS_MAX,
-            tokens_max: self.facts().n_ctx as usize,
-        }
     }
 
     /// As [`Vocabulary::tokenize`].
@@ -216,23 +212,6 @@ impl Model {
     /// and must not wait.
     pub fn set_bell(&self, ring: Option<Ring>) {
         self.shared.bell.set(ring);
-    }
-
-    /// Starts to embed `inputs`. Never waits.
-    pub fn embed(&self, inputs: Vec<Input>) -> Result<Embedding, EmbedError> {
-        let Worker::Embedding { jobs } = &self.shared.worker else {
-            let model = self.display_name();
-            return Err(EmbedError::WrongKind { model });
-        };
-        let inputs = self.embedding_inputs(inputs)?;
-        let max = self.shared.queue_len_max;
-        if !self.shared.queue.enter(max) {
-            return Err(EmbedError::QueueFull { max });
-        }
-        let (job, handle) = EmbeddingJob::new(inputs, self.facts().n_embd as usize);
-        let jobs = jobs.as_ref().ok_or(EmbedError::Unloaded)?;
-        jobs.send(job).map_err(|_| EmbedError::Unloaded)?;
-        Ok(handle)
     }
 
     fn job(
@@ -321,48 +300,6 @@ impl Model {
         placed.map_err(|token| GenerateError::Image { token })
     }
 
-    fn embedding_inputs(&self, inputs: Vec<Input>) -> Result<Vec<Vec<LlamaToken>>, EmbedError> {
-        let limits = self.embedding_limits();
-        if inputs.is_empty() || inputs.len() > limits.inputs_max {
-            let (found, max) = (inputs.len(), limits.inputs_max);
-            return Err(EmbedError::InputCount { found, max });
-        }
-        let numbered = inputs.into_iter().enumerate();
-        numbered
-            .map(|(index, input)| self.embedding_input(index, input, limits.tokens_max))
-            .collect()
-    }
-
-    fn embedding_input(
-        &self,
-        index: usize,
-        input: Input,
-        max: usize,
-    ) -> Result<Vec<LlamaToken>, EmbedError> {
-        let input = match input {
-            Input::Text(text) => self
-                .vocabulary()
-                .tokens(&text, true)
-                .map_err(|source| EmbedError::Tokenize { index, source })?,
-            Input::Tokens(ids) => {
-                if let Some(token) = ids
-                    .iter()
-                    .find(|id| self.vocabulary().check_token(**id).is_err())
-                {
-                    let token = *token;
-                    return Err(EmbedError::Token { index, token });
-                }
-                ids.into_iter().map(LlamaToken::new).collect()
-            }
-        };
-        match input.len() {
-            tokens if tokens == 0 || tokens > max => {
-                Err(EmbedError::InputLength { index, tokens, max })
-            }
-            _ => Ok(input),
-        }
-    }
-
     fn display_name(&self) -> String {
         let facts = self.facts();
         facts
@@ -386,6 +323,19 @@ fn projector(
         rows_max: plan.context.ubatch.min(plan.context.batch) as usize,
     };
     Projector::load(file, weights, computing).map(|projector| Some(Arc::new(projector)))
+}
+
+/// How a ranking model wants a query and a text put together.
+fn pairing(plan: &Plan, weights: &LlamaModel) -> Result<Option<Pairing>, LoadError> {
+    if plan.kind != ModelKind::Reranking {
+        return Ok(None);
+    }
+    let template = plan.facts.reranking_template.as_deref();
+    let pairing = Pairing::of(&weights.vocab(), template);
+    pairing.map(Some).map_err(|reason| LoadError::Reranking {
+        path: plan.path.clone(),
+        reason: reason.to_owned(),
+    })
 }
 
 /// Starts the model's thread.
@@ -420,7 +370,7 @@ fn start(
             let jobs = Some(jobs);
             (Worker::Text { jobs, interrupt }, thread)
         }
-        ModelKind::Embedding => {
+        ModelKind::Embedding | ModelKind::Reranking => {
             let (jobs, receiver) = channel();
             let embedder = Embedder::new(context, plan.requests, receiver, queue, bell);
             let thread = spawn("gaia-embed", || embedder.run());
@@ -448,6 +398,7 @@ fn facts(plan: &Plan, weights: &LlamaModel) -> ModelFacts {
     let (bos_id, bos_token) = named(vocab.bos()).unzip();
     let (eos_id, eos_token) = named(vocab.eos()).unzip();
     let embedding = plan.kind == ModelKind::Embedding;
+    let writes = plan.kind == ModelKind::Chat;
     let dimensions = if embedding {
         weights.n_embd_out()
     } else {
@@ -456,12 +407,13 @@ fn facts(plan: &Plan, weights: &LlamaModel) -> ModelFacts {
     ModelFacts {
         kind: plan.kind,
         embedding,
+        reranking: plan.kind == ModelKind::Reranking,
         architecture: plan.facts.architecture.clone().unwrap_or_default(),
         name: plan.facts.name.clone(),
         n_ctx_train: weights.n_ctx_train(),
         n_ctx: plan.context_size,
         n_seq_max: plan.requests,
-        n_cells: if embedding { 0 } else { plan.context.cells },
+        n_cells: if writes { plan.context.cells } else { 0 },
         n_vocab: weights.n_vocab().cast_unsigned(),
         n_embd: dimensions.cast_unsigned(),
         chat_template: plan.facts.chat_template.clone(),
@@ -472,7 +424,7 @@ fn facts(plan: &Plan, weights: &LlamaModel) -> ModelFacts {
         eos_id,
         add_bos: vocab.should_add_bos(),
         vision: plan.projector.is_some(),
-        pooling: embedding.then(|| pooling_name(plan)),
+        pooling: (!writes).then(|| pooling_name(plan)),
         size_bytes: weights.size(),
         params: weights.n_params(),
     }
@@ -488,6 +440,7 @@ fn infill(weights: &LlamaModel) -> Option<[TokenId; 3]> {
 fn pooling_name(plan: &Plan) -> &'static str {
     use gaia_gguf::Pooling;
     match (plan.context.pooling, plan.facts.pooling) {
+        (sys::LLAMA_POOLING_TYPE_RANK, _) => "rank",
         (sys::LLAMA_POOLING_TYPE_MEAN, _) | (_, Some(Pooling::Mean)) => "mean",
         (_, Some(Pooling::Cls)) => "cls",
         (_, Some(Pooling::Last)) => "last",

@@ -42,8 +42,8 @@ pub(crate) enum ProbeError {
 pub(crate) struct Tried<'a> {
     pub path: &'a Path,
     pub file_bytes: u64,
-    /// As it would be used.
-    pub embeddings: bool,
+    /// How one vector is made of many; `None`: it writes text.
+    pub pooling: Option<llama_cpp_sys_2::llama_pooling_type>,
     /// With which the model would see.
     pub projector: Option<&'a ProjectorFile>,
 }
@@ -310,9 +310,7 @@ mod child {
     }
 
     fn try_out(tried: Tried<'_>) -> Option<()> {
-        let Tried {
-            path, embeddings, ..
-        } = tried;
+        let Tried { path, pooling, .. } = tried;
         let parameters = LlamaModelParams::default().with_devices(&[]).ok()?;
         let model = LlamaModel::load_from_file(backend::llama_backend(), path, &parameters).ok()?;
         let model = Arc::new(model);
@@ -329,20 +327,16 @@ mod child {
             threads_batch: 1,
             flash_attention: None,
             kv_type: sys::GGML_TYPE_F16,
-            embeddings,
-            pooling: match embeddings {
-                true => sys::LLAMA_POOLING_TYPE_MEAN,
-                false => sys::LLAMA_POOLING_TYPE_UNSPECIFIED,
-            },
+            embeddings: pooling.is_some(),
+            pooling: pooling.unwrap_or(sys::LLAMA_POOLING_TYPE_UNSPECIFIED),
         };
         let mut context = Context::new(model, &options).ok()?;
         let mut batch = context.batch();
         batch.push(token, 0, 0, true);
         context.decode(&mut batch).ok()?;
-        let computed = if embeddings {
-            context.embedding(0)
-        } else {
-            context.logits(0)
+        let computed = match pooling {
+            Some(_) => context.embedding(0),
+            None => context.logits(0),
         };
         computed.map(drop)
     }

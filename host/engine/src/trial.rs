@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::facts::ModelKind;
 use crate::load::{self, LoadError, LoadOptions, Plan};
 use crate::probe::{self, Probe, ProbeError, Tried};
 
@@ -31,7 +30,7 @@ impl Trial {
             trial.add(Tried {
                 path: &plan.path,
                 file_bytes: plan.file_bytes,
-                embeddings: plan.kind == ModelKind::Embedding,
+                pooling: plan.kind.trial_pooling(),
                 projector,
             })?;
         }
@@ -39,7 +38,7 @@ impl Trial {
             trial.add(Tried {
                 path: &draft.path,
                 file_bytes: draft.file_bytes,
-                embeddings: false,
+                pooling: None,
                 projector: None,
             })?;
         }

@@ -12,6 +12,7 @@ use crate::TokenId;
 use crate::backend;
 use crate::facts::ModelFacts;
 use crate::load::LoadError;
+use crate::pairing::{Pairing, Pairs};
 use crate::request;
 
 /// The longest text that is tokenised, in bytes.
@@ -26,6 +27,9 @@ pub enum TokenizeError {
         /// Its length.
         found: usize,
     },
+    /// The model does not rank.
+    #[error("the model takes no pairs of a query and a document")]
+    NoPairs,
     /// A token number is not in the vocabulary.
     #[error("token {token} is not in the vocabulary")]
     Token {
@@ -39,6 +43,8 @@ pub enum TokenizeError {
 pub struct Vocabulary {
     source: Arc<LlamaModel>,
     facts: Arc<ModelFacts>,
+    /// How a ranking model takes a query and a document.
+    pairing: Option<Arc<Pairing>>,
     cells_used: CellsUsed,
 }
 
@@ -46,10 +52,15 @@ pub struct Vocabulary {
 pub(crate) type CellsUsed = Arc<AtomicUsize>;
 
 impl Vocabulary {
-    pub(crate) fn new(source: Arc<LlamaModel>, facts: ModelFacts) -> Self {
+    pub(crate) fn new(
+        source: Arc<LlamaModel>,
+        facts: ModelFacts,
+        pairing: Option<Pairing>,
+    ) -> Self {
         Self {
             source,
             facts: Arc::new(facts),
+            pairing: pairing.map(Arc::new),
             cells_used: CellsUsed::default(),
         }
     }
@@ -66,6 +77,7 @@ impl Vocabulary {
         Ok(Self {
             source: Arc::new(source),
             facts: Arc::clone(&self.facts),
+            pairing: self.pairing.clone(),
             cells_used: CellsUsed::default(),
         })
     }
@@ -103,6 +115,21 @@ impl Vocabulary {
         self.tokenize(text, true)
     }
 
+    /// How many tokens a ranking model reads for `document` and `query`, as [`Model::rank`](crate::Model::rank) would
+    /// count them.
+    pub fn pair_len(&self, query: &str, document: &str) -> Result<usize, TokenizeError> {
+        Ok(self.pairs(query)?.tokens(document)?.len())
+    }
+
+    pub(crate) fn pairs<'a>(&'a self, query: &'a str) -> Result<FittingPairs<'a>, TokenizeError> {
+        let pairing = self.pairing.as_deref().ok_or(TokenizeError::NoPairs)?;
+        check_len(query.len())?;
+        Ok(FittingPairs {
+            pairs: pairing.pairs(self.source.vocab(), query),
+            query_len: query.len(),
+        })
+    }
+
     /// The text of `tokens`, with special tokens spelled out. What is no UTF-8 becomes U+FFFD.
     pub fn detokenize(&self, tokens: &[TokenId]) -> Result<String, TokenizeError> {
         let bytes = self.bytes(tokens)?;
@@ -133,14 +160,9 @@ impl Vocabulary {
         text: &str,
         add_special: bool,
     ) -> Result<Vec<LlamaToken>, TokenizeError> {
-        let found = text.len();
-        match found > TEXT_BYTES_MAX {
-            true => Err(TokenizeError::TooLong { found }),
-            false => Ok(self
-                .source
-                .vocab()
-                .tokenize(text.as_bytes(), add_special, true)),
-        }
+        check_len(text.len())?;
+        let vocab = self.source.vocab();
+        Ok(vocab.tokenize(text.as_bytes(), add_special, true))
     }
 
     /// The control tokens of these names. What is none of the model's, what is text in any case and
@@ -159,5 +181,26 @@ impl Vocabulary {
 
     pub(crate) fn check_token(&self, token: TokenId) -> Result<(), TokenizeError> {
         request::check_token(token, self.facts.n_vocab).map_err(|_| TokenizeError::Token { token })
+    }
+}
+
+/// A query of a length that can be tokenised, with documents of such.
+pub(crate) struct FittingPairs<'a> {
+    pairs: Pairs<'a>,
+    query_len: usize,
+}
+
+impl FittingPairs<'_> {
+    /// The input for `document`.
+    pub fn tokens(&self, document: &str) -> Result<Vec<LlamaToken>, TokenizeError> {
+        check_len(self.query_len.saturating_add(document.len()))?;
+        Ok(self.pairs.tokens(document))
+    }
+}
+
+fn check_len(found: usize) -> Result<(), TokenizeError> {
+    match found > TEXT_BYTES_MAX {
+        true => Err(TokenizeError::TooLong { found }),
+        false => Ok(()),
     }
 }

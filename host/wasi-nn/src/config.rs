@@ -144,6 +144,7 @@ impl Config {
             "use-mlock" => load.mlock = Some(entry.flag()?),
             "flash-attn" => load.flash_attention = entry.flash_attention()?,
             "embedding" => load.embedding = Some(entry.flag()?).filter(|embedding| *embedding),
+            "reranking" => load.reranking = Some(entry.flag()?).filter(|reranking| *reranking),
             "idle-unload-seconds" => self.idle_unload = entry.time()?,
             "wake-port" => self.wake.port = entry.port()?,
             "wake-secret" => self.wake.secret = entry.secret()?,
@@ -474,10 +475,11 @@ mod tests {
             "logprobs": 3, "ignore-eos": true, "json-schema": {"type": "object"},
             "n-predict": -1, "seed": -1, "idle-unload-seconds": 300,
             "show-tokens": ["[TOOL_CALLS]"],
-            "score-prompt": true,
+            "score-prompt": true, "reranking": true,
         }));
         let config = config.unwrap();
         assert_eq!(config.idle_unload, Some(Duration::from_secs(300)));
+        assert_eq!(config.load.reranking, Some(true));
         let never = read(json!({"idle-unload-seconds": 0})).unwrap();
         assert_eq!(never.idle_unload, None);
         let request = config.request;
@@ -509,6 +511,7 @@ mod tests {
         check(json!({"logprobs": 300}), "logprobs");
         check(json!({"show-tokens": {}}), "show-tokens");
         check(json!({"score-prompt": 1}), "score-prompt");
+        check(json!({"reranking": "yes"}), "reranking");
     }
 
     #[test]

@@ -10,12 +10,12 @@ use gaia_engine::{
     EmbedError, Embedding, Embeddings, FinishReason, GenerateError, Generation, Image, Input,
     LookError, ModelKind, Piece, Progress, Prompt, Request, TokenEvent, TokenId, Usage, Vocabulary,
 };
-use serde_json::Value;
 
 use crate::config::{Config, Speaker};
 use crate::errno::Errno;
 use crate::graph::{self, Graph};
 use crate::guest::Tensor;
+use crate::inputs::{self, Inputs};
 use crate::loading::Lease;
 use crate::output;
 use crate::residency::Attempt;
@@ -49,12 +49,6 @@ pub(crate) struct Execution {
     embeddings: Option<Embeddings>,
     /// What the model was shown, with the lease that keeps it in memory.
     images: Vec<(Image, Lease)>,
-}
-
-#[derive(Debug)]
-enum Inputs {
-    One(Input),
-    Many(Vec<Input>),
 }
 
 #[derive(Debug)]
@@ -99,10 +93,10 @@ impl Execution {
             }
             INPUT_TEXT => Inputs::One(Input::Text(text(tensor.data)?)),
             INPUT_TOKENS if tensor.kind == KIND_I32 => {
-                Inputs::One(Input::Tokens(token_ids(&tensor.data)?))
+                Inputs::One(Input::Tokens(inputs::token_ids(&tensor.data)?))
             }
             INPUT_IMAGE => return self.show(tensor),
-            INPUT_MANY => Inputs::Many(many(&graph::parse(&text(tensor.data)?)?)?),
+            INPUT_MANY => inputs::several(graph::parse(&text(tensor.data)?)?)?,
             _ => return Err(Errno::InvalidArgument),
         };
         self.reset();
@@ -219,10 +213,21 @@ impl Execution {
                 let inputs = match self.inputs.as_ref().ok_or(Errno::InvalidArgument)? {
                     Inputs::One(input) => vec![input.clone()],
                     Inputs::Many(inputs) => inputs.clone(),
+                    Inputs::Pairs(_) => return Err(wrong_input("vectors of texts")),
                 };
                 let embedding = model.embed(inputs).map_err(|error| refuse_inputs(&error))?;
                 Run::Embedding(Running {
                     work: embedding,
+                    _lease: lease,
+                })
+            }
+            ModelKind::Reranking => {
+                let Some(Inputs::Pairs(pairs)) = &self.inputs else {
+                    return Err(wrong_input("scores for a query and documents"));
+                };
+                let scores = model.rank(&pairs.query, &pairs.documents);
+                Run::Embedding(Running {
+                    work: scores.map_err(|error| refuse_inputs(&error))?,
                     _lease: lease,
                 })
             }
@@ -255,7 +260,7 @@ impl Execution {
                 let outcome = outcome.ok_or(Errno::Busy)?;
                 self.run = Run::Done(None);
                 self.embeddings = Some(outcome.map_err(|reason| {
-                    tracing::error!("failed to embed: {reason}");
+                    tracing::error!("failed to read the inputs: {reason}");
                     Errno::RuntimeError
                 })?);
                 Ok(())
@@ -314,7 +319,7 @@ impl Execution {
         let prompt = match &self.inputs {
             Some(Inputs::One(Input::Text(text))) => Prompt::Text(text.clone()),
             Some(Inputs::One(Input::Tokens(ids))) => Prompt::Tokens(ids.clone()),
-            Some(Inputs::Many(_)) | None => return Err(Errno::InvalidArgument),
+            Some(Inputs::Many(_) | Inputs::Pairs(_)) | None => return Err(Errno::InvalidArgument),
         };
         let options = self.config.request.clone();
         Ok(Request {
@@ -386,8 +391,8 @@ impl Execution {
 
     fn input_tokens(&self) -> Result<Vec<TokenId>, Errno> {
         match &self.inputs {
-            Some(Inputs::One(input)) => tokens_of(&self.vocabulary()?, input),
-            Some(Inputs::Many(_)) | None => Err(Errno::InvalidArgument),
+            Some(Inputs::One(input)) => inputs::tokens_of(&self.vocabulary()?, input),
+            Some(Inputs::Many(_) | Inputs::Pairs(_)) | None => Err(Errno::InvalidArgument),
         }
     }
 
@@ -395,11 +400,12 @@ impl Execution {
         let vocabulary = self.vocabulary()?;
         let inputs = match &self.inputs {
             Some(Inputs::Many(inputs)) => inputs,
+            Some(Inputs::Pairs(pairs)) => return inputs::pair_lengths(&vocabulary, pairs),
             Some(Inputs::One(_)) | None => return Err(Errno::InvalidArgument),
         };
         let lengths = inputs
             .iter()
-            .map(|input| Ok(tokens_of(&vocabulary, input)?.len()));
+            .map(|input| Ok(inputs::tokens_of(&vocabulary, input)?.len()));
         lengths.collect()
     }
 
@@ -414,44 +420,13 @@ impl Execution {
     }
 }
 
-fn tokens_of(vocabulary: &Vocabulary, input: &Input) -> Result<Vec<TokenId>, Errno> {
-    let tokens = match (input, vocabulary.facts().kind) {
-        (Input::Tokens(ids), _) => return Ok(ids.clone()),
-        (Input::Text(text), ModelKind::Chat) => vocabulary.tokenize_prompt(text),
-        (Input::Text(text), ModelKind::Embedding) => vocabulary.tokenize_input(text),
-    };
-    tokens.map_err(|_| Errno::TooLarge)
-}
-
 fn text(bytes: Vec<u8>) -> Result<String, Errno> {
     String::from_utf8(bytes).map_err(|_| Errno::InvalidEncoding)
 }
 
-fn token_ids(bytes: &[u8]) -> Result<Vec<TokenId>, Errno> {
-    if !bytes.len().is_multiple_of(4) {
-        return Err(Errno::InvalidArgument);
-    }
-    let numbers = bytes.chunks_exact(4);
-    Ok(numbers
-        .map(|one| TokenId::from_le_bytes([one[0], one[1], one[2], one[3]]))
-        .collect())
-}
-
-/// A list of texts and of lists of token numbers.
-fn many(value: &Value) -> Result<Vec<Input>, Errno> {
-    let list = value.as_array().ok_or(Errno::InvalidArgument)?;
-    list.iter()
-        .map(|item| match item {
-            Value::String(text) => Some(Input::Text(text.clone())),
-            Value::Array(ids) => ids
-                .iter()
-                .map(|id| id.as_i64().and_then(|id| TokenId::try_from(id).ok()))
-                .collect::<Option<_>>()
-                .map(Input::Tokens),
-            _ => None,
-        })
-        .collect::<Option<_>>()
-        .ok_or(Errno::InvalidArgument)
+fn wrong_input(makes: &str) -> Errno {
+    tracing::error!("the model makes {makes}, and the input is for something else");
+    Errno::UnsupportedOperation
 }
 
 fn end(reason: &FinishReason) -> Errno {
@@ -504,37 +479,4 @@ fn refuse_inputs(error: &EmbedError) -> Errno {
     };
     tracing::error!("{}", graph::chain(error));
     errno
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn lists_hold_texts_and_tokens() {
-        let inputs = many(&json!(["a", [1, 2]])).unwrap();
-        assert_eq!(
-            inputs,
-            [Input::Text("a".to_owned()), Input::Tokens(vec![1, 2])]
-        );
-        for bad in [
-            json!({}),
-            json!([1]),
-            json!([["x"]]),
-            json!([[1.5]]),
-            json!([[1u64 << 40]]),
-        ] {
-            assert_eq!(many(&bad), Err(Errno::InvalidArgument));
-        }
-    }
-
-    #[test]
-    fn tokens_come_in_fours() {
-        assert_eq!(
-            token_ids(&[1, 0, 0, 0, 255, 255, 255, 255]),
-            Ok(vec![1, -1])
-        );
-        assert_eq!(token_ids(&[1, 0, 0]), Err(Errno::InvalidArgument));
-    }
 }

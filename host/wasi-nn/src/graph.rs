@@ -195,7 +195,8 @@ pub(crate) fn refuse(error: &LoadError) -> Errno {
         LoadError::Contradiction { .. }
         | LoadError::Option { .. }
         | LoadError::Draft { .. }
-        | LoadError::Projector { .. } => Errno::InvalidArgument,
+        | LoadError::Projector { .. }
+        | LoadError::Reranking { .. } => Errno::InvalidArgument,
         LoadError::Memory { .. } => Errno::TooLarge,
         LoadError::Processor { .. } => Errno::UnsupportedOperation,
     }

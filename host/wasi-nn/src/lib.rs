@@ -18,6 +18,7 @@ mod ffi;
 mod footprint;
 mod graph;
 mod guest;
+mod inputs;
 mod keeper;
 mod loading;
 mod logging;

@@ -57,6 +57,32 @@ impl Stamp {
     }
 }
 
+/// What a file is tried for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    AsTheFileSays,
+    Embedding,
+    Reranking,
+}
+
+impl Purpose {
+    fn of(options: &LoadOptions) -> Self {
+        match (options.embedding, options.reranking) {
+            (Some(true), _) => Self::Embedding,
+            (_, Some(true)) => Self::Reranking,
+            _ => Self::AsTheFileSays,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::AsTheFileSays => "as the file says",
+            Self::Embedding => "embeddings",
+            Self::Reranking => "reranking",
+        }
+    }
+}
+
 /// Where the verdict on one file stands, and what it says if the file is good.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {
@@ -66,14 +92,14 @@ pub(crate) struct Verdict {
 
 impl Verdict {
     /// For the model at `path`; `None` if nothing is to be remembered, or the file is not there.
-    pub fn of(path: &Path, embedding: Option<bool>) -> Option<Self> {
+    pub fn of(path: &Path, purpose: Purpose) -> Option<Self> {
         let folder = std::env::var_os(FOLDER_VARIABLE).filter(|folder| !folder.is_empty())?;
-        Some(Self::on(&Stamp::of(path).ok()?, embedding, &folder))
+        Some(Self::on(&Stamp::of(path).ok()?, purpose, &folder))
     }
 
     /// For the projector at `path`, which is tried with the model at `model`.
     fn with_model(path: &Path, model: &Path) -> Option<Self> {
-        let verdict = Self::of(path, None)?;
+        let verdict = Self::of(path, Purpose::AsTheFileSays)?;
         let model = Stamp::of(model).ok()?;
         let (device, number) = model.place;
         let text = format!(
@@ -83,13 +109,10 @@ impl Verdict {
         Some(Self { text, ..verdict })
     }
 
-    fn on(file: &Stamp, embedding: Option<bool>, folder: &OsString) -> Self {
+    fn on(file: &Stamp, purpose: Purpose, folder: &OsString) -> Self {
         let version = env!("CARGO_PKG_VERSION");
         let build = gaia_engine::engine_build();
-        let purpose = match embedding {
-            Some(true) => "embeddings",
-            _ => "as the file says",
-        };
+        let purpose = purpose.name();
         let (device, number) = file.place;
         Self {
             path: Path::new(folder).join(format!("{device:x}-{number:x}")),
@@ -132,8 +155,8 @@ impl Verdicts {
     pub fn of(path: &Path, options: &LoadOptions) -> Self {
         let draft = options.draft_model.as_deref();
         Self {
-            model: Verdict::of(path, options.embedding),
-            draft: draft.and_then(|draft| Verdict::of(draft, None)),
+            model: Verdict::of(path, Purpose::of(options)),
+            draft: draft.and_then(|draft| Verdict::of(draft, Purpose::AsTheFileSays)),
             projector: options
                 .projector
                 .as_deref()
@@ -165,7 +188,8 @@ mod tests {
     use super::*;
 
     fn verdict(model: &Path, folder: &Path) -> Verdict {
-        Verdict::on(&Stamp::of(model).unwrap(), None, &folder.into())
+        let stamp = Stamp::of(model).unwrap();
+        Verdict::on(&stamp, Purpose::AsTheFileSays, &folder.into())
     }
 
     #[test]
@@ -182,12 +206,10 @@ mod tests {
                 .contains(&format!(" on {BACKEND} "))
         );
         assert!(verdict(&model, &tried).is_good());
-        let other = Verdict::on(
-            &Stamp::of(&model).unwrap(),
-            Some(true),
-            &tried.clone().into(),
-        );
-        assert!(!other.is_good());
+        for purpose in [Purpose::Embedding, Purpose::Reranking] {
+            let stamp = Stamp::of(&model).unwrap();
+            assert!(!Verdict::on(&stamp, purpose, &tried.clone().into()).is_good());
+        }
         // Another model under the same name, and the same place.
         fs::write(&model, "two!").unwrap();
         assert!(!verdict(&model, &tried).is_good());

@@ -124,7 +124,7 @@ impl Step {
 
 #[cfg(test)]
 mod tests {
-    use super::super::EmbeddingJob;
+    use super::super::{EmbeddingJob, Form};
     use super::*;
 
     fn call(lengths: &[usize]) -> (Vec<Pending>, super::super::Embedding) {
@@ -132,7 +132,7 @@ mod tests {
             .iter()
             .map(|len| vec![LlamaToken::new(1); *len])
             .collect();
-        let (mut job, handle) = EmbeddingJob::new(inputs, 1);
+        let (mut job, handle) = EmbeddingJob::new(inputs, Form::Score);
         let inputs = std::mem::take(&mut job.inputs);
         let call = Arc::clone(&job.call);
         let pending = inputs

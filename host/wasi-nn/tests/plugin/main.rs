@@ -10,5 +10,6 @@ mod embeddings;
 mod hostile;
 mod idle;
 mod loading;
+mod reranking;
 mod waking;
 mod wasmedge;
