@@ -17,6 +17,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("gaia-statements", 0),
     ("gaia-convert", 1),
     ("gaia-ledger", 1),
+    ("gaia-registry", 1),
     ("gaia-tools", 1),
     ("gaia-chat", 2),
 ];

@@ -5,7 +5,7 @@
 
 use crate::scene::{STABLE, TOKEN, account, units};
 use alloy_primitives::{Address, B256};
-use gaia_ledger::merkle::TreeError;
+use gaia_ledger::merkle::{SHARES_MAX, TreeError};
 use gaia_ledger::{NanoUnits, Share, ShareTree};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -56,6 +56,18 @@ fn there_is_no_tree_of_nothing_and_nobody_stands_in_it_twice() {
     let tree = ShareTree::new(&both).unwrap();
     let none = tree.proof(account(2, TOKEN).payer, TOKEN);
     assert!(matches!(none, Err(TreeError::NoShare { .. })));
+}
+
+#[test]
+fn a_tree_has_a_million_leaves_at_most() {
+    let shares = vec![share(1, STABLE, 1); SHARES_MAX + 1];
+    assert_eq!(
+        ShareTree::new(&shares),
+        Err(TreeError::TooMany(SHARES_MAX + 1))
+    );
+    // As many as may be get as far as the next check.
+    let twice = ShareTree::new(&shares[1..]);
+    assert!(matches!(twice, Err(TreeError::Twice { .. })));
 }
 
 proptest! {

@@ -1,0 +1,36 @@
+//! Who may serve a domain, and who does.
+//!
+//! A node comes with a statement that its key has signed, and with the consent of the operator that
+//! earns for it. The domain's [`Policy`] admits it or says why not; then the node is on probation until
+//! it has answered canaries, serves, and is suspended when it falls silent, answers them wrongly or
+//! counts tokens in its own favour.
+//!
+//! ```text
+//! join ─▶ probation ── canaries ─▶ serving ── silence, canaries, counts ─▶ suspended ─▶ probation
+//!             └──────────────────────┴──────────── leave ──▶ left ◀──────────────┘
+//! ```
+//!
+//! Pure: the time and chance are arguments, and whoever calls asks the nodes.
+//!
+//! Invariants: nothing about a node changes but by a statement of its own key, by what was observed of
+//! it, or by the domain's operator; no statement counts twice; leaving wipes out nothing.
+
+pub mod canary;
+pub mod config;
+pub mod evidence;
+pub mod join;
+pub mod member;
+pub mod membership;
+pub mod policy;
+pub mod statement;
+
+pub use canary::{Canary, CanaryVerdict};
+pub use config::NodeConfig;
+pub use evidence::{Evidence, EvidenceLog, Observed};
+pub use join::{JoinRefusal, JoinRequest};
+pub use member::{Member, Reason, Status};
+pub use membership::{Change, MembershipRefusal, Registry, Rules};
+pub use policy::{Policy, PolicyRefusal};
+pub use statement::{
+    Heartbeat, NodeJoin, NodeLeave, OperatorConsent, Place, Signed, Statement, StatementRefusal,
+};

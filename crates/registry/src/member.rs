@@ -1,0 +1,101 @@
+//! A node as its domain knows it.
+
+use crate::evidence::EvidenceLog;
+use alloy_primitives::{Address, B256};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Why a node gets no requests for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// It fell silent. Over with the next heartbeat, and canaries.
+    Silence,
+    /// It answered canaries wrongly. Over after a while, and canaries.
+    Canaries,
+    /// It counted in its own favour. Over when the domain's operator says so.
+    Counts,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Silence => "no heartbeats: start the node, it comes back by itself",
+            Self::Canaries => {
+                "wrong answers to canaries: check its model and prompts, it is tried again"
+            }
+            Self::Counts => {
+                "token counts that differ from the gateway's: ask the domain's operator"
+            }
+        })
+    }
+}
+
+/// Where a node stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "kebab-case")]
+pub enum Status {
+    /// Gets canaries, and nothing else.
+    Probation,
+    /// Gets requests.
+    Serving,
+    /// Gets none.
+    Suspended {
+        /// Why.
+        reason: Reason,
+        /// Seconds since 1970.
+        since: u64,
+    },
+    /// It went. Its record stays.
+    Left {
+        /// Seconds since 1970.
+        since: u64,
+        /// What it was suspended for, which waits for it.
+        suspended: Option<Reason>,
+    },
+}
+
+/// A node as its domain knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its address.
+    pub node: Address,
+    /// Who earns for it.
+    pub operator: Address,
+    /// Where it is; empty when it dials out.
+    pub endpoint: String,
+    /// What it has signed that it serves with.
+    pub config_hash: B256,
+    /// Of its last join or leave.
+    pub nonce: u64,
+    /// Where it stands.
+    pub status: Status,
+    /// Of its last heartbeat.
+    pub sequence: Option<u64>,
+    /// Seconds since 1970 of its last sign of life, by the domain's clock.
+    pub last_seen: u64,
+    /// Canaries it has passed since it is on probation.
+    pub canaries_passed: u32,
+    /// Canaries it has failed since it passed one.
+    pub canaries_failed: u32,
+    /// Requests in which its count differed, since `counts_since`.
+    pub counts_differed: u32,
+    /// When the counting of these began.
+    pub counts_since: u64,
+    /// What was observed of it.
+    pub evidence: EvidenceLog,
+}
+
+impl Member {
+    /// Whether it may get requests of users.
+    #[must_use]
+    pub fn serves(&self) -> bool {
+        self.status == Status::Serving
+    }
+
+    pub(crate) fn begin_probation(&mut self) {
+        self.status = Status::Probation;
+        self.canaries_passed = 0;
+        self.canaries_failed = 0;
+    }
+}

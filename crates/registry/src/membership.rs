@@ -1,0 +1,475 @@
+//! The members of a domain, and what makes them more or less.
+
+use crate::canary::CanaryVerdict;
+use crate::config::NodeConfig;
+use crate::evidence::{Evidence, EvidenceLog, Observed};
+use crate::join::{JoinRefusal, JoinRequest, LastNonces, VerifiedJoin};
+use crate::member::{Member, Reason, Status};
+use crate::policy::{Policy, PolicyRefusal};
+use crate::statement::{
+    Heartbeat, LIFETIME_SECONDS_MAX, NodeLeave, Place, Signed, StatementRefusal, check_nonce,
+    check_time,
+};
+use alloy_primitives::{Address, B256};
+use gaia_statements::{Claimed, CountTolerance, Counted};
+use std::collections::BTreeMap;
+
+/// The most nodes a domain remembers, those that left among them.
+pub const MEMBERS_MAX: usize = 100_000;
+
+/// When members rise and fall.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// Silence of so many seconds suspends.
+    pub silence_seconds_max: u64,
+    /// So far a node's clock may be off.
+    pub clock_skew_seconds_max: u64,
+    /// So many canaries end the probation.
+    pub canaries_to_serve: u32,
+    /// So many failed in a row suspend.
+    pub canaries_failed_max: u32,
+    /// After so many seconds one who failed canaries is tried again.
+    pub canary_pause_seconds: u64,
+    /// How far a node's count may be off.
+    pub tolerance: CountTolerance,
+    /// So many counts further off suspend...
+    pub counts_differed_max: u32,
+    /// ...within so many seconds.
+    pub counts_window_seconds: u64,
+    /// After so many seconds, one who left or fell silent in good standing is forgotten; never before its
+    /// last statement has expired, or that could be replayed.
+    pub forget_seconds: u64,
+    /// So many nodes are remembered; [`MEMBERS_MAX`] unless said otherwise.
+    pub members_max: usize,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            silence_seconds_max: 30,
+            clock_skew_seconds_max: 60,
+            canaries_to_serve: 2,
+            canaries_failed_max: 3,
+            canary_pause_seconds: 600,
+            tolerance: CountTolerance::default(),
+            counts_differed_max: 5,
+            counts_window_seconds: 86_400,
+            forget_seconds: 7 * 86_400,
+            members_max: MEMBERS_MAX,
+        }
+    }
+}
+
+/// A member stands elsewhere than before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// Who.
+    pub node: Address,
+    /// Where it stands now; `None` when it is forgotten.
+    pub status: Option<Status>,
+}
+
+/// Why nothing changes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MembershipRefusal {
+    /// The join is none.
+    #[error("the join is refused")]
+    Join(#[from] JoinRefusal),
+    /// The policy is against it.
+    #[error("the domain's policy refuses the node")]
+    Policy(#[from] PolicyRefusal),
+    /// The leave or heartbeat is none.
+    #[error("the statement is refused")]
+    Statement(#[from] StatementRefusal),
+    /// Not a member.
+    #[error("{0} is no node of this domain: join first")]
+    Unknown(Address),
+    /// It left.
+    #[error("{0} has left this domain: join again")]
+    Left(Address),
+    /// An old heartbeat.
+    #[error(
+        "the heartbeat {sequence} is not after {last}: send each once, counting up, also across restarts"
+    )]
+    Sequence {
+        /// The heartbeat's.
+        sequence: u64,
+        /// The last one's.
+        last: u64,
+    },
+    /// A clock that is off.
+    #[error("the heartbeat says it is {theirs}, here it is {ours}: set the node's clock")]
+    Clock {
+        /// By the node's clock.
+        theirs: u64,
+        /// By the domain's.
+        ours: u64,
+    },
+    /// No room.
+    #[error("the domain remembers {0} nodes and takes no more: ask its operator")]
+    Full(usize),
+    /// Not suspended.
+    #[error("{0} is not suspended: nothing to lift")]
+    NotSuspended(Address),
+}
+
+/// The members of a domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registry {
+    place: Place,
+    rules: Rules,
+    members: BTreeMap<Address, Member>,
+    /// By node and operator.
+    consents: BTreeMap<(Address, Address), u64>,
+}
+
+impl Registry {
+    /// A domain without members.
+    #[must_use]
+    pub fn new(place: Place, rules: Rules) -> Self {
+        Self {
+            place,
+            rules,
+            members: BTreeMap::new(),
+            consents: BTreeMap::new(),
+        }
+    }
+
+    /// Takes a node in, or renews what is known of it. Only the node's own key can.
+    ///
+    /// # Errors
+    /// Why not; then nothing has changed, and no nonce is used up.
+    pub fn join(
+        &mut self,
+        request: &JoinRequest,
+        config: &NodeConfig,
+        staked: u64,
+        policy: &Policy,
+        now: u64,
+    ) -> Result<Change, MembershipRefusal> {
+        let join = &request.join.statement;
+        let last = LastNonces {
+            node: self.members.get(&join.node).map(|member| member.nonce),
+            consent: self.consents.get(&(join.node, join.operator)).copied(),
+        };
+        let verified = request.verify(&self.place, last, now)?;
+        policy.admit(&verified, config, staked)?;
+        let node = join.node;
+        if !self.members.contains_key(&node) && self.members.len() >= self.rules.members_max {
+            return Err(MembershipRefusal::Full(self.rules.members_max));
+        }
+        if let Some(nonce) = verified.consent_nonce() {
+            self.consents.insert((node, join.operator), nonce);
+        }
+        let member = self.members.entry(node);
+        let member = member
+            .and_modify(|member| rejoin(member, &verified, now))
+            .or_insert_with(|| first_join(&verified, now));
+        Ok(changed(member))
+    }
+
+    /// A node goes by its own word.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn leave(
+        &mut self,
+        leave: &Signed<NodeLeave>,
+        now: u64,
+    ) -> Result<Change, MembershipRefusal> {
+        self.place.check(leave)?;
+        check_time(leave.statement.expiry, now)?;
+        let member = active(&mut self.members, leave.statement.node)?;
+        check_nonce(leave.statement.nonce, Some(member.nonce))?;
+        member.nonce = leave.statement.nonce;
+        let suspended = match member.status {
+            Status::Suspended { reason, .. } if reason != Reason::Silence => Some(reason),
+            _ => None,
+        };
+        member.status = Status::Left {
+            since: now,
+            suspended,
+        };
+        Ok(changed(member))
+    }
+
+    /// A sign of life. Who was suspended for silence is on probation from here.
+    ///
+    /// # Errors
+    /// Why it is none.
+    pub fn heartbeat(
+        &mut self,
+        beat: &Signed<Heartbeat>,
+        now: u64,
+    ) -> Result<Option<Change>, MembershipRefusal> {
+        self.place.check(beat)?;
+        let beat = &beat.statement;
+        if beat.time.abs_diff(now) > self.rules.clock_skew_seconds_max {
+            return Err(MembershipRefusal::Clock {
+                theirs: beat.time,
+                ours: now,
+            });
+        }
+        let member = active(&mut self.members, beat.node)?;
+        if let Some(last) = member.sequence
+            && beat.sequence <= last
+        {
+            return Err(MembershipRefusal::Sequence {
+                sequence: beat.sequence,
+                last,
+            });
+        }
+        member.sequence = Some(beat.sequence);
+        member.last_seen = now;
+        if let Status::Suspended {
+            reason: Reason::Silence,
+            ..
+        } = member.status
+        {
+            member.begin_probation();
+            return Ok(Some(changed(member)));
+        }
+        Ok(None)
+    }
+
+    /// What a canary has shown.
+    ///
+    /// # Errors
+    /// When the node is no member.
+    pub fn canary(
+        &mut self,
+        node: Address,
+        canary: &str,
+        verdict: CanaryVerdict,
+        now: u64,
+    ) -> Result<Option<Change>, MembershipRefusal> {
+        let rules = self.rules;
+        let member = active(&mut self.members, node)?;
+        if verdict == CanaryVerdict::Passed {
+            member.canaries_failed = 0;
+            member.canaries_passed = member.canaries_passed.saturating_add(1);
+            let proven = member.canaries_passed >= rules.canaries_to_serve;
+            if member.status == Status::Probation && proven {
+                member.status = Status::Serving;
+                return Ok(Some(changed(member)));
+            }
+            return Ok(None);
+        }
+        let canary = canary.to_owned();
+        record(member, Observed::Canary { canary, verdict }, now);
+        member.canaries_passed = 0;
+        member.canaries_failed = member.canaries_failed.saturating_add(1);
+        if member.canaries_failed >= rules.canaries_failed_max {
+            return Ok(suspend(member, Reason::Canaries, now));
+        }
+        Ok(None)
+    }
+
+    /// What gateway and node have counted in a request. Returns a change when that was once too often.
+    ///
+    /// # Errors
+    /// When the node is no member.
+    pub fn counts(
+        &mut self,
+        node: Address,
+        request: B256,
+        (counted, claimed): (Counted, Claimed),
+        now: u64,
+    ) -> Result<Option<Change>, MembershipRefusal> {
+        let rules = self.rules;
+        let member = active(&mut self.members, node)?;
+        if rules.tolerance.covers(&counted, &claimed) {
+            return Ok(None);
+        }
+        let observed = Observed::Counts {
+            request,
+            counted,
+            claimed,
+        };
+        record(member, observed, now);
+        if now.saturating_sub(member.counts_since) > rules.counts_window_seconds {
+            member.counts_since = now;
+            member.counts_differed = 0;
+        }
+        member.counts_differed = member.counts_differed.saturating_add(1);
+        if member.counts_differed >= rules.counts_differed_max {
+            return Ok(suspend(member, Reason::Counts, now));
+        }
+        Ok(None)
+    }
+
+    /// What time alone changes: silence, the end of a pause, forgetting.
+    pub fn tick(&mut self, now: u64) -> Vec<Change> {
+        let rules = self.rules;
+        let mut changes: Vec<Change> = self
+            .members
+            .values_mut()
+            .filter_map(|member| age(member, &rules, now))
+            .collect();
+        let gone = |member: &Member| match member.status {
+            Status::Left {
+                since,
+                suspended: None,
+            }
+            | Status::Suspended {
+                reason: Reason::Silence,
+                since,
+            } => now.saturating_sub(since) > rules.forget_seconds.max(LIFETIME_SECONDS_MAX),
+            _ => false,
+        };
+        let forgotten: Vec<Address> = self
+            .members
+            .values()
+            .filter(|member| gone(member))
+            .map(|member| member.node)
+            .collect();
+        for node in forgotten {
+            self.members.remove(&node);
+            changes.push(Change { node, status: None });
+        }
+        let members = &self.members;
+        self.consents
+            .retain(|(node, _), _| members.contains_key(node));
+        changes
+    }
+
+    /// The domain's operator lifts a suspension: the node is on probation.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn reinstate(&mut self, node: Address) -> Result<Change, MembershipRefusal> {
+        let member = self.members.get_mut(&node);
+        let member = member.ok_or(MembershipRefusal::Unknown(node))?;
+        match &mut member.status {
+            Status::Suspended { .. } => member.begin_probation(),
+            Status::Left { suspended, .. } if suspended.is_some() => *suspended = None,
+            _ => return Err(MembershipRefusal::NotSuspended(node)),
+        }
+        member.counts_differed = 0;
+        Ok(changed(member))
+    }
+
+    /// What is known of a node.
+    #[must_use]
+    pub fn member(&self, node: Address) -> Option<&Member> {
+        self.members.get(&node)
+    }
+
+    /// All, by address.
+    pub fn members(&self) -> impl Iterator<Item = &Member> {
+        self.members.values()
+    }
+
+    /// Nodes by the operator that earns for them, without those that left.
+    #[must_use]
+    pub fn operators(&self) -> BTreeMap<Address, Vec<&Member>> {
+        let mut operators: BTreeMap<Address, Vec<&Member>> = BTreeMap::new();
+        for member in self.members.values() {
+            if !matches!(member.status, Status::Left { .. }) {
+                operators.entry(member.operator).or_default().push(member);
+            }
+        }
+        operators
+    }
+}
+
+fn active(
+    members: &mut BTreeMap<Address, Member>,
+    node: Address,
+) -> Result<&mut Member, MembershipRefusal> {
+    let member = members.get_mut(&node);
+    let member = member.ok_or(MembershipRefusal::Unknown(node))?;
+    match member.status {
+        Status::Left { .. } => Err(MembershipRefusal::Left(node)),
+        _ => Ok(member),
+    }
+}
+
+fn changed(member: &mut Member) -> Change {
+    Change {
+        node: member.node,
+        status: Some(member.status),
+    }
+}
+
+fn first_join(verified: &VerifiedJoin, now: u64) -> Member {
+    let join = verified.join();
+    Member {
+        node: join.node,
+        operator: join.operator,
+        endpoint: join.endpoint.clone(),
+        config_hash: join.config_hash,
+        nonce: join.nonce,
+        status: Status::Probation,
+        sequence: None,
+        last_seen: now,
+        canaries_passed: 0,
+        canaries_failed: 0,
+        counts_differed: 0,
+        counts_since: now,
+        evidence: EvidenceLog::default(),
+    }
+}
+
+/// A suspension that was earned outlasts going away and coming back.
+fn rejoin(member: &mut Member, verified: &VerifiedJoin, now: u64) {
+    let join = verified.join();
+    let same = member.config_hash == join.config_hash;
+    member.operator = join.operator;
+    member.endpoint.clone_from(&join.endpoint);
+    member.config_hash = join.config_hash;
+    member.nonce = join.nonce;
+    member.last_seen = now;
+    match member.status {
+        Status::Left {
+            suspended: Some(reason),
+            since,
+        } => member.status = Status::Suspended { reason, since },
+        Status::Suspended { reason, .. } if reason != Reason::Silence => {}
+        Status::Serving if same => {}
+        _ => member.begin_probation(),
+    }
+}
+
+fn record(member: &mut Member, observed: Observed, now: u64) {
+    member.evidence.add(Evidence {
+        time: now,
+        config_hash: member.config_hash,
+        observed,
+    });
+}
+
+/// The graver reason stays.
+fn suspend(member: &mut Member, reason: Reason, now: u64) -> Option<Change> {
+    match member.status {
+        Status::Suspended { reason: before, .. }
+            if before == reason || before == Reason::Counts =>
+        {
+            None
+        }
+        _ => {
+            member.status = Status::Suspended { reason, since: now };
+            Some(changed(member))
+        }
+    }
+}
+
+fn age(member: &mut Member, rules: &Rules, now: u64) -> Option<Change> {
+    match member.status {
+        Status::Probation | Status::Serving
+            if now.saturating_sub(member.last_seen) > rules.silence_seconds_max =>
+        {
+            let last_seen = member.last_seen;
+            record(member, Observed::Silence { last_seen }, now);
+            suspend(member, Reason::Silence, now)
+        }
+        Status::Suspended {
+            reason: Reason::Canaries,
+            since,
+        } if now.saturating_sub(since) >= rules.canary_pause_seconds => {
+            member.begin_probation();
+            Some(changed(member))
+        }
+        _ => None,
+    }
+}

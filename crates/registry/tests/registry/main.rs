@@ -1,0 +1,11 @@
+//! Joins, policies and membership from outside, with real keys.
+
+#![expect(clippy::unwrap_used, reason = "a test that panics fails with its line")]
+
+mod canaries;
+mod contracts;
+mod joins;
+mod members;
+mod others_mistakes;
+mod policies;
+mod scene;
