@@ -22,6 +22,7 @@ pub mod join;
 pub mod member;
 pub mod membership;
 pub mod policy;
+pub mod rules;
 pub mod statement;
 
 pub use canary::{Canary, CanaryVerdict};
@@ -29,8 +30,9 @@ pub use config::NodeConfig;
 pub use evidence::{Evidence, EvidenceLog, Observed};
 pub use join::{JoinRefusal, JoinRequest};
 pub use member::{Member, Reason, Status};
-pub use membership::{Change, MembershipRefusal, Registry, Rules};
+pub use membership::{Change, MembershipRefusal, Registry};
 pub use policy::{Policy, PolicyRefusal};
+pub use rules::Rules;
 pub use statement::{
     Heartbeat, NodeJoin, NodeLeave, OperatorConsent, Place, Signed, Statement, StatementRefusal,
 };

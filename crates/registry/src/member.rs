@@ -1,6 +1,8 @@
 //! A node as its domain knows it.
 
-use crate::evidence::EvidenceLog;
+use crate::evidence::{Evidence, EvidenceLog, Observed};
+use crate::join::VerifiedJoin;
+use crate::rules::Rules;
 use alloy_primitives::{Address, B256};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -97,5 +99,83 @@ impl Member {
         self.status = Status::Probation;
         self.canaries_passed = 0;
         self.canaries_failed = 0;
+    }
+    pub(crate) fn first(verified: &VerifiedJoin, now: u64) -> Self {
+        let join = verified.join();
+        Self {
+            node: join.node,
+            operator: join.operator,
+            endpoint: join.endpoint.clone(),
+            config_hash: join.config_hash,
+            nonce: join.nonce,
+            status: Status::Probation,
+            sequence: None,
+            last_seen: now,
+            canaries_passed: 0,
+            canaries_failed: 0,
+            counts_differed: 0,
+            counts_since: now,
+            evidence: EvidenceLog::default(),
+        }
+    }
+
+    /// A suspension that was earned outlasts going away and coming back.
+    pub(crate) fn rejoin(&mut self, verified: &VerifiedJoin, now: u64) {
+        let join = verified.join();
+        let same = self.config_hash == join.config_hash;
+        self.operator = join.operator;
+        self.endpoint.clone_from(&join.endpoint);
+        self.config_hash = join.config_hash;
+        self.nonce = join.nonce;
+        self.last_seen = now;
+        match self.status {
+            Status::Left {
+                suspended: Some(reason),
+                since,
+            } => self.status = Status::Suspended { reason, since },
+            Status::Suspended { reason, .. } if reason != Reason::Silence => {}
+            Status::Serving if same => {}
+            _ => self.begin_probation(),
+        }
+    }
+
+    pub(crate) fn record(&mut self, observed: Observed, now: u64) {
+        self.evidence.add(Evidence {
+            time: now,
+            config_hash: self.config_hash,
+            observed,
+        });
+    }
+
+    /// Whether that changes anything: the graver reason stays.
+    pub(crate) fn suspend(&mut self, reason: Reason, now: u64) -> bool {
+        if let Status::Suspended { reason: before, .. } = self.status
+            && (before == reason || before == Reason::Counts)
+        {
+            return false;
+        }
+        self.status = Status::Suspended { reason, since: now };
+        true
+    }
+
+    /// What time alone changes. Whether it did.
+    pub(crate) fn age(&mut self, rules: &Rules, now: u64) -> bool {
+        match self.status {
+            Status::Probation | Status::Serving
+                if now.saturating_sub(self.last_seen) > rules.silence_seconds_max =>
+            {
+                let last_seen = self.last_seen;
+                self.record(Observed::Silence { last_seen }, now);
+                self.suspend(Reason::Silence, now)
+            }
+            Status::Suspended {
+                reason: Reason::Canaries,
+                since,
+            } if now.saturating_sub(since) >= rules.canary_pause_seconds => {
+                self.begin_probation();
+                true
+            }
+            _ => false,
+        }
     }
 }

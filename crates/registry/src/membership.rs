@@ -2,63 +2,18 @@
 
 use crate::canary::CanaryVerdict;
 use crate::config::NodeConfig;
-use crate::evidence::{Evidence, EvidenceLog, Observed};
-use crate::join::{JoinRefusal, JoinRequest, LastNonces, VerifiedJoin};
+use crate::evidence::Observed;
+use crate::join::{JoinRefusal, JoinRequest, LastNonces};
 use crate::member::{Member, Reason, Status};
 use crate::policy::{Policy, PolicyRefusal};
+use crate::rules::Rules;
 use crate::statement::{
     Heartbeat, LIFETIME_SECONDS_MAX, NodeLeave, Place, Signed, StatementRefusal, check_nonce,
     check_time,
 };
 use alloy_primitives::{Address, B256};
-use gaia_statements::{Claimed, CountTolerance, Counted};
+use gaia_statements::{Claimed, Counted};
 use std::collections::BTreeMap;
-
-/// The most nodes a domain remembers, those that left among them.
-pub const MEMBERS_MAX: usize = 100_000;
-
-/// When members rise and fall.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rules {
-    /// Silence of so many seconds suspends.
-    pub silence_seconds_max: u64,
-    /// So far a node's clock may be off.
-    pub clock_skew_seconds_max: u64,
-    /// So many canaries end the probation.
-    pub canaries_to_serve: u32,
-    /// So many failed in a row suspend.
-    pub canaries_failed_max: u32,
-    /// After so many seconds one who failed canaries is tried again.
-    pub canary_pause_seconds: u64,
-    /// How far a node's count may be off.
-    pub tolerance: CountTolerance,
-    /// So many counts further off suspend...
-    pub counts_differed_max: u32,
-    /// ...within so many seconds.
-    pub counts_window_seconds: u64,
-    /// After so many seconds, one who left or fell silent in good standing is forgotten; never before its
-    /// last statement has expired, or that could be replayed.
-    pub forget_seconds: u64,
-    /// So many nodes are remembered; [`MEMBERS_MAX`] unless said otherwise.
-    pub members_max: usize,
-}
-
-impl Default for Rules {
-    fn default() -> Self {
-        Self {
-            silence_seconds_max: 30,
-            clock_skew_seconds_max: 60,
-            canaries_to_serve: 2,
-            canaries_failed_max: 3,
-            canary_pause_seconds: 600,
-            tolerance: CountTolerance::default(),
-            counts_differed_max: 5,
-            counts_window_seconds: 86_400,
-            forget_seconds: 7 * 86_400,
-            members_max: MEMBERS_MAX,
-        }
-    }
-}
 
 /// A member stands elsewhere than before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,8 +118,8 @@ impl Registry {
         }
         let member = self.members.entry(node);
         let member = member
-            .and_modify(|member| rejoin(member, &verified, now))
-            .or_insert_with(|| first_join(&verified, now));
+            .and_modify(|member| member.rejoin(&verified, now))
+            .or_insert_with(|| Member::first(&verified, now));
         Ok(changed(member))
     }
 
@@ -256,11 +211,13 @@ impl Registry {
             return Ok(None);
         }
         let canary = canary.to_owned();
-        record(member, Observed::Canary { canary, verdict }, now);
+        member.record(Observed::Canary { canary, verdict }, now);
         member.canaries_passed = 0;
         member.canaries_failed = member.canaries_failed.saturating_add(1);
         if member.canaries_failed >= rules.canaries_failed_max {
-            return Ok(suspend(member, Reason::Canaries, now));
+            return Ok(member
+                .suspend(Reason::Canaries, now)
+                .then(|| changed(member)));
         }
         Ok(None)
     }
@@ -286,14 +243,14 @@ impl Registry {
             counted,
             claimed,
         };
-        record(member, observed, now);
+        member.record(observed, now);
         if now.saturating_sub(member.counts_since) > rules.counts_window_seconds {
             member.counts_since = now;
             member.counts_differed = 0;
         }
         member.counts_differed = member.counts_differed.saturating_add(1);
         if member.counts_differed >= rules.counts_differed_max {
-            return Ok(suspend(member, Reason::Counts, now));
+            return Ok(member.suspend(Reason::Counts, now).then(|| changed(member)));
         }
         Ok(None)
     }
@@ -304,7 +261,7 @@ impl Registry {
         let mut changes: Vec<Change> = self
             .members
             .values_mut()
-            .filter_map(|member| age(member, &rules, now))
+            .filter_map(|member| member.age(&rules, now).then(|| changed(member)))
             .collect();
         let gone = |member: &Member| match member.status {
             Status::Left {
@@ -389,87 +346,5 @@ fn changed(member: &mut Member) -> Change {
     Change {
         node: member.node,
         status: Some(member.status),
-    }
-}
-
-fn first_join(verified: &VerifiedJoin, now: u64) -> Member {
-    let join = verified.join();
-    Member {
-        node: join.node,
-        operator: join.operator,
-        endpoint: join.endpoint.clone(),
-        config_hash: join.config_hash,
-        nonce: join.nonce,
-        status: Status::Probation,
-        sequence: None,
-        last_seen: now,
-        canaries_passed: 0,
-        canaries_failed: 0,
-        counts_differed: 0,
-        counts_since: now,
-        evidence: EvidenceLog::default(),
-    }
-}
-
-/// A suspension that was earned outlasts going away and coming back.
-fn rejoin(member: &mut Member, verified: &VerifiedJoin, now: u64) {
-    let join = verified.join();
-    let same = member.config_hash == join.config_hash;
-    member.operator = join.operator;
-    member.endpoint.clone_from(&join.endpoint);
-    member.config_hash = join.config_hash;
-    member.nonce = join.nonce;
-    member.last_seen = now;
-    match member.status {
-        Status::Left {
-            suspended: Some(reason),
-            since,
-        } => member.status = Status::Suspended { reason, since },
-        Status::Suspended { reason, .. } if reason != Reason::Silence => {}
-        Status::Serving if same => {}
-        _ => member.begin_probation(),
-    }
-}
-
-fn record(member: &mut Member, observed: Observed, now: u64) {
-    member.evidence.add(Evidence {
-        time: now,
-        config_hash: member.config_hash,
-        observed,
-    });
-}
-
-/// The graver reason stays.
-fn suspend(member: &mut Member, reason: Reason, now: u64) -> Option<Change> {
-    match member.status {
-        Status::Suspended { reason: before, .. }
-            if before == reason || before == Reason::Counts =>
-        {
-            None
-        }
-        _ => {
-            member.status = Status::Suspended { reason, since: now };
-            Some(changed(member))
-        }
-    }
-}
-
-fn age(member: &mut Member, rules: &Rules, now: u64) -> Option<Change> {
-    match member.status {
-        Status::Probation | Status::Serving
-            if now.saturating_sub(member.last_seen) > rules.silence_seconds_max =>
-        {
-            let last_seen = member.last_seen;
-            record(member, Observed::Silence { last_seen }, now);
-            suspend(member, Reason::Silence, now)
-        }
-        Status::Suspended {
-            reason: Reason::Canaries,
-            since,
-        } if now.saturating_sub(since) >= rules.canary_pause_seconds => {
-            member.begin_probation();
-            Some(changed(member))
-        }
-        _ => None,
     }
 }
