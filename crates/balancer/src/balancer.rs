@@ -114,8 +114,9 @@ impl Balancer {
     pub fn step(&mut self, now: Moment, random: u64, event: Event) -> Vec<Effect> {
         self.now = self.now.max(now);
         self.dice = Dice::new(random);
-        self.fire_due();
+        // Before what is due: what is done never contradicts what was just told.
         self.take(event);
+        self.fire_due();
         self.call_waiting();
         std::mem::take(&mut self.effects)
     }

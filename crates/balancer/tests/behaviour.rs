@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use gaia_balancer::{
     Ask, Balancer, Beginning, Config, Effect, Event, Failure, Health, KeyId, Moment, NodeId,
-    NodeView, Offer, Refusal, Report, RequestId, Service,
+    NodeView, Offer, Refusal, Report, RequestId, SERVICES_PER_NODE_MAX, Service,
 };
 
 const SEQUENCES: u32 = 4;
@@ -464,4 +464,90 @@ fn a_conversation_goes_back_to_its_node_and_a_flood_of_it_does_not_drown_that() 
     let places = u64::from(SEQUENCES);
     assert!((1..=places).all(|id| ask(id) == first));
     assert!((0..places).all(|id| ask(100 + id) != first));
+}
+
+#[test]
+fn who_had_waited_long_for_a_first_token_when_his_node_died_is_sent_to_another() {
+    let mut domain = Domain::new(no_slow_start(), 2);
+    let (id, node) = domain.sent();
+    let other = NodeId(1 - node.0);
+    assert_eq!(domain.wait(30_000, &[]), []);
+    assert_eq!(
+        domain.tell(Event::ConnectionLost(node)),
+        [Effect::Send(id, other)]
+    );
+}
+
+#[test]
+fn services_of_one_node_take_turns() {
+    let mut domain = Domain::new(no_slow_start(), 0);
+    domain.tell(Event::Joined(NodeId(0), offer(&["a", "b"])));
+    let mut running: Vec<_> = (0..SEQUENCES).map(|_| domain.ask_as(1, "a").0).collect();
+    for model in ["b", "a", "a", "b", "b", "a"] {
+        domain.ask_as(1, model);
+        domain.millis += 1;
+    }
+    let first = SEQUENCES.into();
+    for waiting in first..first + 6 {
+        let effects = domain.tell(Event::Finished(running.remove(0), NodeId(0)));
+        assert_eq!(effects, [Effect::Send(RequestId(waiting), NodeId(0))]);
+        running.push(RequestId(waiting));
+    }
+}
+
+#[test]
+fn what_a_node_offers_beyond_the_limit_is_not_seen() {
+    let mut domain = Domain::new(Config::default(), 0);
+    let models: Vec<String> = (0..100).map(|index| format!("m{index}")).collect();
+    let models: Vec<&str> = models.iter().map(String::as_str).collect();
+    domain.tell(Event::Joined(NodeId(0), offer(&models)));
+    assert_eq!(domain.balancer.services().count(), SERVICES_PER_NODE_MAX);
+    domain.tell(Event::Joined(NodeId(0), offer(&["m"])));
+    assert_eq!(domain.balancer.services().count(), 1);
+}
+
+#[test]
+fn a_node_that_got_slow_is_out() {
+    let mut domain = Domain::new(no_slow_start(), 4);
+    for _ in 0..3 {
+        let sent: Vec<_> = (0..4 * SEQUENCES).map(|_| domain.sent()).collect();
+        let (slow, fast): (Vec<_>, Vec<_>) = sent.into_iter().partition(|(_, node)| node.0 == 0);
+        assert_eq!(slow.len(), SEQUENCES as usize, "all are needed");
+        // Four times a hundred tokens at 500 a second.
+        for (millis, requests) in [(800, fast), (8_000, slow)] {
+            domain.wait(millis, &[]);
+            for (id, node) in requests {
+                domain.tell(Event::FirstByte(id, node));
+                domain.tell(Event::Finished(id, node));
+            }
+        }
+        if domain.view(NodeId(0)).health == Health::Open {
+            break;
+        }
+    }
+    let health: Vec<Health> = domain.balancer.nodes().map(|view| view.health).collect();
+    assert_eq!(
+        health,
+        [Health::Open, Health::Closed, Health::Closed, Health::Closed]
+    );
+}
+
+#[test]
+fn a_gateway_that_slept_does_not_take_its_nodes_for_silent() {
+    let mut domain = Domain::new(no_slow_start(), 2);
+    domain.millis += 5_000;
+    domain.sent();
+    assert!(
+        domain
+            .balancer
+            .nodes()
+            .all(|view| view.health == Health::Closed)
+    );
+    domain.wait(1_000, &[0, 1]);
+    assert!(
+        domain
+            .balancer
+            .nodes()
+            .all(|view| view.health == Health::Open)
+    );
 }

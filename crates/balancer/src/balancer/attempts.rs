@@ -1,5 +1,6 @@
 //! Attempts: a request at a node, from its sending to an answer, to another node, or to an error.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Balancer;
@@ -223,16 +224,13 @@ impl Balancer {
         let Some(pool) = self.pools.get(&request.pool) else {
             return false;
         };
-        let tried = request
-            .tried
-            .iter()
-            .filter(|node| pool.healthy.contains(**node))
-            .count();
+        let tried: BTreeSet<_> = request.tried.iter().copied().collect();
+        let failed = tried
+            .into_iter()
+            .filter(|node| pool.healthy.contains(*node));
         // Who was lost with the last node may wait for one to come back; an error of the last node is final.
-        let is_other_there = pool.healthy.len() > tried || pool.healthy.is_empty();
-        request.tried.len() < self.config.attempts_max
-            && is_other_there
-            && self.now < request.deadline
+        let is_other_there = pool.healthy.len() > failed.count() || pool.healthy.is_empty();
+        request.tried.len() < self.config.attempts_max && is_other_there
     }
 
     pub(super) fn cancel_all_but(&mut self, id: RequestId, kept: Option<NodeId>) {

@@ -1,6 +1,7 @@
 //! Nodes: who is there, who is well, who has room.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::timers::{START_PIECES, Timer};
 use super::{Balancer, NodeView, PoolId};
@@ -13,6 +14,9 @@ use crate::{Config, Effect, Moment, NodeId, Offer, Report, RequestId, Service};
 
 /// Seconds of predictions that have to be measured before a node is called slow.
 const MEASURED_MIN: f64 = 1.0;
+
+/// If the balancer itself is woken so late, it is no wonder that it has heard nothing: it listens once more.
+const LATE_MAX: Duration = Duration::from_millis(200);
 
 /// How much of what is usual one measurement changes.
 const USUAL_NEWEST: f64 = 0.02;
@@ -254,11 +258,14 @@ impl Balancer {
     }
 
     /// A node that is silent is out. Who has its first byte may go on reading; the others go elsewhere.
-    pub(super) fn listen(&mut self, id: NodeId) {
+    pub(super) fn listen(&mut self, id: NodeId, due: Moment) {
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
         };
-        let silent_at = node.heard + self.config.silence_max;
+        let silent_at = match self.now.since(due) {
+            late if late > LATE_MAX => self.now + self.config.silence_max,
+            _ => node.heard + self.config.silence_max,
+        };
         if silent_at > self.now {
             return self.arm(silent_at, Timer::Silence(id));
         }

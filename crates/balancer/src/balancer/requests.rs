@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::attempts::Attempt;
+use super::nodes::Pool;
 use super::timers::Timer;
 use super::{Balancer, PoolId};
 use crate::line::Arrival;
@@ -18,9 +19,10 @@ pub(super) struct Request {
     pub weight: u16,
     pub tokens: f64,
     pub beginning: Beginning,
-    /// It waits for a node until then.
-    pub deadline: Moment,
-    is_waiting: bool,
+    /// It waits for a node, until then.
+    waits_until: Option<Moment>,
+    /// How long it may wait from now on, if it has to.
+    wait_left: Duration,
     /// With a node now: one, or two when hedged.
     pub attempts: Vec<Attempt>,
     /// All nodes that it was sent to.
@@ -56,8 +58,8 @@ impl Balancer {
             weight: ask.weight,
             tokens: f64::from(ask.tokens.max(1)),
             beginning: ask.beginning,
-            deadline: self.now + self.config.wait_max,
-            is_waiting: false,
+            waits_until: None,
+            wait_left: self.config.wait_max,
             attempts: Vec::new(),
             tried: Vec::new(),
         };
@@ -73,8 +75,7 @@ impl Balancer {
         let Some(request) = self.requests.get(&id) else {
             return;
         };
-        let (pool_id, key, deadline) = (request.pool, request.key, request.deadline);
-        let weight = request.weight;
+        let (pool_id, key, weight) = (request.pool, request.key, request.weight);
         let retry_after = self.wait_of(pool_id, key);
         let Some(pool) = self.pools.get_mut(&pool_id) else {
             return;
@@ -85,12 +86,26 @@ impl Balancer {
         };
         match arrival {
             Arrival::Full => return self.dismiss(id, Refusal::Busy { retry_after }),
-            Arrival::Displaces(other) => self.dismiss_waiting(other, Refusal::Busy { retry_after }),
+            Arrival::Displaces(other) => self.dismiss(other, Refusal::Busy { retry_after }),
             Arrival::Waits => {}
         }
+        self.wait(id);
+    }
+
+    fn wait(&mut self, id: RequestId) {
         if let Some(request) = self.requests.get_mut(&id) {
-            request.is_waiting = true;
-            self.arm(deadline, Timer::Deadline(id));
+            let until = self.now + request.wait_left;
+            request.waits_until = Some(until);
+            self.arm(until, Timer::Deadline(id));
+        }
+    }
+
+    fn wait_no_more(&mut self, id: RequestId) {
+        if let Some(request) = self.requests.get_mut(&id)
+            && let Some(until) = request.waits_until.take()
+        {
+            request.wait_left = until.since(self.now);
+            self.disarm(until, Timer::Deadline(id));
         }
     }
 
@@ -98,33 +113,42 @@ impl Balancer {
     fn wait_of(&self, pool: PoolId, key: KeyId) -> Duration {
         let seconds = self.pools.get(&pool).map_or(0.0, |pool| {
             let before = pool.line.before(key) + 1;
-            before as f64 * pool.taken / pool.line.running().max(1) as f64
+            // Other services may have the places: each node has one at least.
+            let places = pool.line.running().max(pool.healthy.len()).max(1);
+            before as f64 * pool.taken / places as f64
         });
         Duration::from_secs_f64(seconds.clamp(0.0, 3_600.0))
     }
 
     /// Those whose turn has come go to the nodes that got room.
     pub(super) fn call_waiting(&mut self) {
-        while let Some(pool_id) = self.stirred.pop_first() {
-            while let Some(id) = self.next_of(pool_id) {
-                if let Some(request) = self.requests.get_mut(&id) {
-                    request.is_waiting = false;
-                    let deadline = request.deadline;
-                    self.disarm(deadline, Timer::Deadline(id));
-                    self.place(id);
-                }
+        while let Some(pool) = self.next_pool() {
+            if let Some(id) = self.next_of(pool) {
+                self.wait_no_more(id);
+                self.place(id);
             }
         }
+    }
+
+    /// Services share nodes: the one whose next request has waited longest.
+    fn next_pool(&mut self) -> Option<PoolId> {
+        let pools = &self.pools;
+        let can_call = |pool: &Pool| !pool.room.is_empty() && pool.line.waiting() > 0;
+        self.stirred
+            .retain(|id| pools.get(id).is_some_and(can_call));
+        let next = self.stirred.iter().min_by_key(|id| self.next_until(**id));
+        next.copied()
+    }
+
+    fn next_until(&self, pool: PoolId) -> Option<Moment> {
+        let (_, id) = *self.pools.get(&pool)?.line.next().first()?;
+        self.requests.get(&id)?.waits_until
     }
 
     /// Who is near his turn and has most of his prompt read where there is room. When all nodes are busy, room is at
     /// one node at a time: whoever came first would be read anew there.
     fn next_of(&mut self, pool_id: PoolId) -> Option<RequestId> {
-        let pool = self.pools.get(&pool_id)?;
-        if pool.room.is_empty() {
-            return None;
-        }
-        let next = pool.line.next();
+        let next = self.pools.get(&pool_id)?.line.next();
         let (mut best, mut most) = (*next.first()?, KNOWN_LEAST);
         if next.len() > 1 {
             for (key, id) in next {
@@ -146,32 +170,33 @@ impl Balancer {
     }
 
     pub(super) fn come_back(&mut self, id: RequestId) {
-        let Some(request) = self.requests.get_mut(&id) else {
-            return;
-        };
-        request.is_waiting = true;
-        let (pool_id, deadline) = (request.pool, request.deadline);
-        if let Some(pool) = self.pools.get_mut(&pool_id) {
+        if let Some(request) = self.requests.get(&id)
+            && let Some(pool) = self.pools.get_mut(&request.pool)
+        {
             pool.line.come_back(request.key, id);
             pool.line.ends(request.key);
-            self.stirred.insert(pool_id);
+            self.stirred.insert(request.pool);
+            self.wait(id);
         }
-        self.arm(deadline, Timer::Deadline(id));
     }
 
     pub(super) fn gone(&mut self, id: RequestId) {
-        match self.requests.get(&id).map(|request| request.is_waiting) {
-            Some(true) => self.leave_line(id),
-            Some(false) => {
+        match self.waits(id) {
+            true => self.leave_line(id),
+            false => {
                 self.cancel_all_but(id, None);
                 self.end(id);
             }
-            None => {}
         }
     }
 
+    fn waits(&self, id: RequestId) -> bool {
+        let request = self.requests.get(&id);
+        request.is_some_and(|request| request.waits_until.is_some())
+    }
+
     pub(super) fn waited_too_long(&mut self, id: RequestId) {
-        let Some(request) = self.requests.get(&id).filter(|request| request.is_waiting) else {
+        let Some(request) = self.requests.get(&id) else {
             return;
         };
         let retry_after = self.wait_of(request.pool, request.key);
@@ -183,15 +208,9 @@ impl Balancer {
         self.leave_line(id);
     }
 
-    fn dismiss_waiting(&mut self, id: RequestId, refusal: Refusal) {
-        if let Some(request) = self.requests.get(&id) {
-            let deadline = request.deadline;
-            self.disarm(deadline, Timer::Deadline(id));
-        }
-        self.dismiss(id, refusal);
-    }
-
+    /// It is not in the line, or not any more.
     fn dismiss(&mut self, id: RequestId, refusal: Refusal) {
+        self.wait_no_more(id);
         self.requests.remove(&id);
         self.refuse(id, refusal);
     }
@@ -202,10 +221,10 @@ impl Balancer {
     }
 
     fn leave_line(&mut self, id: RequestId) {
+        self.wait_no_more(id);
         let Some(request) = self.requests.remove(&id) else {
             return;
         };
-        self.disarm(request.deadline, Timer::Deadline(id));
         if let Some(pool) = self.pools.get_mut(&request.pool) {
             pool.line.leave(request.key, id);
         }

@@ -36,16 +36,16 @@ impl Balancer {
                 return;
             }
             self.timers.pop_first();
-            self.fire(timer);
+            self.fire(at, timer);
         }
     }
 
-    fn fire(&mut self, timer: Timer) {
+    fn fire(&mut self, at: Moment, timer: Timer) {
         match timer {
             Timer::Deadline(request) => self.waited_too_long(request),
             Timer::FirstByte(request, node) => self.took_too_long(request, node),
             Timer::Hedge(request, node) => self.hedge(request, node),
-            Timer::Silence(node) => self.listen(node),
+            Timer::Silence(node) => self.listen(node, at),
             Timer::Probe(node) => self.probe(node),
             Timer::Start(node) => self.start_on(node),
         }
