@@ -121,8 +121,7 @@ fn memory_plans(
     available: Option<Available>,
 ) -> Vec<Finding> {
     let files = models::files(config, home, environment);
-    let files = files.each_ref().map(|file| file.as_deref());
-    memory::examine(config, files, available.map(|available| available.bytes))
+    memory::examine(config, &files, available.map(|available| available.bytes))
 }
 
 fn configuration(home: &Home) -> (Finding, Config) {

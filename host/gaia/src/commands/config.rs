@@ -156,13 +156,14 @@ fn look_at_prompt(context: &Context, config: &Config) {
 
 /// A file named relative to where the command is typed must be found from elsewhere too.
 fn absolute_path(key: &str, value: &str) -> String {
-    const KEYS_OF_FILES: [&str; 7] = [
+    const KEYS_OF_FILES: [&str; 8] = [
         "tls_cert",
         "tls_key",
         "chat_template",
         "chat_model",
         "draft_model",
         "embedding_model",
+        "reranking_model",
         "projector",
     ];
     let path = Path::new(value);

@@ -149,7 +149,11 @@ fn pull(context: &Context, shelf: &Shelf, names: &[String]) -> anyhow::Result<()
 fn remove(context: &Context, shelf: &Shelf, names: &[String]) -> anyhow::Result<()> {
     let manifests = find(shelf, names)?;
     if let Some(state) = state::running(&context.home) {
-        let in_use = [Some(&state.chat), state.embedding.as_ref()];
+        let in_use = [
+            Some(&state.chat),
+            state.embedding.as_ref(),
+            state.reranking.as_ref(),
+        ];
         for manifest in &manifests {
             let path = shelf.library.path(manifest);
             if in_use.iter().flatten().any(|model| model.file == path) {

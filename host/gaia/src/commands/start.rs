@@ -219,6 +219,7 @@ fn show_ready(terminal: &Terminal, state: &State) {
                 "node_id": state.node_id,
                 "chat_model": state.chat,
                 "embedding_model": state.embedding,
+                "reranking_model": state.reranking,
             })
         },
         |terminal| {

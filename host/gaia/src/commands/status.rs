@@ -71,6 +71,7 @@ fn to_json(state: &State, up_seconds: u64) -> serde_json::Value {
         "worker": state.worker.as_ref().map(|worker| json!({
             "pid": worker.pid, "url": worker.service.url,
         })),
+        "reranking_model": state.reranking,
         "store": state.store.url,
         "restarts": state.restarts,
         "last_failure": state.last_failure,
@@ -94,7 +95,10 @@ fn to_text(terminal: &Terminal, state: &State, up_seconds: u64) -> String {
     ];
     match &state.embedding {
         Some(model) => lines.push(format!("embedding  {} ({})", model.name, model.reason)),
-        None => lines.push("embedding  none, so no knowledge".to_owned()),
+        None => lines.push(NO_EMBEDDING.to_owned()),
+    }
+    if let Some(model) = &state.reranking {
+        lines.push(format!("reranking  {} ({})", model.name, model.reason));
     }
     let worker = match &state.worker {
         Some(worker) => format!("process {}", worker.pid),

@@ -95,7 +95,12 @@ keys! {
         embedding_model: String = "all-minilm-l6-v2".to_owned(),
         /// The model's name in the API. Empty: the name of the manifest or file.
         embedding_name: String = String::new(),
-        /// Shorter lengths that clients may have its vectors cut to (`dimensions`), such as [256, 128]. Only for
+        /// A model that orders texts by how well they answer a query, for /v1/rerank: a name from `gaia model
+        /// list`, or the path or URL of a .gguf file. Empty: none, and /v1/rerank is refused.
+        reranking_model: String = String::new(),
+        /// The model's name in the API. Empty: the name of the manifest or file.
+        reranking_name: String = String::new(),
+        /// Shorter lengths that clients may have the embedding model's vectors cut to (`dimensions`), such as [256, 128]. Only for
         /// models that were trained for it: of others, what is left means little.
         embedding_dimensions: Vec<u32> = Vec::new(),
         /// Tokens that one conversation may have, question and answer together. 0: 4096, or what

@@ -2,34 +2,31 @@
 
 use std::fs::File;
 use std::io::BufReader;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use gaia_gguf::{
     DraftMemory, Facts, Header, KvType, MemoryPlan, MemoryWishes, default_context, in_units,
 };
 
 use super::Finding;
+use super::models::Files;
 use crate::config::{Config, KvType as ConfigKvType};
 
-/// Texts that an embedding model computes at once, and the shortest room for them, in tokens.
+/// Texts that a model computes at once that writes none, and the shortest room for them, in tokens.
 const EMBEDDING_REQUESTS: u64 = 64;
 const EMBEDDING_CELLS_MIN: u64 = 512;
 
 /// One finding for each model whose file is here. `available`: the bytes that programs can still have,
 /// unless the models are in memory already.
-pub fn examine(
-    config: &Config,
-    [chat, draft, embedding]: [Option<&Path>; 3],
-    available: Option<u64>,
-) -> Vec<Finding> {
+pub fn examine(config: &Config, files: &Files, available: Option<u64>) -> Vec<Finding> {
     let mut left = available;
     let mut findings = Vec::new();
-    let chat = chat.and_then(facts).map(|facts| {
+    let facts_of = |file: &Option<PathBuf>| file.as_deref().and_then(facts);
+    let chat = facts_of(&files.chat).map(|facts| {
         let mut wishes = chat_wishes(config, left);
         let context = wishes.context_size.unwrap_or(default_context(&facts));
-        wishes.draft = draft
-            .and_then(self::facts)
-            .map(|draft| DraftMemory::of(&draft, context, wishes.requests));
+        wishes.draft =
+            facts_of(&files.draft).map(|draft| DraftMemory::of(&draft, context, wishes.requests));
         ("memory (chat)", facts, wishes)
     });
     if let Some((check, facts, wishes)) = chat {
@@ -38,9 +35,18 @@ pub fn examine(
         left = left.map(|left| left.saturating_sub(host));
         findings.push(finding(check, planned));
     }
-    if let Some(facts) = embedding.and_then(facts) {
+    let readers = [
+        ("memory (emb.)", &files.embedding),
+        ("memory (rank)", &files.reranking),
+    ];
+    for (check, file) in readers {
+        let Some(facts) = facts_of(file) else {
+            continue;
+        };
         let planned = MemoryPlan::of(&facts, &embedding_wishes(&facts, left));
-        findings.push(finding("memory (emb.)", planned));
+        let host = planned.as_ref().map_or(0, MemoryPlan::host_bytes);
+        left = left.map(|left| left.saturating_sub(host));
+        findings.push(finding(check, planned));
     }
     findings
 }
@@ -104,7 +110,7 @@ mod tests {
     use super::*;
 
     /// A header that takes 64 KiB of cache a token, and no weights.
-    fn model(folder: &Path) -> std::path::PathBuf {
+    fn model(folder: &Path) -> PathBuf {
         let path = folder.join("model.gguf");
         let mut writer = Writer::new();
         writer.set("general.architecture", "llama").unwrap();
@@ -126,10 +132,15 @@ mod tests {
     fn the_plan_is_shown_and_what_does_not_fit_says_what_to_turn() {
         let folder = tempfile::tempdir().unwrap();
         let path = model(folder.path());
+        let of = |chat: Option<&Path>, draft: Option<&Path>| Files {
+            chat: chat.map(Path::to_owned),
+            draft: draft.map(Path::to_owned),
+            ..Files::default()
+        };
         let check = |config: &Config, available: Option<u64>, verdict, part: &str| {
             let findings = examine(
                 config,
-                [Some(&path), None, None],
+                &of(Some(&path), None),
                 available.map(|mib| mib << 20),
             );
             assert_eq!(findings[0].verdict, verdict, "{}", findings[0].found);
@@ -157,8 +168,30 @@ mod tests {
             Verdict::Ok,
             "KV 68 MiB (2048 cells, q8_0)",
         );
-        assert!(examine(&small, [Some(folder.path()), None, None], None).is_empty());
-        let with_draft = examine(&small, [Some(&path), Some(&path), None], None);
+        assert!(examine(&small, &of(Some(folder.path()), None), None).is_empty());
+        let readers = Files {
+            embedding: Some(path.clone()),
+            reranking: Some(path.clone()),
+            ..Files::default()
+        };
+        let checks: Vec<_> = examine(&small, &readers, Some(800 << 20))
+            .into_iter()
+            .map(|finding| (finding.check, finding.found))
+            .collect();
+        assert_eq!(checks.len(), 2, "{checks:?}");
+        assert!(
+            checks[0].0 == "memory (emb.)"
+                && checks[0]
+                    .1
+                    .ends_with("of 800 MiB free; 64 at a time, 2048 tokens each at most"),
+            "{checks:?}"
+        );
+        // What the first takes is not there for the second.
+        assert!(
+            checks[1].0 == "memory (rank)" && checks[1].1.contains("of 544 MiB free"),
+            "{checks:?}"
+        );
+        let with_draft = examine(&small, &of(Some(&path), Some(&path)), None);
         let part = "draft model: weights 0 MiB, KV 512 MiB (8192 cells)";
         assert!(
             with_draft[0].found.contains(part),

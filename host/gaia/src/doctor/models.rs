@@ -31,6 +31,9 @@ pub fn examine(config: &Config, home: &Home, environment: &Environment) -> Vec<F
             &shelf,
         ),
     ];
+    if !config.reranking_model.is_empty() {
+        findings.push(one("reranking", &config.reranking_model, "none", &shelf));
+    }
     if !config.draft_model.is_empty() {
         findings.push(one("draft model", &config.draft_model, "none", &shelf));
     }
@@ -40,11 +43,28 @@ pub fn examine(config: &Config, home: &Home, environment: &Environment) -> Vec<F
     findings
 }
 
-/// The files of the chat model, the draft model and the embedding model that are here.
-pub fn files(config: &Config, home: &Home, environment: &Environment) -> [Option<PathBuf>; 3] {
+/// The files that are here.
+#[derive(Debug, Default)]
+pub struct Files {
+    /// The chat model's.
+    pub chat: Option<PathBuf>,
+    /// Of the model that guesses for it.
+    pub draft: Option<PathBuf>,
+    /// The embedding model's.
+    pub embedding: Option<PathBuf>,
+    /// The ranking model's.
+    pub reranking: Option<PathBuf>,
+}
+
+/// The files of the models that the configuration names, as far as they are here.
+pub fn files(config: &Config, home: &Home, environment: &Environment) -> Files {
     let shelf = Shelf::open(home, environment);
-    let chat = chat_model(config, home);
-    [&chat, &config.draft_model, &config.embedding_model].map(|wanted| shelf.file_here(wanted))
+    Files {
+        chat: shelf.file_here(&chat_model(config, home)),
+        draft: shelf.file_here(&config.draft_model),
+        embedding: shelf.file_here(&config.embedding_model),
+        reranking: shelf.file_here(&config.reranking_model),
+    }
 }
 
 /// The model that is named, or that was chosen; empty if none was yet.

@@ -10,7 +10,7 @@ mod suits;
 use std::io;
 use std::path::PathBuf;
 
-use gaia_gguf::{DraftMisfit, ReadHeaderError};
+use gaia_gguf::{DraftMisfit, ReadHeaderError, RerankingMisfit};
 use gaia_manifest::Kind;
 use gaia_models::PullError;
 use gaia_prompt::TemplateError;
@@ -100,6 +100,14 @@ pub enum ChooseModelError {
         /// Why not.
         misfit: DraftMisfit,
     },
+    /// It gives texts no score.
+    #[error("reranking_model is `{path}`, which {misfit}")]
+    Reranking {
+        /// Its file.
+        path: PathBuf,
+        /// Why not.
+        misfit: RerankingMisfit,
+    },
     /// It makes nothing of images.
     #[error("projector is `{path}`, which is no projector for images")]
     NoProjector {
@@ -140,6 +148,7 @@ impl ChooseModelError {
             | Self::NotAModel { key, .. }
             | Self::NoFileName { key, .. } => *key,
             Self::Draft { .. } => "draft_model",
+            Self::Reranking { .. } => "reranking_model",
             Self::NoProjector { .. } => "projector",
             Self::Template { .. } => "chat_template",
             Self::Nothing(_) | Self::Pull(_) => return None,
@@ -152,6 +161,11 @@ impl ChooseModelError {
             (
                 "embedding_model",
                 "`gaia config set embedding_model NAME`, with an embedding model of `gaia model list`",
+            ),
+            (
+                "reranking_model",
+                "`gaia config set reranking_model FILE`, with a model that was converted for ranking, or \
+                 `\"\"` for none",
             ),
             (
                 "chat_template",
@@ -174,7 +188,10 @@ impl ChooseModelError {
 
     /// Whether what the key names is here and can never do, whatever is fetched later.
     pub fn is_wrong_kind(&self) -> bool {
-        matches!(self, Self::OtherKind { .. } | Self::NotAModel { .. })
+        matches!(
+            self,
+            Self::OtherKind { .. } | Self::NotAModel { .. } | Self::Reranking { .. }
+        )
     }
 }
 
@@ -185,6 +202,8 @@ pub struct Models {
     pub chat: ModelInUse,
     /// Finds passages; none: no knowledge.
     pub embedding: Option<ModelInUse>,
+    /// Orders texts by how well they answer, if it is wanted.
+    pub reranking: Option<ModelInUse>,
     /// Guesses what the first will say, if it is wanted.
     pub draft: Option<PathBuf>,
     /// With which the chat model sees images.
@@ -221,6 +240,15 @@ pub fn ensure(
             Some(model)
         }
     };
+    let reranking = match config.reranking_model.as_str() {
+        "" => None,
+        wanted => {
+            let mut model = fetch(&shelf, "reranking_model", wanted, Kind::Reranking, say)?;
+            rename(&mut model, &config.reranking_name);
+            suits::check("reranking_model", Kind::Reranking, &model.file)?;
+            Some(model)
+        }
+    };
     let draft = match config.draft_model.as_str() {
         "" => None,
         wanted => {
@@ -240,6 +268,7 @@ pub fn ensure(
     Ok(Models {
         chat,
         embedding,
+        reranking,
         draft,
         projector,
     })
@@ -257,6 +286,7 @@ pub fn look(
     let wanted = [
         ("chat_model", &config.chat_model, Kind::Chat),
         ("embedding_model", &config.embedding_model, Kind::Embedding),
+        ("reranking_model", &config.reranking_model, Kind::Reranking),
         ("draft_model", &config.draft_model, Kind::Chat),
     ];
     let mut wrong: Vec<_> = wanted
@@ -337,7 +367,7 @@ mod tests {
     use std::fs::File;
     use std::path::Path;
 
-    use gaia_gguf::Writer;
+    use gaia_gguf::{TensorType, Writer};
 
     use super::*;
 
@@ -461,6 +491,55 @@ mod tests {
         check([chat, "", text], "which cannot be read as a model");
         let sizes = "which has 600 tokens, and the model has 300: they must be the same";
         check([chat, "", other], sizes);
+    }
+
+    #[test]
+    fn a_ranking_model_gives_texts_a_score() {
+        let place = Place::new();
+        let with_classes = |name, architecture, count: u64| {
+            place.model_with(name, architecture, 300, |writer| {
+                let zeros = vec![0; 16 * count as usize];
+                let shape = [4, count];
+                let added =
+                    writer.add_tensor("cls.output.weight", &shape, TensorType::F32, || zeros);
+                added.unwrap();
+            })
+        };
+        let chat = &place.model("chat.gguf", "llama", 300);
+        let embedding = &place.model("embedding.gguf", "bert", 300);
+        let ranking = &with_classes("ranking.gguf", "bert", 1);
+        let sorting = &with_classes("sorting.gguf", "bert", 3);
+        let check = |[chat, embedding, reranking]: [&str; 3], expected: &str| {
+            let config = Config {
+                reranking_model: reranking.to_owned(),
+                reranking_name: "judge".to_owned(),
+                ..config([chat, embedding, ""])
+            };
+            let keys = ["chat_model", "embedding_model", "reranking_model"];
+            let looked = look(&config, &place.home, &place.environment, &keys);
+            let ensured = ensure(&config, &place.home, &place.environment, &|_| {});
+            match (ensured, expected) {
+                (Ok(models), "") => {
+                    assert_eq!(models.reranking.unwrap().name, "judge");
+                    assert!(looked.is_empty(), "{looked:?}");
+                }
+                (ensured, expected) => {
+                    let error = ensured.unwrap_err();
+                    assert!(error.to_string().ends_with(expected), "{error}");
+                    let key = error.to_string().split(' ').next().unwrap().to_owned();
+                    assert!(error.mend().unwrap().contains(&key));
+                    assert!(looked[0].is_wrong_kind(), "{looked:?}");
+                    assert_eq!(looked[0].to_string(), error.to_string());
+                }
+            }
+        };
+        check([chat, embedding, ranking], "");
+        check([chat, "", chat], "which is a model for chat");
+        check([chat, "", embedding], "which is a model for embedding");
+        let classes = "which sorts texts into 3 classes, where a score is needed";
+        check([chat, "", sorting], classes);
+        check([ranking, "", ranking], "which is a model for reranking");
+        check([chat, ranking, ranking], "which is a model for reranking");
     }
 
     #[test]

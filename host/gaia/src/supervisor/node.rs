@@ -302,3 +302,4 @@ fn with_source(error: &dyn std::error::Error) -> String {
         None => error.to_string(),
     }
 }
+        reranking: plan.prepared.models.reranking.clone(),

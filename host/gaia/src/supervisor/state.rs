@@ -98,6 +98,9 @@ pub struct State {
     pub chat: ModelInUse,
     /// The embedding model, if any.
     pub embedding: Option<ModelInUse>,
+    /// The ranking model, if any.
+    #[serde(default)]
+    pub reranking: Option<ModelInUse>,
     /// The worker, while there is one.
     pub worker: Option<WorkerProcess>,
     /// The vector store, the node's own or another.
@@ -156,6 +159,7 @@ mod tests {
             node_id: "0x".into(),
             chat: model,
             embedding: None,
+            reranking: None,
             worker: None,
             store: Service {
                 url: "u".into(),

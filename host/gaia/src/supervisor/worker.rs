@@ -21,7 +21,7 @@ pub const PROMPTS_VIEW: &str = "prompts";
 /// A model to load under a name.
 #[derive(Debug, Clone)]
 pub struct Preload {
-    /// The graph's name: `default` or `embedding`.
+    /// The graph's name: `default`, `embedding` or `reranking`.
     pub graph: &'static str,
     /// The GGUF file.
     pub file: PathBuf,

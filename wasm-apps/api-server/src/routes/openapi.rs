@@ -225,6 +225,8 @@ mod tests {
             ("/limit/anyOf/maxItems", 1),
             ("/score_threshold/anyOf/maxItems", 1),
             ("/documents/maxItems", limits.inputs_max),
+            ("/texts/maxItems", limits.inputs_max),
+            ("/texts/x-total-bytes-max", limits.text_bytes_max),
             ("/documents/x-total-bytes-max", limits.text_bytes_max),
             ("/tokens/maxItems", limits.input_tokens_max),
             ("/content/anyOf/maxItems", limits.inputs_max),

@@ -15,17 +15,30 @@ use super::ChooseModelError;
 /// The header of the file at `path`, which `key` names, if it is a model of `kind`.
 pub fn check(key: &'static str, kind: Kind, path: &Path) -> Result<Header, ChooseModelError> {
     let header = read(key, path)?;
-    let found = match header.facts().is_embedding() {
-        true => Kind::Embedding,
-        false => Kind::Chat,
-    };
-    match found == kind {
-        true => Ok(header),
-        false => Err(ChooseModelError::OtherKind {
+    let found = found(&header);
+    let misfit = header.reranking_misfit();
+    match (kind, found, misfit) {
+        // Also one that would give vectors as it is, and has what scores.
+        (Kind::Reranking, _, None) => Ok(header),
+        (Kind::Reranking, Kind::Reranking, Some(misfit)) => Err(ChooseModelError::Reranking {
+            path: path.to_owned(),
+            misfit,
+        }),
+        _ if found == kind => Ok(header),
+        _ => Err(ChooseModelError::OtherKind {
             key,
             name: path.display().to_string(),
             kind: found.name(),
         }),
+    }
+}
+
+fn found(header: &Header) -> Kind {
+    let facts = header.facts();
+    match (facts.is_embedding(), facts.is_reranking()) {
+        (true, _) => Kind::Embedding,
+        (_, true) => Kind::Reranking,
+        (false, false) => Kind::Chat,
     }
 }
 

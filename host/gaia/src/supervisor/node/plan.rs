@@ -47,6 +47,11 @@ pub fn worker_child(plan: &NodePlan, services: &Services) -> Result<WorkerChild,
             .embedding
             .as_ref()
             .map(|model| model.name.as_str()),
+        reranking_name: prepared
+            .models
+            .reranking
+            .as_ref()
+            .map(|model| model.name.as_str()),
         chat_template: (!config.chat_template.is_empty()).then_some(TEMPLATE_FILE),
         has_named_keys: plan.home.api_keys().exists(),
     };
@@ -165,6 +170,11 @@ fn preloads(plan: &NodePlan) -> Vec<Preload> {
     }];
     preloads.extend(models.embedding.as_ref().map(|model| Preload {
         graph: "embedding",
+        file: model.file.clone(),
+        options: GraphOptions::embedding(plan.config),
+    }));
+    preloads.extend(models.reranking.as_ref().map(|model| Preload {
+        graph: "reranking",
         file: model.file.clone(),
         options: GraphOptions::embedding(plan.config),
     }));

@@ -69,7 +69,7 @@ impl GraphOptions {
         }
     }
 
-    /// For the embedding model.
+    /// For a model that writes no text: the embedding model, the ranking model.
     pub fn embedding(config: &Config) -> Self {
         Self {
             threads: config.threads,
@@ -128,6 +128,8 @@ pub struct Surroundings<'a> {
     pub chat_name: &'a str,
     /// The embedding model's name in the API; none without one.
     pub embedding_name: Option<&'a str>,
+    /// The ranking model's name in the API; none without one.
+    pub reranking_name: Option<&'a str>,
     /// The chat template's file as the worker sees it.
     pub chat_template: Option<&'a str>,
     /// Whether there are named keys of the API.
@@ -145,6 +147,7 @@ pub fn worker_settings(config: &Config, around: &Surroundings) -> String {
     text("host", &Ipv4Addr::LOCALHOST.to_string());
     text("chat_name", around.chat_name);
     text("embedding_name", around.embedding_name.unwrap_or_default());
+    text("reranking_name", around.reranking_name.unwrap_or_default());
     text("chat_template", around.chat_template.unwrap_or_default());
     text("system_prompt", &config.system_prompt);
     text("rag_prompt", &config.rag_prompt);
@@ -253,6 +256,7 @@ mod tests {
             embedding_name: None,
             chat_template: None,
             has_named_keys: false,
+            reranking_name: Some("judge"),
         };
         let text = worker_settings(&Config::default(), &around);
         let file: DocumentMut = text.parse().unwrap();
@@ -261,6 +265,7 @@ mod tests {
         assert_eq!(file["bell_port"].as_integer(), Some(7));
         assert_eq!(file["store_key"].as_str(), Some("sk"));
         assert_eq!(file["back_url"].as_str(), Some("http://127.0.0.1:6"));
+        assert_eq!(file["reranking_name"].as_str(), Some("judge"));
         assert_eq!(file["back_key"].as_str(), Some("bk"));
         assert_eq!(file["tool_rounds_max"].as_integer(), Some(4));
         assert_eq!(file["score_threshold"].as_float(), Some(0.25));
