@@ -100,8 +100,8 @@ keys! {
         reranking_model: String = String::new(),
         /// The model's name in the API. Empty: the name of the manifest or file.
         reranking_name: String = String::new(),
-        /// Shorter lengths that clients may have the embedding model's vectors cut to (`dimensions`), such as [256, 128]. Only for
-        /// models that were trained for it: of others, what is left means little.
+        /// Shorter lengths that clients may have the embedding model's vectors cut to (`dimensions`), such as
+        /// [256, 128]. Only for models that were trained for it: of others, what is left means little.
         embedding_dimensions: Vec<u32> = Vec::new(),
         /// Tokens that one conversation may have, question and answer together. 0: 4096, or what
         /// the model was trained for if that is less.
