@@ -95,7 +95,7 @@ impl Balancer {
             services: BTreeMap::new(),
             pools_made: 0,
             requests: BTreeMap::new(),
-            affinity: Affinity::new(config.pairs_max),
+            affinity: Affinity::new(config.blocks_max),
             budget: RetryBudget::new(config.retry_fraction),
             ejected: BTreeSet::new(),
             usual: 1.0,

@@ -5,8 +5,8 @@ use std::time::Duration;
 /// Limits and habits of a balancer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// Pairs of a prompt's block and a node that has read it, kept to find the node again; about 80 bytes each.
-    pub pairs_max: usize,
+    /// Blocks of prompts that are remembered with the nodes that read them; about 100 bytes each.
+    pub blocks_max: usize,
     /// Requests that may wait for a node of one service.
     pub waiting_max: usize,
     /// The longest that a request waits for a node, over all attempts.
@@ -49,7 +49,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            pairs_max: 131_072,
+            blocks_max: 131_072,
             waiting_max: 1_024,
             wait_max: Duration::from_secs(10),
             first_byte_max: Duration::from_secs(60),

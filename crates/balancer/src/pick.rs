@@ -69,11 +69,8 @@ impl Sight<'_> {
                 .collect();
         }
         let mut candidates = Vec::with_capacity(LOOKED_AT_MAX);
-        let from = self.room.at(start).unwrap_or(NodeId(0));
-        let readers = self
-            .affinity
-            .readers(wanted.beginning, from)
-            .take(READERS_TRIED_MAX);
+        let readers = self.affinity.readers(wanted.beginning, start);
+        let readers = readers.take(READERS_TRIED_MAX);
         for node in readers {
             let is_new = self.room.contains(node) && !candidates.contains(&node);
             if is_new && candidates.len() < READERS_MAX {

@@ -201,7 +201,7 @@ fn weather(seed: u64) -> Counters {
     let config = Config {
         hedge: seed.is_multiple_of(2).then_some(0.1),
         waiting_max: 10,
-        pairs_max: 200,
+        blocks_max: 200,
         first_byte_max: Duration::from_secs(5),
         ..Config::default()
     };
