@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::chat::TokenLogProb;
 use crate::fields::{self, Fields};
@@ -31,6 +31,9 @@ pub struct CompletionRequest {
     pub logprobs: Option<u32>,
     /// Whether the text starts with the prompt, and the log-probabilities with its.
     pub echo: bool,
+    /// Whether nothing but the prompt is wanted, with its log-probabilities: `echo` with `max_tokens` of 0. One token
+    /// is written all the same and left out, for the engine writes one at least.
+    pub only_echo: bool,
     /// What comes after the text: the model fills the gap between. Never empty.
     pub suffix: Option<String>,
     /// How many answers to each prompt, at least one.
@@ -67,7 +70,8 @@ impl CompletionRequest {
     /// # Errors
     /// 400 naming the field that is wrong, over its limit, or not honoured yet.
     pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, ApiError> {
-        let map = fields::body(bytes)?;
+        let mut map = fields::body(bytes)?;
+        let only_echo = take_only_echo(&mut map);
         let root = Fields::root(&map);
         let choices = crate::chat::choices(&root, limits)?;
         root.count("best_of", 1..=20)?;
@@ -88,6 +92,7 @@ impl CompletionRequest {
             sampling,
             logprobs,
             echo,
+            only_echo,
             suffix,
             choices,
             stream,
@@ -108,6 +113,25 @@ impl CompletionRequest {
             .find_map(|input| input.unknown_token(size));
         input::check_known(unknown, "prompt", size)
     }
+}
+
+/// Whether nothing but the prompt is wanted. For all else that reads the request it is then one token.
+fn take_only_echo(map: &mut Map<String, Value>) -> bool {
+    if map.get("echo") != Some(&Value::Bool(true)) {
+        return false;
+    }
+    let mut only_echo = false;
+    // Where there are both, the second counts.
+    for key in ["max_tokens", "max_completion_tokens"] {
+        let Some(value) = map.get_mut(key).filter(|value| !value.is_null()) else {
+            continue;
+        };
+        only_echo = fields::whole(value) == Some(0);
+        if only_echo {
+            *value = json!(1);
+        }
+    }
+    only_echo
 }
 
 fn suffix(root: &Fields<'_>, limits: &Limits) -> Result<Option<String>, ApiError> {

@@ -1,6 +1,6 @@
 //! Images in requests: taken out of `data:` URLs, and named in the text where they stand.
 //!
-//! What such a name says is the hash of the image's own bytes. So whoever writes one into a text can mean nothing but
+//! What such a name says is the hash of the image's own bytes, and of how closely it is looked at. So whoever writes one into a text can mean nothing but
 //! an image that the same request carries anyway; a name of any other image stays the text that it is.
 //!
 //! Nothing is decoded here but base64.
@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -22,11 +23,37 @@ const OPENING: &str = "[image:";
 /// Digits of a hash.
 const DIGITS: usize = 64;
 
+/// How closely an image is to be looked at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Detail {
+    /// As closely as its model does.
+    #[default]
+    Auto,
+    /// The same: that is as closely as there is.
+    High,
+    /// Scaled down first, which takes fewer tokens of models that cut large images into tiles.
+    Low,
+}
+
+impl Detail {
+    /// The `detail` of a part.
+    pub(crate) fn parse(fields: &Fields<'_>) -> Result<Self, ApiError> {
+        fields.refuse("detail", &[json!("auto"), json!("high"), json!("low")])?;
+        Ok(match fields.text("detail")? {
+            Some("low") => Self::Low,
+            Some("high") => Self::High,
+            _ => Self::Auto,
+        })
+    }
+}
+
 /// An image as the caller sent it: a file in some format.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ImageFile {
     hash: String,
     bytes: Arc<[u8]>,
+    is_low: bool,
 }
 
 impl fmt::Debug for ImageFile {
@@ -36,7 +63,8 @@ impl fmt::Debug for ImageFile {
 }
 
 impl ImageFile {
-    /// The hexadecimal SHA-256 of its bytes.
+    /// The hexadecimal SHA-256 of its bytes; with `low` behind them where less of it is to be seen, for then it is
+    /// another image to the model.
     pub fn hash(&self) -> &str {
         &self.hash
     }
@@ -44,6 +72,11 @@ impl ImageFile {
     /// The file.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Whether it is to be scaled down before it is shown.
+    pub fn is_low(&self) -> bool {
+        self.is_low
     }
 
     /// What stands for it in a text.
@@ -59,13 +92,18 @@ impl ImageFile {
             return Err(ApiError::invalid_type(part.param("image_url"), message));
         };
         source.require("url")?;
-        check_detail(&source)?;
+        let detail = Detail::parse(&source)?;
         let url = source.text("url")?.unwrap_or_default();
-        Self::of_url(url, &source.param("url"), limits)
+        Self::of_url(url, detail, &source.param("url"), limits)
     }
 
     /// The image of a `data:` URL.
-    pub(crate) fn of_url(url: &str, param: &str, limits: &Limits) -> Result<Self, ApiError> {
+    pub(crate) fn of_url(
+        url: &str,
+        detail: Detail,
+        param: &str,
+        limits: &Limits,
+    ) -> Result<Self, ApiError> {
         let Some(rest) = url.strip_prefix("data:") else {
             let message = "Images are taken as `data:` URLs only (`data:image/png;base64,…`): send the image itself, \
                            this node fetches none.";
@@ -84,16 +122,17 @@ impl ImageFile {
             let message = format!("What follows `base64,` in `{param}` is not base64.");
             ApiError::invalid_value(param, message)
         })?;
+        let is_low = detail == Detail::Low;
+        let mut hash = Sha256::new_with_prefix(&bytes);
+        if is_low {
+            hash.update("low");
+        }
         Ok(Self {
-            hash: hexadecimal(&Sha256::digest(&bytes)),
+            hash: hexadecimal(&hash.finalize()),
             bytes: bytes.into(),
+            is_low,
         })
     }
-}
-
-/// Every image is looked at as its model is made to; only that may be asked for.
-pub(crate) fn check_detail(fields: &Fields<'_>) -> Result<(), ApiError> {
-    fields.refuse("detail", &[json!("auto"), json!("high")])
 }
 
 fn hexadecimal(hash: &[u8]) -> String {
@@ -157,7 +196,17 @@ mod tests {
     use super::*;
 
     fn of(url: &str) -> Result<ImageFile, ApiError> {
-        ImageFile::of_url(url, "url", &Limits::default())
+        ImageFile::of_url(url, Detail::Auto, "url", &Limits::default())
+    }
+
+    #[test]
+    fn the_same_image_in_less_detail_is_another_one() {
+        let url = "data:image/png;base64,AAEC";
+        let at = |detail| ImageFile::of_url(url, detail, "url", &Limits::default()).unwrap();
+        assert_eq!(at(Detail::High), at(Detail::Auto));
+        assert_eq!(at(Detail::Low).bytes(), at(Detail::High).bytes());
+        assert_ne!(at(Detail::Low).name(), at(Detail::High).name());
+        assert!(at(Detail::Low).is_low() && !at(Detail::High).is_low());
     }
 
     #[test]
@@ -182,7 +231,7 @@ mod tests {
         };
         let of = |encoded: &str| {
             let url = format!("data:image/png;base64,{encoded}");
-            ImageFile::of_url(&url, "url", &limits)
+            ImageFile::of_url(&url, Detail::Auto, "url", &limits)
         };
         assert!(of("AAECAAEC").is_ok());
         assert!(of("AAECAAECAAEC").is_err());

@@ -133,7 +133,7 @@ fn messages() {
     );
     not_yet(
         "messages[0].content[0].image_url.detail",
-        user(json!([{"type": "image_url", "image_url": {"url": PIXEL, "detail": "low"}}])),
+        user(json!([{"type": "image_url", "image_url": {"url": PIXEL, "detail": "tiny"}}])),
     );
     refused(
         "messages[0].content",
@@ -653,10 +653,26 @@ fn completions() {
             .tokens_max,
         Some(16)
     );
+    let echoed = |mut fields: Value| {
+        fields["prompt"] = json!("a");
+        let request = completion(fields).unwrap();
+        (request.only_echo, request.sampling.tokens_max)
+    };
+    let only = (true, Some(1));
+    assert_eq!(echoed(json!({"echo": true, "max_tokens": 0})), only);
+    let newer = json!({"echo": true, "max_tokens": 5, "max_completion_tokens": 0});
+    assert_eq!(echoed(newer), only);
+    let newer = json!({"echo": true, "max_tokens": 0, "max_completion_tokens": 5});
+    assert_eq!(echoed(newer), (false, Some(5)));
+    let one = json!({"echo": true, "max_tokens": 1, "max_completion_tokens": null});
+    assert_eq!(echoed(one), (false, Some(1)));
     let refused = |param: &str, fields: Value| {
         let error = completion(fields).unwrap_err();
         assert_eq!(error.param.as_deref(), Some(param), "{error}");
     };
+    refused("max_tokens", json!({"prompt": "a", "max_tokens": 0}));
+    let without = json!({"prompt": "a", "max_tokens": 0, "echo": false});
+    refused("max_tokens", without);
     refused("prompt", json!({}));
     refused("prompt", json!({"prompt": []}));
     refused("prompt.content", json!({"prompt": {}}));

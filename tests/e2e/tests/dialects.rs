@@ -36,6 +36,7 @@ fn every_client_finds_its_own_words() {
     inputs_of_every_shape_embed_alike(&node);
     a_conversation_tells_how_long_it_took(&node);
     a_text_is_scored_as_it_was_written(&node);
+    a_text_is_scored_alone(&node);
     gaps_need_a_model_that_knows_them(&node);
     a_prompt_can_be_shown_closed(&node);
     routes_without_a_version_answer_too(&node);
@@ -272,6 +273,34 @@ fn a_text_is_scored_as_it_was_written(node: &Node) {
     assert_eq!(joined, echoed);
     let offsets = &reply["choices"][0]["logprobs"]["text_offset"];
     assert_eq!(offsets[1], tokens[0].as_str().unwrap().len());
+}
+
+fn a_text_is_scored_alone(node: &Node) {
+    let body = json!({"prompt": PROMPT, "echo": true, "temperature": 0, "logprobs": 1});
+    let ask = |tokens: u32| {
+        let mut body = body.clone();
+        body["max_tokens"] = json!(tokens);
+        posted(node, "/v1/completions", body)
+    };
+    let (alone, continued) = (ask(0), ask(1));
+    assert_eq!(alone["choices"][0]["text"], PROMPT, "{alone}");
+    assert_eq!(alone["choices"][0]["finish_reason"], "length");
+    assert_eq!(alone["usage"]["completion_tokens"], 0);
+    let (_, scores) = scored(&alone);
+    let (_, more) = scored(&continued);
+    assert_eq!(scores.len() + 1, more.len());
+    for (alone, continued) in scores.iter().zip(&more).skip(1) {
+        assert!((alone.unwrap() - continued.unwrap()).abs() < 0.05);
+    }
+    let plain = json!({"prompt": PROMPT, "echo": true, "max_tokens": 0, "stream": true});
+    let url = format!("{}/v1/completions", node.url());
+    let events = http::stream(&url, &plain).unwrap().rest();
+    let texts = events
+        .iter()
+        .filter_map(|data| serde_json::from_str(data).ok());
+    let texts =
+        texts.filter_map(|chunk: Value| Some(chunk["choices"][0]["text"].as_str()?.to_owned()));
+    assert_eq!(texts.collect::<String>(), PROMPT);
 }
 
 /// The text of a reply and the log-probabilities of its tokens.

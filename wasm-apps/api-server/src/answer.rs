@@ -191,7 +191,11 @@ impl Answer {
     fn came(&mut self, choice: u32, step: Result<Step, InferenceError>) -> Event {
         match step {
             Ok(Step::Piece(piece)) => {
-                self.timing.piece(choice);
+                let Self {
+                    timing, generating, ..
+                } = self;
+                timing.piece(choice);
+                timing.read(choice, || generating.as_mut()?.usage(choice));
                 let top = self.request().logprobs.unwrap_or(0) as usize;
                 let tokens = piece.events.iter();
                 Event::Generated {

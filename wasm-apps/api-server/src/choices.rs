@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::task::Poll;
 
 use gaia_chat::{Ending, Generation};
+use gaia_openai::Usage;
 
 use crate::admission::Pass;
 use crate::inference::{InferenceError, Model, Piece, Session, Step, TokenEvent};
@@ -59,6 +60,13 @@ impl Choices {
                 failed => return Some(failed),
             }
         }
+    }
+
+    /// What an answer took so far; `None` where it has ended or the engine does not tell.
+    pub(crate) fn usage(&mut self, choice: u32) -> Option<Usage> {
+        let mut running = self.running.iter_mut();
+        let (_, session) = running.find(|(of, _)| *of == choice)?;
+        session.usage()
     }
 
     /// What the caller is to be told of an answer that has ended.

@@ -26,6 +26,9 @@ const ASPECT_MAX: u32 = 64;
 /// The longest side of what the model is shown; larger images are scaled down. Models scale further.
 const SHOWN_SIDE_MAX: u32 = 2048;
 
+/// The longest side where less detail is asked for, as OpenAI has it: `detail` of `low`.
+const LOW_SIDE_MAX: u32 = 512;
+
 /// An image as a model is shown it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Pixels {
@@ -40,13 +43,17 @@ pub(crate) struct Pixels {
 /// # Errors
 /// 400 saying what is wrong with it.
 pub(crate) fn decode(file: &ImageFile) -> Result<Pixels, ApiError> {
-    decoded(file.bytes()).map_err(|reason| {
+    let side_max = match file.is_low() {
+        true => LOW_SIDE_MAX,
+        false => SHOWN_SIDE_MAX,
+    };
+    decoded(file.bytes(), side_max).map_err(|reason| {
         let message = format!("An image in `messages` cannot be used: {reason}.");
         ApiError::invalid_value("messages", message)
     })
 }
 
-fn decoded(bytes: &[u8]) -> Result<Pixels, String> {
+fn decoded(bytes: &[u8], side_max: u32) -> Result<Pixels, String> {
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
     let mut reader = reader.map_err(|error| error.to_string())?;
     if reader.format().is_none() {
@@ -62,7 +69,7 @@ fn decoded(bytes: &[u8]) -> Result<Pixels, String> {
     let orientation = decoder.orientation().map_err(|error| error.to_string())?;
     let image = DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())?;
     // In one form from here on: code for all forms of images would double what this costs the sandbox.
-    let image = turned(scaled(image.into_rgb8()), orientation);
+    let image = turned(scaled(image.into_rgb8(), side_max), orientation);
     Ok(Pixels {
         width: image.width(),
         height: image.height(),
@@ -88,13 +95,13 @@ fn check_size((width, height): (u32, u32), bytes: u64) -> Result<(), String> {
     Ok(())
 }
 
-fn scaled(image: RgbImage) -> RgbImage {
+fn scaled(image: RgbImage, side_max: u32) -> RgbImage {
     let (width, height) = image.dimensions();
     let long = width.max(height);
-    if long <= SHOWN_SIDE_MAX {
+    if long <= side_max {
         return image;
     }
-    let shown = |side: u32| (side * SHOWN_SIDE_MAX / long).max(1);
+    let shown = |side: u32| (side * side_max / long).max(1);
     imageops::thumbnail(&image, shown(width), shown(height))
 }
 
@@ -124,6 +131,22 @@ mod tests {
 
     use super::*;
 
+    fn decoded(bytes: &[u8]) -> Result<Pixels, String> {
+        super::decoded(bytes, SHOWN_SIDE_MAX)
+    }
+
+    #[test]
+    fn less_detail_is_a_smaller_image() {
+        let check = |width: u32, height: u32, shown: (u32, u32)| {
+            let file = file(width, height, ImageFormat::Png);
+            let pixels = super::decoded(&file, LOW_SIDE_MAX).unwrap();
+            assert_eq!((pixels.width, pixels.height), shown);
+        };
+        check(LOW_SIDE_MAX, 8, (LOW_SIDE_MAX, 8));
+        check(8, LOW_SIDE_MAX + 1, (7, LOW_SIDE_MAX));
+        check(1024, 768, (512, 384));
+    }
+
     fn file(width: u32, height: u32, format: ImageFormat) -> Vec<u8> {
         let image = RgbImage::from_fn(width, height, |x, _| match x {
             0 => image::Rgb([200, 10, 20]),
@@ -132,6 +155,22 @@ mod tests {
         let mut bytes = Cursor::new(Vec::new());
         image.write_to(&mut bytes, format).unwrap();
         bytes.into_inner()
+    }
+
+    /// What the fuzzers begin with is of all formats.
+    #[test]
+    fn the_fuzzers_begin_with_images() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/picture");
+        let files = std::fs::read_dir(folder).unwrap().flatten();
+        let mut names = Vec::new();
+        for entry in files {
+            let bytes = std::fs::read(entry.path()).unwrap();
+            // The first byte is not the file's.
+            assert!(decoded(&bytes[1..]).is_ok(), "{:?}", entry.path());
+            names.push(entry.file_name().into_string().unwrap());
+        }
+        names.sort();
+        assert_eq!(names, ["gif", "jpeg", "png", "webp"]);
     }
 
     /// The header of a PNG file that says to have this size, and nothing behind it.

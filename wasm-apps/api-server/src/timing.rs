@@ -24,6 +24,10 @@ pub(crate) struct Timing {
     /// Whether the next piece does not follow upon the last: tools were called in between.
     resumed: bool,
     generating: bool,
+    /// Whether the prompt of the generation that runs is being read.
+    reading: bool,
+    /// What of prompts is counted already.
+    counted: Usage,
     /// The id of the reply.
     response: String,
     /// The generation that runs or has just ended.
@@ -50,6 +54,8 @@ impl Timing {
             last: now,
             resumed: false,
             generating: false,
+            reading: false,
+            counted: Usage::default(),
             response: String::new(),
             round: None,
         }
@@ -84,6 +90,27 @@ impl Timing {
         self.prompt += prompt_tokens as u64;
         self.resumed = self.first.is_some();
         self.generating = true;
+        self.reading = true;
+    }
+
+    /// The prompt of this generation has been read if a piece of an answer is there, and is counted then: at the end
+    /// of a long answer it would be news of long ago. `usage` is asked once.
+    pub(crate) fn read(&mut self, choice: u32, usage: impl FnOnce() -> Option<Usage>) {
+        if !self.reading || choice > 0 {
+            return;
+        }
+        self.reading = false;
+        if let Some(usage) = usage() {
+            self.count_prompt(usage);
+            self.counted = self.counted.and_prompt(usage);
+        }
+    }
+
+    fn count_prompt(&self, usage: Usage) {
+        let metrics = &self.app.metrics;
+        metrics.prompt_tokens.add(usage.prompt_tokens.into());
+        let cached = usage.prompt_tokens_details.cached_tokens;
+        metrics.cached_tokens.add(cached.into());
     }
 
     /// The engine gave up.
@@ -159,11 +186,9 @@ impl Timing {
 
     /// The answers ended by themselves.
     pub(crate) fn end(&mut self, usage: Usage) {
+        self.count_prompt(without(usage, self.counted));
+        self.counted = usage;
         let metrics = &self.app.metrics;
-        metrics.prompt_tokens.add(usage.prompt_tokens.into());
-        metrics
-            .cached_tokens
-            .add(usage.prompt_tokens_details.cached_tokens.into());
         metrics
             .generation_tokens
             .add(usage.completion_tokens.into());
@@ -194,6 +219,16 @@ impl Timing {
     }
 }
 
+/// What of the prompts is not among what is `counted`.
+fn without(usage: Usage, counted: Usage) -> Usage {
+    let cached = |usage: Usage| usage.prompt_tokens_details.cached_tokens;
+    Usage::new(
+        usage.prompt_tokens.saturating_sub(counted.prompt_tokens),
+        0,
+        cached(usage).saturating_sub(cached(counted)),
+    )
+}
+
 /// As the API writes it.
 fn reason_name(reason: FinishReason) -> &'static str {
     match reason {
@@ -211,5 +246,43 @@ impl Drop for Timing {
             self.charge(self.prompt, self.written);
             self.told(Some("aborted"));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Options;
+
+    #[test]
+    fn a_prompt_counts_when_it_has_been_read_and_once() {
+        let app = Arc::new(App::new(Options::default()));
+        let check = |expected: (u64, u64, u64)| {
+            let metrics = &app.metrics;
+            let counts = (
+                metrics.prompt_tokens.get(),
+                metrics.cached_tokens.get(),
+                metrics.generation_tokens.get(),
+            );
+            assert_eq!(counts, expected);
+        };
+        let mut timing = Timing::start(&app);
+        timing.begun(10);
+        timing.read(1, || panic!("the first answer stands for all"));
+        timing.read(0, || Some(Usage::new(10, 1, 4)));
+        check((10, 4, 0));
+        timing.read(0, || panic!("asked twice"));
+        // Another round, of which nothing is told before the end.
+        timing.begun(15);
+        timing.read(0, || None);
+        timing.end(Usage::new(25, 7, 14));
+        check((25, 14, 7));
+        // Of an answer that is broken off, what was read stays counted.
+        let mut timing = Timing::start(&app);
+        timing.begun(5);
+        timing.read(0, || Some(Usage::new(5, 1, 0)));
+        drop(timing);
+        check((30, 14, 7));
+        assert_eq!(app.metrics.aborted.get(), 1);
     }
 }

@@ -66,6 +66,7 @@ impl NativeRequest {
                 sampling,
                 logprobs: probabilities.filter(|count| *count > 0),
                 echo: false,
+                only_echo: false,
                 suffix: None,
                 choices: 1,
                 stream: root.boolean("stream")?.unwrap_or(false),

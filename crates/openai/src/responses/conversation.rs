@@ -103,8 +103,9 @@ fn message(item: &MessageItem) -> Message {
     };
     let mut images = Vec::new();
     let texts = item.content.iter().map(|part| match part {
-        Content::InputImage { image_url } => {
-            let Ok(image) = ImageFile::of_url(image_url, "image_url", &Limits::default()) else {
+        Content::InputImage { image_url, detail } => {
+            let image = ImageFile::of_url(image_url, *detail, "image_url", &Limits::default());
+            let Ok(image) = image else {
                 // It was one when it was taken.
                 return String::new();
             };

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::chat::too_many_images;
 use crate::chat::{TokenLogProb, function_arguments, function_name};
 use crate::fields::{self, Fields};
-use crate::image::{self, ImageFile};
+use crate::image::{Detail, ImageFile};
 use crate::{ApiError, Limits};
 
 /// One item.
@@ -159,6 +159,9 @@ pub enum Content {
     InputImage {
         /// The image itself, as a `data:` URL.
         image_url: String,
+        /// How closely it is looked at.
+        #[serde(default)]
+        detail: Detail,
     },
     /// What the model says.
     OutputText {
@@ -222,7 +225,7 @@ impl Content {
     /// Its text, or the URL of an image.
     pub fn text(&self) -> &str {
         match self {
-            Self::InputImage { image_url } => image_url,
+            Self::InputImage { image_url, .. } => image_url,
             Self::InputText { text }
             | Self::OutputText { text, .. }
             | Self::Refusal { refusal: text }
@@ -451,10 +454,10 @@ fn content(part: &Fields<'_>, limits: &Limits) -> Result<Content, ApiError> {
         }),
         "input_image" => {
             part.refuse("file_id", &[])?;
-            image::check_detail(part)?;
+            let detail = Detail::parse(part)?;
             let image_url = text("image_url")?;
-            ImageFile::of_url(&image_url, &part.param("image_url"), limits)?;
-            Ok(Content::InputImage { image_url })
+            ImageFile::of_url(&image_url, detail, &part.param("image_url"), limits)?;
+            Ok(Content::InputImage { image_url, detail })
         }
         "input_file" | "input_audio" => {
             let message = format!("Content of type `{kind}` is not supported by this node yet.");

@@ -2,6 +2,7 @@
 //! together.
 
 pub(super) mod native;
+mod only_echo;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -51,6 +52,8 @@ struct Work {
     first: Option<String>,
     /// Of each choice of the current prompt: characters of its tokens so far.
     characters: Vec<Option<u32>>,
+    /// Where nothing but the prompt is wanted, of each choice: tokens of the prompt that are not told yet.
+    untold: Vec<usize>,
     /// What the choices of the current prompt took that have ended.
     of_prompt: Option<Usage>,
     usage: Usage,
@@ -67,6 +70,7 @@ impl Work {
             generating,
             mut timing,
             first,
+            prompt_tokens,
         } = start(&app, &request, 0).await?;
         let id = random::id("cmpl-");
         timing.answers(&id);
@@ -79,6 +83,7 @@ impl Work {
             model,
             index: 0,
             characters: vec![None; request.choices as usize],
+            untold: vec![prompt_tokens.saturating_sub(1); request.choices as usize],
             of_prompt: None,
             usage: Usage::default(),
             app,
@@ -121,8 +126,16 @@ impl Work {
             self.timing.failed();
             refused(error, "prompt", &self.request.sampling)
         })?;
+        let step = match self.untold.get_mut(choice as usize) {
+            Some(untold) if self.request.only_echo => only_echo::without_answer(step, untold),
+            _ => step,
+        };
         match &step {
-            Step::Piece(_) => self.timing.piece(choice),
+            Step::Piece(_) => {
+                self.timing.piece(choice);
+                let generating = &mut self.generating;
+                self.timing.read(choice, || generating.usage(choice));
+            }
             Step::End { usage, reason, .. } => {
                 self.timing.took(*usage);
                 self.timing.finished(*reason);
@@ -144,6 +157,7 @@ impl Work {
         self.index += 1;
         self.characters.fill(None);
         let started = start(&self.app, &self.request, self.index).await?;
+        self.untold.fill(started.prompt_tokens.saturating_sub(1));
         self.generating = started.generating;
         self.timing = started.timing;
         self.timing.answers(&self.id);
@@ -205,7 +219,9 @@ impl Work {
                 .saturating_add(choice),
             text,
             logprobs,
-            warning: finish_reason.and(self.generating.warning(choice)),
+            warning: finish_reason
+                .filter(|_| !self.request.only_echo)
+                .and(self.generating.warning(choice)),
             finish_reason,
         }
     }
@@ -241,6 +257,7 @@ struct Started {
     generating: Choices,
     timing: Timing,
     first: Option<String>,
+    prompt_tokens: usize,
 }
 
 async fn start(
@@ -282,6 +299,7 @@ async fn start(
         generating: started,
         timing,
         first,
+        prompt_tokens: count as usize,
     })
 }
 
