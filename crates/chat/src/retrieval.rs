@@ -21,7 +21,7 @@ pub fn to_wire(citation: &gaia_rag::Citation) -> Citation {
         document: citation.document.clone(),
         chunk: citation.chunk,
         heading: citation.heading.clone(),
-        score: citation.score,
+        score: Some(citation.score),
         start: citation.start as u64,
         end: citation.end as u64,
         text: citation.text.clone(),

@@ -21,7 +21,7 @@ use self::answers::Answers;
 pub use self::event::{Effect, Event, Outcome, Part};
 use crate::generation::{self, Generation};
 use crate::tooling::Offer;
-use crate::{Engine, Node, query_of, to_wire};
+use crate::{Engine, Node, query_of};
 
 /// Tokens that putting a passage into a prompt costs besides its own.
 const PASSAGE_TOKENS_EXTRA: u32 = 4;
@@ -300,7 +300,7 @@ impl Turn {
         };
         let open = self.node.format(&self.offer).opens_reasoning(&prompt);
         self.begin = Some(Effect::Begin {
-            citations: citations.map(|citations| citations.iter().map(to_wire).collect()),
+            citations: citations.map(|citations| self.told(&citations)),
             warning: self.warning.take(),
         });
         let generation = Generation {

@@ -111,6 +111,8 @@ fn sources_stand_in_the_prompt_with_their_numbers_and_are_shown() {
     let citations = citations.unwrap();
     assert_eq!(citations[0].document, "https://zoo");
     assert_eq!(citations[1].heading, ["ark"]);
+    // They were not found by similarity.
+    assert_eq!(citations[1].score, None);
 }
 
 #[test]

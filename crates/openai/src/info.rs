@@ -21,8 +21,9 @@ pub struct Citation {
     /// Headings above the chunk, outermost first.
     #[serde(default)]
     pub heading: Vec<String>,
-    /// Cosine similarity of the question and the chunk.
-    pub score: f32,
+    /// Cosine similarity of the question and the chunk; none of what was not found by similarity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<f32>,
     /// First character of the chunk in the document.
     pub start: u64,
     /// The character after the chunk's last.
@@ -153,7 +154,7 @@ impl RetrieveReply {
     pub fn new(hits: Vec<Citation>, limit: usize, score_threshold: f32) -> Self {
         let points = hits.iter().map(|hit| ScoredPoint {
             source: hit.text.clone(),
-            score: hit.score,
+            score: hit.score.unwrap_or_default(),
         });
         Self {
             points: points.collect(),
@@ -191,10 +192,10 @@ pub struct NodeModels {
     pub chat: Option<NodeModel>,
     /// The one that embeds.
     pub embedding: Option<NodeModel>,
-}
     /// The one that ranks; left out without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reranking: Option<NodeModel>,
+}
 
 /// A model a node runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -299,7 +300,7 @@ mod tests {
             document: "a.md".to_owned(),
             chunk: 0,
             heading: Vec::new(),
-            score: 0.5,
+            score: Some(0.5),
             start: 0,
             end: 2,
             text: "hi".to_owned(),

@@ -23,7 +23,7 @@ fn citation() -> Citation {
         document: "d".to_owned(),
         chunk: 0,
         heading: vec!["H".to_owned()],
-        score: 0.5,
+        score: Some(0.5),
         start: 1,
         end: 2,
         text: "t".to_owned(),

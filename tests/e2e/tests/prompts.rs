@@ -252,6 +252,7 @@ fn listed_and_counted(node: &Node) {
         .collect();
     assert_eq!(names, ["long", "pirate", "poet", "post", "shop", "size"]);
     assert!(!list.to_string().contains("You are a pirate"), "{list}");
+    assert_eq!(list["data"][0]["made_by"], Value::Null, "{list}");
     for by in ["request", "rule", "config"] {
         let count = node.gauge(&format!("gaia_prompts_total{{by=\"{by}\"}}"));
         assert!(count >= Some(1.0), "{by}: {count:?}");

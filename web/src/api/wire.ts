@@ -10,7 +10,8 @@ export interface Citation {
   chunk: number;
   heading: string[];
   /** Cosine similarity with the question, 0 to 1 for what passes a threshold. */
-  score: number;
+  /** null for what was not found by similarity. */
+  score: number | null;
   /** Range in the document, in characters. */
   start: number;
   end: number;
@@ -71,7 +72,7 @@ export function readCitations(value: unknown): Citation[] {
       document: text(fields['document']) ?? 'Untitled',
       chunk: number(fields['chunk']) ?? 0,
       heading: list(fields['heading']).flatMap((part) => text(part) ?? []),
-      score: number(fields['score']) ?? 0,
+      score: number(fields['score']),
       start: number(fields['start']) ?? 0,
       end: number(fields['end']) ?? 0,
       text: passage,

@@ -35,7 +35,7 @@ function Source({ citation, place }: { citation: Citation; place: number }) {
           <span class="document">{document}</span>
           {heading.length > 0 && <span class="heading">{heading.join(' › ')}</span>}
         </span>
-        <Match score={score} />
+        {score !== null && <Match score={score} />}
         <Chevron />
       </summary>
       <div class="passage">

@@ -46,7 +46,7 @@ test('foreign shapes do no harm', () => {
   check(delta({ citations: [{ text: 'only text' }, { document: 'no text' }, null] }), [
     {
       kind: 'passages',
-      citations: [{ document: 'Untitled', chunk: 0, heading: [], score: 0, start: 0, end: 0, text: 'only text' }],
+      citations: [{ document: 'Untitled', chunk: 0, heading: [], score: null, start: 0, end: 0, text: 'only text' }],
     },
   ]);
 });

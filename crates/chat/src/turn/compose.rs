@@ -6,8 +6,9 @@ use gaia_prompt::making::Source;
 use gaia_rag::{Citation, Order};
 
 use super::Turn;
+use crate::retrieval::to_wire;
 
-/// As near to the question as can be: they were looked up for it.
+/// As near to the question as can be, for the order: they were looked up for it. Clients are told of none.
 const SOURCE_SCORE: f32 = 1.0;
 
 impl Turn {
@@ -25,6 +26,17 @@ impl Turn {
             text,
         };
         passages.map(citation).collect()
+    }
+
+    /// The citations as clients see them: nothing says how similar to the question a source is.
+    pub(super) fn told(&self, citations: &[Citation]) -> Vec<gaia_openai::Citation> {
+        let sources = self.sources();
+        let told = |citation| {
+            let told = to_wire(citation);
+            let score = told.score.filter(|_| !sources.contains(citation));
+            gaia_openai::Citation { score, ..told }
+        };
+        citations.iter().map(told).collect()
     }
 
     /// The prompt; `None` = without a word about a knowledge base.

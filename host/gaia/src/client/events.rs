@@ -29,9 +29,9 @@ pub struct Citation {
     /// The headings above the passage.
     #[serde(default)]
     pub heading: Vec<String>,
-    /// How similar it is to the question.
+    /// How similar it is to the question, where it was found by that.
     #[serde(default)]
-    pub score: f32,
+    pub score: Option<f32>,
     /// The passage.
     #[serde(default)]
     pub text: String,

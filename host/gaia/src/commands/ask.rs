@@ -145,7 +145,8 @@ fn sources(terminal: &Terminal, citations: &[Citation]) -> String {
     let mut lines = vec![terminal.out(Tint::Bold, "Sources")];
     for (number, citation) in (1..).zip(citations) {
         let place = place(&citation.document, &citation.heading);
-        lines.push(format!("[{number}] {place} ({:.2})", citation.score));
+        let score = citation.score.map(|score| format!(" ({score:.2})"));
+        lines.push(format!("[{number}] {place}{}", score.unwrap_or_default()));
         lines.push(terminal.out(Tint::Dim, &format!("    {}", excerpt(&citation.text))));
     }
     lines.join("\n")
@@ -212,13 +213,20 @@ mod tests {
         let citation = Citation {
             document: "handbook/models.md".into(),
             heading: vec!["Models".into(), "Larger ones".into()],
-            score: 0.714,
+            score: Some(0.714),
             text: "Pull one.".into(),
         };
-        let shown = sources(&Terminal::new(false, true), &[citation]);
+        let page = Citation {
+            document: "https://zoo".into(),
+            heading: Vec::new(),
+            score: None,
+            text: "A zoo.".into(),
+        };
+        let shown = sources(&Terminal::new(false, true), &[citation, page]);
         assert_eq!(
             shown,
-            "Sources\n[1] handbook/models.md › Models › Larger ones (0.71)\n    Pull one."
+            "Sources\n[1] handbook/models.md › Models › Larger ones (0.71)\n    Pull one.\n\
+             [2] https://zoo\n    A zoo."
         );
     }
 }

@@ -23,6 +23,7 @@ pub(super) async fn list(State(app): Shared) -> Result<Response, Failure> {
                 "kind": prompt.kind().as_str(),
                 "description": prompt.description(),
                 "variables": prompt.variables().keys().collect::<Vec<_>>(),
+                "made_by": prompt.made_by(),
                 "is_default": configured == Some(prompt.name()),
             })
         })
