@@ -100,6 +100,8 @@ async fn a_server_is_added_looked_at_called_and_removed() {
         sandbox.gaia(&["tools", "remove", "news"]).ok(),
         "news: removed\n"
     );
+    let again = sandbox.gaia(&["tools", "remove", "news"]);
+    assert_eq!((again.code, again.out.as_str()), (1, ""), "{}", again.err);
     assert!(
         sandbox
             .gaia(&["tools", "list"])

@@ -212,7 +212,22 @@ fn errors_say_what_to_do() {
     check_failed(
         &sandbox.gaia(&["tools", "test", "wether"]),
         2,
-        &["no tool `wether`", "gaia tools list"],
+        &["no tool `wether`", "did you mean `weather`?"],
+    );
+    check_failed(
+        &sandbox.gaia(&["tools", "test", "x"]),
+        2,
+        &["no tool `x`", "gaia tools list shows them"],
+    );
+    check_failed(
+        &sandbox.gaia(&["tools", "remove", "nope"]),
+        1,
+        &["`nope` was not here", "gaia tools list"],
+    );
+    check_failed(
+        &sandbox.gaia(&["tools", "secret", "remove", "nope"]),
+        1,
+        &["`nope` was not here", "gaia tools secret list"],
     );
     assert_eq!(weather.asked(), 0);
     // The server repeats the key; nobody else does.
@@ -336,8 +351,9 @@ fn a_table_written_by_hand_keeps_its_comments_and_its_good_tools() {
             "500",
         ])
         .ok();
-    let removed = sandbox.gaia(&["tools", "remove", "bad", "other"]).ok();
-    assert_eq!(removed, "bad: removed\nother: was not here\n");
+    let removed = sandbox.gaia(&["tools", "remove", "bad", "other"]);
+    assert_eq!(removed.out, "bad: removed\n");
+    check_failed(&removed, 1, &["`other` was not here"]);
     let listed = sandbox.gaia(&["--json", "tools", "list"]).json();
     assert_eq!(listed["left_out"], json!([]));
     assert_eq!(listed["tools"][1]["name"], "third");

@@ -1,12 +1,13 @@
 //! `gaia prompt`: the node's named prompts, looked at, tried and compared.
 //!
 //! They are files in the folder `prompts` of the node's home. A running node reads a file again as soon as it has
-//! changed; nothing here changes one that is there.
+//! changed; nothing here changes what one says.
 
 mod add;
 mod columns;
 mod compare;
 mod list;
+mod remove;
 mod show;
 mod test;
 
@@ -37,6 +38,7 @@ A prompt is a file ~/.gaia/prompts/NAME.md, which counts for the next request:
 Examples:
   gaia prompt list
   gaia prompt add web-search
+  gaia prompt remove web-search
   gaia prompt test support --var tone=formal \"Where is my parcel?\"
   gaia prompt compare support support-short questions.txt
   gaia config set prompt support";
@@ -62,6 +64,8 @@ enum Action {
     },
     /// What the model would be told; with a question and a running node, what it answers
     Test(test::Arguments),
+    /// Remove a prompt's files, and the plugin that makes it
+    Remove(remove::Arguments),
     /// Ask the running node all questions of a file by two prompts
     Compare(compare::Arguments),
 }
@@ -73,6 +77,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
         Action::List => list::run(context),
         Action::Show { name } => show::run(context, name),
         Action::Test(arguments) => test::run(context, arguments),
+        Action::Remove(arguments) => remove::run(context, arguments),
         Action::Compare(arguments) => compare::run(context, arguments),
     }
 }

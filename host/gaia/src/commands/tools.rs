@@ -17,7 +17,7 @@ use gaia_plugins::Found;
 use serde_json::{Value, json};
 use toml_edit::{ArrayOfTables, DocumentMut, Item, value};
 
-use super::{Context, chain};
+use super::{Context, chain, with_mend};
 use crate::exit::{Exit, failure};
 use crate::home::write_private;
 use crate::password::{PasswordSources, generated_file, own_password};
@@ -198,22 +198,41 @@ fn remove(context: &Context, names: &[String]) -> anyhow::Result<()> {
     if !removed.is_empty() {
         write_private(&path, document.to_string().as_bytes())?;
     }
-    say_removed(context, names, &removed);
-    Ok(())
+    say_removed(context, names, &removed, "gaia tools list")
 }
 
-/// Says of each of `names` whether it is among the `removed`.
-fn say_removed(context: &Context, names: &[String], removed: &[&String]) {
-    context.terminal.answer(
-        || json!({"removed": removed}),
-        |_| {
-            let lines = names.iter().map(|name| match removed.contains(&name) {
-                true => format!("{name}: removed"),
-                false => format!("{name}: was not here"),
-            });
-            lines.collect::<Vec<_>>().join("\n")
-        },
-    );
+/// Says what of `names` was `removed`; `listing` shows what there is.
+///
+/// # Errors
+/// Some of them were not there.
+fn say_removed(
+    context: &Context,
+    names: &[String],
+    removed: &[&String],
+    listing: &str,
+) -> anyhow::Result<()> {
+    let missing: Vec<&str> = names
+        .iter()
+        .filter(|name| !removed.contains(name))
+        .map(String::as_str)
+        .collect();
+    if !removed.is_empty() || missing.is_empty() {
+        context.terminal.answer(
+            || json!({"removed": removed}),
+            |_| {
+                let lines = removed.iter().map(|name| format!("{name}: removed"));
+                lines.collect::<Vec<_>>().join("\n")
+            },
+        );
+    }
+    match missing[..] {
+        [] => Ok(()),
+        _ => {
+            let message = format!("`{}` was not here", missing.join("`, `"));
+            let mend = format!("{listing} shows what there is");
+            Err(failure(Exit::Failure, with_mend(message, Some(&mend))))
+        }
+    }
 }
 
 /// The file as it is, with its comments.

@@ -119,6 +119,5 @@ fn remove(context: &Context, secrets: &Secrets, names: &[String]) -> anyhow::Res
             removed.push(name);
         }
     }
-    say_removed(context, names, &removed);
-    Ok(())
+    say_removed(context, names, &removed, "gaia tools secret list")
 }

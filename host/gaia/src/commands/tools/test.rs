@@ -16,6 +16,9 @@ use crate::exit::{Exit, failure};
 use crate::terminal::{Terminal, Tint, bytes};
 use crate::toolbox::{CallToolError, Called, Toolbox, secrets_of};
 
+/// The least similarity a name must have to be suggested (Jaro-Winkler).
+const SUGGEST_SIMILARITY_MIN: f64 = 0.8;
+
 /// Arguments of `gaia tools test`.
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -58,7 +61,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
     if !own && let Some(server) = mcp::server_of(&toolbox.table, &arguments.name) {
         return mcp::test(context, &toolbox, server, arguments);
     }
-    let tool = find(&toolbox, &arguments.name)?;
+    let tool = find(context, &toolbox, &arguments.name)?;
     let given = arguments.given()?;
     let secrets = open_secrets(context, secrets_of(tool), arguments.password_file())?;
     let called = runtime()?.block_on(toolbox.call(&toolbox.turn(), tool, &given, &secrets));
@@ -66,7 +69,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
     show(context.terminal, tool, &called)
 }
 
-fn find<'a>(toolbox: &'a Toolbox, name: &str) -> anyhow::Result<&'a HttpsTool> {
+fn find<'a>(context: &Context, toolbox: &'a Toolbox, name: &str) -> anyhow::Result<&'a HttpsTool> {
     if let Some(tool) = toolbox.table.find(name) {
         return Ok(tool);
     }
@@ -75,10 +78,29 @@ fn find<'a>(toolbox: &'a Toolbox, name: &str) -> anyhow::Result<&'a HttpsTool> {
         Some(problem) => format!("tools.toml, {}", chain(problem)),
         None => with_mend(
             format!("there is no tool `{name}`"),
-            Some("gaia tools list shows them"),
+            Some(&nearest(context, toolbox, name)),
         ),
     };
     Err(failure(Exit::Usage, message))
+}
+
+/// What is probably meant: the folder that a plugin was added from is called otherwise than its tool, for instance.
+fn nearest(context: &Context, toolbox: &Toolbox, name: &str) -> String {
+    let table = &toolbox.table;
+    let plugins = plugin::all(context).plugins;
+    let tools = table.tools.iter().map(|tool| tool.name.as_str());
+    let servers = table.servers.iter().map(|server| server.name.as_str());
+    let plugins = plugins.iter().map(|plugin| plugin.manifest.name.as_str());
+    let nearest = tools
+        .chain(servers)
+        .chain(plugins)
+        .map(|known| (strsim::jaro_winkler(name, known), known))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(similarity, _)| *similarity >= SUGGEST_SIMILARITY_MIN);
+    match nearest {
+        Some((_, known)) => format!("did you mean `{known}`? gaia tools list shows them"),
+        None => "gaia tools list shows them".to_owned(),
+    }
 }
 
 /// The secrets called `names`; without any, no password is asked for.
