@@ -18,7 +18,7 @@ use serde::Serialize;
 use crate::config::{Config, ConfigFile};
 use crate::environment::Environment;
 use crate::home::Home;
-use crate::supervisor::state::State;
+use crate::supervisor::state::{Service, State};
 use crate::supervisor::{aot, lock, port_owner, probe, state, wasmedge};
 use crate::terminal::bytes;
 
@@ -224,17 +224,9 @@ fn port(config: &Config, running: Option<&State>) -> Finding {
 
 fn store(home: &Home, config: &Config, running: Option<&State>) -> Finding {
     if let Some(state) = running {
-        let url = format!("{}/collections", state.store.url);
-        return match probe::ask_blocking(&url, &state.store.key, ASK_LIMIT) {
-            probe::Answer::Yes => Finding::ok("store", format!("answers at {}", state.store.url)),
-            other => Finding::fail(
-                "store",
-                format!(
-                    "{} does not answer as it should ({other:?})",
-                    state.store.url
-                ),
-                "gaia restart, and see `gaia logs`",
-            ),
+        return match &state.store {
+            Some(store) => running_store(store),
+            None => no_store("does not run"),
         };
     }
     if !config.store_url.is_empty() {
@@ -254,12 +246,36 @@ fn store(home: &Home, config: &Config, running: Option<&State>) -> Finding {
             ),
         };
     }
+    if config.embedding_model.is_empty() {
+        return no_store("will not run");
+    }
     let folder = home.store();
     if folder.is_dir() {
         Finding::ok("store", format!("the node's own, in {}", folder.display()))
     } else {
         Finding::ok("store", "the node's own, made at the first start")
     }
+}
+
+fn running_store(store: &Service) -> Finding {
+    let url = format!("{}/collections", store.url);
+    match probe::ask_blocking(&url, &store.key, ASK_LIMIT) {
+        probe::Answer::Yes => Finding::ok("store", format!("answers at {}", store.url)),
+        other => Finding::fail(
+            "store",
+            format!("{} does not answer as it should ({other:?})", store.url),
+            "gaia restart, and see `gaia logs`",
+        ),
+    }
+}
+
+/// As the owner wants it, so nothing is wrong.
+fn no_store(how: &str) -> Finding {
+    let found = format!(
+        "{how}: no embedding model is configured, so there is no knowledge; \
+         `gaia config set embedding_model NAME` and `gaia restart` give the node one"
+    );
+    Finding::ok("store", found)
 }
 
 /// How long a question to a service waits.

@@ -95,7 +95,8 @@ impl Node {
         let node = Self { sandbox };
         let model = node.sandbox.path("chat.gguf");
         node.set("chat_model", model.to_str().unwrap());
-        node.set("embedding_model", "");
+        let model = node.sandbox.path("embedding.gguf");
+        node.set("embedding_model", model.to_str().unwrap());
         node.set("port", "0");
         node
     }
@@ -233,6 +234,40 @@ fn a_killed_worker_is_replaced_at_once() {
         get(&format!("{}/health", status["url"].as_str().unwrap())),
         200
     );
+}
+
+#[test]
+fn without_an_embedding_model_no_store_runs() {
+    let node = Node::new("SERVE");
+    node.set("embedding_model", "");
+    let advice = "gaia config set embedding_model NAME";
+    node.sandbox.gaia(&["start"]).ok();
+    assert!(node.store_pids().is_empty());
+    assert!(node.status()["store"].is_null(), "{}", node.status());
+    let status = node.sandbox.gaia(&["status"]);
+    assert!(status.out.contains(advice), "{}", status.out);
+    let doctor = node.sandbox.gaia(&["doctor"]);
+    assert!(doctor.out.contains("store"), "{}", doctor.out);
+    assert!(doctor.out.contains(advice), "{}", doctor.out);
+    for arguments in [
+        &["knowledge", "list"][..],
+        &["knowledge", "search", "x"],
+        &["knowledge", "remove", "x"],
+    ] {
+        let run = node.sandbox.gaia(arguments);
+        assert_eq!(run.code, 1, "{}", run.err);
+        assert!(run.err.contains(advice), "{}", run.err);
+    }
+    let refused = node
+        .sandbox
+        .gaia(&["config", "set", "store_required", "true"]);
+    assert!(refused.err.contains("embedding_model"), "{}", refused.err);
+    let model = node.sandbox.path("embedding.gguf");
+    node.set("embedding_model", model.to_str().unwrap());
+    node.sandbox.gaia(&["restart"]).ok();
+    assert_eq!(node.store_pids().len(), 1);
+    assert!(node.status()["store"].is_string());
+    node.sandbox.gaia(&["stop"]).ok();
 }
 
 #[test]

@@ -112,7 +112,6 @@ impl Locked {
 fn new_node(needed: &str) -> Option<Node> {
     let node = Node::new();
     node.set("chat_model", &random_model::path(TINY).to_string_lossy());
-    node.set("embedding_model", "");
     let doctor: Value = serde_json::from_slice(&node.gaia(&["--json", "doctor"]).stdout).unwrap();
     let findings = doctor["findings"].as_array().unwrap();
     let mut findings = findings.iter();

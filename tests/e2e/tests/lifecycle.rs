@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use e2e::node::{Node, READY_LIMIT};
 use e2e::process::{is_alive, signal, wait_for};
+use serde_json::{Value, json};
 
 #[test]
 fn stop_leaves_nothing_running_and_the_second_start_needs_no_network() {
@@ -52,6 +53,43 @@ fn terminating_the_foreground_process_drains_and_ends() {
     let status = wait_for("the node to end", READY_LIMIT, || child.try_wait().unwrap());
     assert!(status.success(), "{status}");
     assert!(!is_alive(worker));
+}
+
+/// A node without an embedding model has no process for a store that could hold nothing; it says what is missing,
+/// and is whole again when it has one.
+#[test]
+fn a_store_runs_only_where_there_is_an_embedding_model() {
+    let node = Node::new();
+    node.set("embedding_model", "");
+    node.start();
+    let advice = "gaia config set embedding_model NAME";
+    assert_eq!(node.state()["store"], Value::Null);
+    let ready = node.get("/ready").json();
+    assert_eq!(ready["embedding"], Value::Null);
+    assert!(ready["store"].as_str().unwrap().contains(advice), "{ready}");
+    assert_eq!(node.get("/v1/info").json()["knowledge"], Value::Null);
+    let said = |path: &str, body: Value| {
+        let answer = node.post(path, &body);
+        assert_eq!(answer.status, 503, "{path}: {}", answer.text);
+        assert!(answer.text.contains(advice), "{path}: {}", answer.text);
+    };
+    said("/v1/embeddings", json!({"input": "x", "model": "default"}));
+    said("/v1/retrieve", json!({"query": "x"}));
+    said("/v1/vector_stores", json!({"name": "s"}));
+    let question =
+        json!({"messages": [{"role": "user", "content": "Say one word."}], "max_tokens": 4});
+    let answer = node.post("/v1/chat/completions", &question);
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert!(!answer.text.contains("\"warning\""), "{}", answer.text);
+    node.set("embedding_model", e2e::EMBEDDING_MODEL);
+    node.gaia_ok(&["restart"]);
+    node.wait_until_ready();
+    assert_eq!(node.get("/ready").json()["store"], "ok");
+    let file = node.home().join("fact.md");
+    std::fs::write(&file, "The lighthouse of Brellin is 31 metres high.").unwrap();
+    node.gaia_ok(&["knowledge", "add", &file.to_string_lossy()]);
+    let found = node.gaia_ok(&["knowledge", "search", "lighthouse"]);
+    assert!(found.contains("31 metres"), "{found}");
 }
 
 #[test]

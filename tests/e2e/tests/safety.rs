@@ -14,7 +14,6 @@ use serde_json::{Value, json};
 fn started() -> Node {
     let node = Node::new();
     node.set("chat_model", &random_model::path(TINY).to_string_lossy());
-    node.set("embedding_model", "");
     node.start();
     node
 }

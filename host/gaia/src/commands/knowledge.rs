@@ -25,6 +25,11 @@ const SEARCH_LIMIT_DEFAULT: u16 = 5;
 /// Similarity of a name that is worth suggesting (Jaro-Winkler).
 const SUGGEST_SIMILARITY_MIN: f64 = 0.8;
 
+/// Why there is nothing to add to and nothing to look into.
+const NO_STORE: &str = "the node runs without an embedding model, so it has no knowledge and its store is not started; \
+                        `gaia config set embedding_model NAME` (`gaia model list` shows names) and `gaia restart`. \
+                        What was added before is still there";
+
 /// Arguments of `gaia knowledge`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -114,10 +119,13 @@ impl Node {
                 "the node's worker is not up right now; `gaia status` tells more",
             ));
         };
+        let Some(store) = state.store else {
+            return Err(failure(Exit::Failure, NO_STORE));
+        };
         let collection = collection.map_or(config.collection, str::to_owned);
         Ok(Self {
             worker: Worker::new(endpoint("worker", worker.service)),
-            store: Store::new(endpoint("store", state.store), collection),
+            store: Store::new(endpoint("store", store), collection),
         })
     }
 }

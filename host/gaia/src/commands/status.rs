@@ -56,6 +56,9 @@ fn seconds_since(start: u64) -> u64 {
     now.as_secs().saturating_sub(start)
 }
 
+const NO_EMBEDDING: &str =
+    "embedding  none, so no knowledge; `gaia config set embedding_model NAME` and `gaia restart`";
+
 /// Without the keys that the state holds.
 fn to_json(state: &State, up_seconds: u64) -> serde_json::Value {
     json!({
@@ -68,11 +71,11 @@ fn to_json(state: &State, up_seconds: u64) -> serde_json::Value {
         "up_seconds": up_seconds,
         "chat_model": state.chat,
         "embedding_model": state.embedding,
+        "reranking_model": state.reranking,
         "worker": state.worker.as_ref().map(|worker| json!({
             "pid": worker.pid, "url": worker.service.url,
         })),
-        "reranking_model": state.reranking,
-        "store": state.store.url,
+        "store": state.store.as_ref().map(|store| &store.url),
         "restarts": state.restarts,
         "last_failure": state.last_failure,
     })

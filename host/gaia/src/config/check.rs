@@ -157,6 +157,11 @@ fn check_knowledge(config: &Config, problems: &mut Vec<Problem>) {
                        reach one elsewhere through a tunnel (ssh -L)";
         problems.push(problem("store_url", message));
     }
+    if config.store_required && config.embedding_model.is_empty() {
+        let message =
+            "nothing can be looked up without an embedding_model; name one, or set this to false";
+        problems.push(problem("store_required", message));
+    }
     if !(0.0..=1.0).contains(&config.retrieval_threshold) {
         problems.push(problem("retrieval_threshold", "must be between 0 and 1"));
     }

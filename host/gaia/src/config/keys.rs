@@ -91,7 +91,7 @@ keys! {
         /// The model's name in the API. Empty: the name of the manifest or file.
         chat_name: String = String::new(),
         /// A name from `gaia model list`, or the path or URL of a .gguf file. Empty: no embeddings,
-        /// and so no knowledge. Changing it means adding the knowledge again.
+        /// and so no knowledge and no process for its store. Changing it means adding the knowledge again.
         embedding_model: String = "all-minilm-l6-v2".to_owned(),
         /// The model's name in the API. Empty: the name of the manifest or file.
         embedding_name: String = String::new(),

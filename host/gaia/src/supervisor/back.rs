@@ -32,10 +32,10 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tracing::{Instrument as _, debug, info_span, warn};
 
+pub use self::library::KeptLibrary;
 use self::records::KeptRecords;
 use self::tools::Tools;
 use super::state::Service;
-use crate::library::Library;
 use crate::password::random_hex;
 use crate::toolbox::{LiveTools, TRACEPARENT};
 
@@ -69,7 +69,7 @@ pub struct Back {
 pub struct Routes {
     tools: Tools,
     records: KeptRecords,
-    library: Arc<Library>,
+    library: KeptLibrary,
 }
 
 /// A request with the right key, read whole.
@@ -120,7 +120,7 @@ impl Drop for Back {
 
 impl Routes {
     /// The routes of a node with these tools, which keeps records and files there.
-    pub fn new(tools: LiveTools, records: Arc<Records>, library: Arc<Library>) -> Self {
+    pub fn new(tools: LiveTools, records: Arc<Records>, library: KeptLibrary) -> Self {
         Self {
             tools: Tools::new(tools),
             records: KeptRecords::new(records),
@@ -143,7 +143,7 @@ impl Routes {
         match first_segment(&asked.path) {
             "call" | "prompt" | "tools" => self.tools.answer(&asked).await,
             "records" => self.records.answer(asked).await,
-            "library" => library::answer(Arc::clone(&self.library), asked).await,
+            "library" => library::answer(self.library.clone(), asked).await,
             _ => refused(StatusCode::NOT_FOUND, "there is nothing here"),
         }
     }

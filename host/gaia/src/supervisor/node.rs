@@ -18,7 +18,7 @@ use tracing::info;
 use self::keeper::{Ended, Keeper};
 pub use self::plan::check;
 use self::plan::{confinement_line, worker_child};
-use super::back::{Back, OpenBackError, Routes};
+use super::back::{Back, KeptLibrary, OpenBackError, Routes};
 use super::backoff::Backoff;
 use super::child::ChildLog;
 use super::front::{self, Front};
@@ -145,7 +145,7 @@ pub async fn run(plan: &NodePlan<'_>, on_ready: impl FnOnce(&State)) -> Result<(
     };
     let back = open_back(plan, &front, store.service()).await?;
     let services = Services {
-        store: store.service().clone(),
+        store: store.service().cloned(),
         back: back.service().clone(),
         bell: HeldPort::hold().map_err(NodeError::Bell)?,
     };
@@ -166,23 +166,38 @@ pub async fn run(plan: &NodePlan<'_>, on_ready: impl FnOnce(&State)) -> Result<(
 /// What the worker may ask.
 #[derive(Debug)]
 pub struct Services {
-    /// The vector store.
-    pub store: Service,
+    /// The vector store, where there is one.
+    pub store: Option<Service>,
     /// Its host.
     pub back: Service,
     /// The port on which it wakes itself.
     pub bell: HeldPort,
 }
 
-async fn open_back(plan: &NodePlan<'_>, front: &Front, store: &Service) -> Result<Back, NodeError> {
+impl Services {
+    /// Those that the worker connects to.
+    fn reached(&self) -> Vec<&Service> {
+        self.store.iter().chain([&self.back]).collect()
+    }
+}
+
+async fn open_back(
+    plan: &NodePlan<'_>,
+    front: &Front,
+    store: Option<&Service>,
+) -> Result<Back, NodeError> {
     let tools = LiveTools::open(plan.home, plan.config, plan.environment);
     let records = Records::open(&plan.home.records(), gaia_records::Limits::default())?;
     let library = Library::open(
         &plan.home.library(),
-        store.clone(),
+        store.cloned().unwrap_or_default(),
         &plan.config.collection,
         front.watch_worker(),
     )?;
+    let library = KeptLibrary {
+        library,
+        has_store: store.is_some(),
+    };
     let routes = Routes::new(tools, Arc::new(records), library);
     Ok(Back::open(routes).await?)
 }
@@ -194,6 +209,7 @@ async fn open_store(plan: &NodePlan<'_>) -> Result<Store, NodeError> {
         program: &plan.prepared.store,
         folder: &folder,
         log: &log,
+        embeds: plan.prepared.models.embedding.is_some(),
     };
     Store::open(plan.config, plan.environment, &store_plan)
         .await
@@ -223,7 +239,7 @@ async fn serve(
     let log = open_log(plan, plan.home.worker_log(), "worker")?;
     let worker = worker_child(plan, services)?;
     info!("{}", confinement_line(plan));
-    let mut state = first_state(plan, front, &services.store);
+    let mut state = first_state(plan, front, services.store.as_ref());
     let mut keeper = Keeper {
         plan,
         front,
@@ -274,7 +290,7 @@ impl StopSignal {
     }
 }
 
-fn first_state(plan: &NodePlan, front: &Front, store: &Service) -> State {
+fn first_state(plan: &NodePlan, front: &Front, store: Option<&Service>) -> State {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
@@ -288,8 +304,9 @@ fn first_state(plan: &NodePlan, front: &Front, store: &Service) -> State {
         node_id: plan.node_id.to_owned(),
         chat: plan.prepared.models.chat.clone(),
         embedding: plan.prepared.models.embedding.clone(),
+        reranking: plan.prepared.models.reranking.clone(),
         worker: None,
-        store: store.clone(),
+        store: store.cloned(),
         restarts: 0,
         last_failure: None,
     }
@@ -302,4 +319,3 @@ fn with_source(error: &dyn std::error::Error) -> String {
         None => error.to_string(),
     }
 }
-        reranking: plan.prepared.models.reranking.clone(),

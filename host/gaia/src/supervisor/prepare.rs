@@ -54,9 +54,9 @@ pub fn prepare(
     let wasmedge = wasmedge::find_wasmedge(environment)?;
     let plugin = wasmedge::find_plugin(environment)?;
     let api_server = wasmedge::find_api_server(environment)?;
-    let store = match config.store_url.is_empty() {
+    let store = match config.store_url.is_empty() && !config.embedding_model.is_empty() {
         true => wasmedge::find_store(environment)?,
-        // Not needed: the store is somewhere else.
+        // Not needed: the store is somewhere else, or there is nothing to look up.
         false => PathBuf::new(),
     };
     let models = models::ensure(config, home, environment, say)?;

@@ -53,7 +53,7 @@ pub struct ModelInUse {
 }
 
 /// A service on loopback and its key.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub struct Service {
     /// Where.
     pub url: String,
@@ -103,8 +103,8 @@ pub struct State {
     pub reranking: Option<ModelInUse>,
     /// The worker, while there is one.
     pub worker: Option<WorkerProcess>,
-    /// The vector store, the node's own or another.
-    pub store: Service,
+    /// The vector store, the node's own or another; none without an embedding model.
+    pub store: Option<Service>,
     /// How often the worker was started again.
     pub restarts: u32,
     /// The end of the worker's log when it last failed.
@@ -161,10 +161,10 @@ mod tests {
             embedding: None,
             reranking: None,
             worker: None,
-            store: Service {
+            store: Some(Service {
                 url: "u".into(),
                 key: "hidden".into(),
-            },
+            }),
             restarts: 0,
             last_failure: None,
         }
@@ -180,7 +180,7 @@ mod tests {
         let _lock = lock::take(&home.lock()).unwrap();
         let read = running(&home).unwrap();
         assert_eq!(read.phase, Phase::CrashLoop);
-        assert_eq!(read.store.key, "hidden");
+        assert_eq!(read.store.unwrap().key, "hidden");
         state(1).write(&home).unwrap();
         assert!(running(&home).is_none(), "another process's state");
         fs::write(home.state(), "{").unwrap();

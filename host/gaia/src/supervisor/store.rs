@@ -1,5 +1,8 @@
 //! The vector store: the node's own, which is a child process, or a Qdrant somewhere else. The one
 //! place that knows which.
+//!
+//! Without an embedding model nothing can be put into a store or found there, so the node's own is not
+//! started then; what lies in its folder stays.
 
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -62,12 +65,14 @@ pub struct StorePlan<'a> {
     pub folder: &'a Path,
     /// Where its output goes.
     pub log: &'a ChildLog,
+    /// Whether there is a model that embeds.
+    pub embeds: bool,
 }
 
-/// An open store.
+/// An open store, or none.
 #[derive(Debug)]
 pub struct Store {
-    service: Service,
+    service: Option<Service>,
     own: Option<Own>,
 }
 
@@ -81,7 +86,7 @@ struct Own {
 }
 
 impl Store {
-    /// Opens the node's own store, or takes the one that `config` names.
+    /// Opens the node's own store if it can be of use, or takes the one that `config` names.
     pub async fn open(
         config: &Config,
         environment: &Environment,
@@ -93,7 +98,16 @@ impl Store {
                 url,
                 key: config.store_key.reveal().to_owned(),
             };
-            return Ok(Self { service, own: None });
+            return Ok(Self {
+                service: Some(service),
+                own: None,
+            });
+        }
+        if !plan.embeds {
+            return Ok(Self {
+                service: None,
+                own: None,
+            });
         }
         let key = random_hex::<32>().map_err(OpenStoreError::Random)?;
         let mut child_plan = child_plan(plan, environment, &key);
@@ -112,14 +126,14 @@ impl Store {
             since: Instant::now(),
         };
         Ok(Self {
-            service: Service { url, key },
+            service: Some(Service { url, key }),
             own: Some(own),
         })
     }
 
-    /// Where it answers.
-    pub fn service(&self) -> &Service {
-        &self.service
+    /// Where it answers; none where there is no store.
+    pub fn service(&self) -> Option<&Service> {
+        self.service.as_ref()
     }
 
     /// The process of the node's own store.
@@ -244,11 +258,12 @@ mod tests {
             program: &program,
             folder: folder.path(),
             log: &log,
+            embeds: true,
         };
         let mut store = Store::open(&Config::default(), &environment(), &plan)
             .await
             .unwrap();
-        assert_eq!(store.service().url, "http://127.0.0.1:77");
+        assert_eq!(store.service().unwrap().url, "http://127.0.0.1:77");
         let pid = |store: &Store| store.own.as_ref().unwrap().child.pid;
         let first = rustix::process::Pid::from_raw(i32::try_from(pid(&store)).unwrap()).unwrap();
         rustix::process::kill_process(first, rustix::process::Signal::KILL).unwrap();
@@ -280,6 +295,7 @@ mod tests {
             program: &program,
             folder: folder.path(),
             log: &log,
+            embeds: true,
         };
         let error = Store::open(&Config::default(), &environment(), &plan)
             .await
@@ -301,12 +317,31 @@ mod tests {
             program: Path::new("/nonexistent"),
             folder: folder.path(),
             log: &log,
+            embeds: true,
         };
         let config = Config {
             store_url: "http://127.0.0.1:6333/".into(),
             ..Config::default()
         };
         let store = Store::open(&config, &environment(), &plan).await.unwrap();
-        assert_eq!(store.service().url, "http://127.0.0.1:6333");
+        assert_eq!(store.service().unwrap().url, "http://127.0.0.1:6333");
+    }
+
+    #[tokio::test]
+    async fn without_an_embedding_model_the_own_store_is_not_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = ChildLog::open(&folder.path().join("log")).unwrap();
+        let plan = StorePlan {
+            program: Path::new("/nonexistent"),
+            folder: folder.path(),
+            log: &log,
+            embeds: false,
+        };
+        let store = Store::open(&Config::default(), &environment(), &plan)
+            .await
+            .unwrap();
+        assert!(store.service().is_none());
+        assert_eq!(store.pid(), None);
+        store.close().await;
     }
 }

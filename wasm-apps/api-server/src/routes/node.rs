@@ -13,6 +13,9 @@ use crate::failure::Failure;
 
 const RETRY_SECONDS: u32 = 2;
 
+/// What `/ready` says of the store of a node that knows nothing.
+const NO_EMBEDDING: &str = "none: no embedding model is configured (`gaia config set embedding_model NAME`, `gaia restart`)";
+
 /// Alive, whatever else.
 pub(super) async fn health() -> Response {
     answer(&json!({"status": "ok"}))
@@ -22,10 +25,11 @@ pub(super) async fn health() -> Response {
 pub(super) async fn ready(State(app): Shared) -> Result<Response, Failure> {
     let chat = app.chat(None)?;
     let embedding = app.embedding(None).ok();
+    let reranking = app.reranking(None).ok();
     let store = match &app.store {
+        None if embedding.is_none() => json!(NO_EMBEDDING),
         None => Value::Null,
         Some(store) => match store.count().await {
-    let reranking = app.reranking(None).ok();
             Ok(_) => json!("ok"),
             Err(error) if app.options.store_required => {
                 return Err(
@@ -40,11 +44,11 @@ pub(super) async fn ready(State(app): Shared) -> Result<Response, Failure> {
         "engine": chat.model.engine.as_str(),
         "chat": chat.model.id,
         "embedding": embedding.map(|model| model.id.as_str()),
+        "reranking": reranking.map(|model| model.id.as_str()),
         "store": store,
     })))
 }
 
-        "reranking": reranking.map(|model| model.id.as_str()),
 pub(super) async fn metrics(State(app): Shared) -> Response {
     let mut response = app.metrics.text(app.gauges()).into_response();
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");

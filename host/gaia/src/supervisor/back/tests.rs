@@ -10,6 +10,7 @@ use super::*;
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::home::Home;
+use crate::library::Library;
 
 /// A node's folder and its open back port.
 struct Opened {
@@ -19,6 +20,10 @@ struct Opened {
 
 impl Opened {
     async fn with(tools: &str, listed: &str) -> Self {
+        Self::made(tools, listed, true).await
+    }
+
+    async fn made(tools: &str, listed: &str, has_store: bool) -> Self {
         let home = tempfile::tempdir().unwrap();
         fs::write(home.path().join("tools.toml"), tools).unwrap();
         let config = Config {
@@ -39,6 +44,7 @@ impl Opened {
         let (_no_worker, worker) = tokio::sync::watch::channel(None);
         let library =
             Library::open(&home.path().join("library"), store, "default", worker).unwrap();
+        let library = KeptLibrary { library, has_store };
         let routes = Routes::new(live, Arc::new(records), library);
         let back = Back::open(routes).await.unwrap();
         Self { home, back }
@@ -167,6 +173,31 @@ async fn files_are_asked_for() {
             404,
             "{path}"
         );
+    }
+}
+
+/// What there is without one is kept and shown; what it would have to do is refused with what to do.
+#[tokio::test]
+async fn without_an_embedding_model_no_vector_store_is_asked() {
+    let opened = Opened::made("", "http://127.0.0.1:1", false).await;
+    let refused = async |request: &str| {
+        let (status, said) = opened.ask(request, "{}").await;
+        let message = said["error"]["message"].to_string();
+        assert_eq!(status, 503, "{request}: {said}");
+        assert!(message.contains("config set embedding_model"), "{said}");
+    };
+    refused("POST /library/anna/v1/vector_stores").await;
+    refused("POST /library/anna/v1/vector_stores/vs_1/search").await;
+    refused("DELETE /library/anna/v1/vector_stores/vs_1").await;
+    refused("POST /library/anna/v1/create/rag").await;
+    refused("POST /library/anna/v1/chunks").await;
+    for (request, status) in [
+        ("GET /library/anna/v1/files", 200),
+        ("GET /library/anna/v1/vector_stores", 200),
+        // No vector store could know of it.
+        ("DELETE /library/anna/v1/files/file_1", 404),
+    ] {
+        assert_eq!(opened.ask(request, "").await.0, status, "{request}");
     }
 }
 

@@ -36,7 +36,7 @@ pub fn worker_child(plan: &NodePlan, services: &Services) -> Result<WorkerChild,
         write_private(&folder.join(TEMPLATE_FILE), text.as_bytes())?;
     }
     let around = Surroundings {
-        store: &services.store,
+        store: services.store.as_ref(),
         back: &services.back,
         bell_port: services.bell.port(),
         worker_key: &key,
@@ -102,7 +102,7 @@ fn confined(
     let program = Program::of(&worker.command);
     let needs = Needs {
         tried,
-        services: &[&services.store, &services.back],
+        services: &services.reached(),
         own_ports: &[services.bell.port()],
         gpu: plan.config.gpu_layers > 0,
     };

@@ -114,8 +114,8 @@ impl GraphOptions {
 /// What only the supervisor knows.
 #[derive(Debug)]
 pub struct Surroundings<'a> {
-    /// The vector store.
-    pub store: &'a Service,
+    /// The vector store, where there is one.
+    pub store: Option<&'a Service>,
     /// What the worker asks its host for.
     pub back: &'a Service,
     /// The port on which the worker wakes itself.
@@ -155,8 +155,10 @@ pub fn worker_settings(config: &Config, around: &Surroundings) -> String {
     text("prompts", PROMPTS_VIEW);
     text("thinking", config.thinking.as_str());
     text("rag_policy", config.rag_policy.as_str());
-    text("store_url", &around.store.url);
-    text("store_key", &around.store.key);
+    if let Some(store) = around.store {
+        text("store_url", &store.url);
+        text("store_key", &store.key);
+    }
     text("back_url", &around.back.url);
     text("back_key", &around.back.key);
     text("collection", &config.collection);
@@ -247,25 +249,25 @@ mod tests {
             key: "bk".into(),
         };
         let around = Surroundings {
-            store: &store,
+            store: Some(&store),
             back: &back,
             bell_port: 7,
             worker_key: "wk",
             node_id: "0xabc",
             chat_name: "m",
             embedding_name: None,
+            reranking_name: Some("judge"),
             chat_template: None,
             has_named_keys: false,
-            reranking_name: Some("judge"),
         };
         let text = worker_settings(&Config::default(), &around);
         let file: DocumentMut = text.parse().unwrap();
         assert_eq!(file["port"].as_integer(), Some(0));
         assert_eq!(file["worker_key"].as_str(), Some("wk"));
         assert_eq!(file["bell_port"].as_integer(), Some(7));
+        assert_eq!(file["reranking_name"].as_str(), Some("judge"));
         assert_eq!(file["store_key"].as_str(), Some("sk"));
         assert_eq!(file["back_url"].as_str(), Some("http://127.0.0.1:6"));
-        assert_eq!(file["reranking_name"].as_str(), Some("judge"));
         assert_eq!(file["back_key"].as_str(), Some("bk"));
         assert_eq!(file["tool_rounds_max"].as_integer(), Some(4));
         assert_eq!(file["score_threshold"].as_float(), Some(0.25));
@@ -275,5 +277,11 @@ mod tests {
         for absent in ["ctx_size", "embedding_name", "prompt"] {
             assert!(!file.contains_key(absent), "{absent}");
         }
+        let without = Surroundings {
+            store: None,
+            ..around
+        };
+        let text = worker_settings(&Config::default(), &without);
+        assert!(!text.contains("store_url") && !text.contains("store_key"));
     }
 }
