@@ -125,7 +125,9 @@ def towns(client):
 def test_a_batch(client, store, towns):
     batches = client.vector_stores.file_batches
     names = [town.id for town in towns]
-    batch = batches.create_and_poll(store.id, file_ids=names, attributes={"kind": "town"}, poll_interval_ms=200)
+    # Older clients' `create_and_poll` knows neither `attributes` nor `files`.
+    batch = batches.create(store.id, file_ids=names, attributes={"kind": "town"})
+    batch = batches.poll(batch.id, vector_store_id=store.id, poll_interval_ms=200)
     assert batch.object == "vector_store.files_batch" and batch.status == "completed"
     assert (batch.file_counts.completed, batch.file_counts.total) == (3, 3)
     assert batches.retrieve(batch.id, vector_store_id=store.id) == batch
@@ -138,6 +140,12 @@ def test_a_batch(client, store, towns):
     assert list(client.vector_stores.files.list(store.id, filter="cancelled")) == []
     cancelled = batches.cancel(batch.id, vector_store_id=store.id)
     assert cancelled.status == "completed", "there is nothing left to cancel"
+
+
+def test_a_batch_that_is_waited_for(client, store, file):
+    batches = client.vector_stores.file_batches
+    batch = batches.create_and_poll(store.id, file_ids=[file.id], poll_interval_ms=200)
+    assert (batch.status, batch.file_counts.total) == ("completed", 1)
 
 
 def test_a_batch_of_uploads(client, store, file):
@@ -174,7 +182,8 @@ def test_attributes_and_filters(client, store, towns):
         {"file_id": file.id, "attributes": {"town": town, "year": year, "open": town != "Corran"}}
         for file, (town, year) in zip(towns, years.items())
     ]
-    batch = client.vector_stores.file_batches.create_and_poll(store.id, files=described, poll_interval_ms=200)
+    batch = client.vector_stores.file_batches.create(store.id, files=described)
+    batch = client.vector_stores.file_batches.poll(batch.id, vector_store_id=store.id, poll_interval_ms=200)
     assert batch.file_counts.completed == 3
 
     def found(**fields):
