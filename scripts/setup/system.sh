@@ -18,6 +18,8 @@ if [ "${1:-}" = test ]; then
     need chromium chromium
     need node nodejs
     need npm npm
+    # The server, which the ledger's tests start for themselves.
+    ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$missing postgresql"
 fi
 
 if [ -n "$missing" ]; then

@@ -1,0 +1,85 @@
+//! The ledger on SQLite and on PostgreSQL: the same scenarios on both, with real processes that are killed.
+
+#![expect(clippy::unwrap_used, reason = "a test that panics fails with its line")]
+
+mod concurrency;
+mod damage;
+mod kills;
+mod oracle;
+mod places;
+mod receipts;
+mod scene;
+
+use places::{Place, Postgres, Scenario};
+
+/// What holds on every database.
+const SCENARIOS: &[(&str, Scenario)] = &[
+    ("decides_as_the_book_does", oracle::decides_as_the_book_does),
+    (
+        "a_retry_gets_the_first_answer",
+        oracle::a_retry_gets_the_first_answer,
+    ),
+    (
+        "credit_for_ten_serves_ten",
+        concurrency::credit_for_ten_serves_ten,
+    ),
+    (
+        "two_gateways_share_credit_for_ten",
+        concurrency::two_gateways_share_credit_for_ten,
+    ),
+    (
+        "a_receipt_comes_with_its_capture",
+        receipts::a_receipt_comes_with_its_capture,
+    ),
+    (
+        "what_was_answered_survives_kill_9",
+        kills::what_was_answered_survives_kill_9,
+    ),
+    (
+        "a_later_version_is_not_touched",
+        damage::a_later_version_is_not_touched,
+    ),
+    (
+        "an_audit_finds_an_edited_row",
+        damage::an_audit_finds_an_edited_row,
+    ),
+];
+
+fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(2).enable_time().build().unwrap()
+}
+
+#[test]
+fn sqlite_keeps_the_books() {
+    for (name, scenario) in SCENARIOS {
+        println!("{name}");
+        let folder = tempfile::tempdir().unwrap();
+        runtime().block_on(scenario(Place::File(folder.path().join("ledger.db"))));
+    }
+}
+
+#[test]
+fn a_full_line_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    runtime().block_on(concurrency::a_full_line_is_told(
+        folder.path().join("ledger.db"),
+    ));
+}
+
+#[test]
+fn postgres_keeps_the_books() {
+    let mut server = Postgres::start();
+    for (name, scenario) in SCENARIOS {
+        println!("{name}");
+        runtime().block_on(scenario(server.database(name)));
+    }
+    let place = server.database("a_server_that_is_killed");
+    runtime().block_on(kills::a_server_that_is_killed(&mut server, place));
+}
+
+/// Not a test of its own: the process that [`kills`] starts and kills.
+#[test]
+fn worker() {
+    kills::work_if_asked();
+}
