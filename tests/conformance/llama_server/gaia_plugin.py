@@ -9,6 +9,7 @@ is listed in `skips.toml`, each with its reason.
 import fnmatch
 import re
 import sys
+import tempfile
 import tomllib
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,6 +17,8 @@ from urllib.parse import urlsplit
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import tiny_ranker  # noqa: E402
 from node import Node  # noqa: E402
 
 # Nodes that run at the same time; the one used longest ago goes first.
@@ -29,7 +32,6 @@ WITHOUT_COUNTERPART = {
     "slot_save_path": "a node writes no slots to files",
     "server_slots": "slots are not shown: they tell what others do",
     "server_metrics": "metrics have the names that vLLM gave them",
-    "server_reranking": "no reranking model can be had here",
     "kv_unified": "the memory of a node's conversations is always its own",
     "enable_ctx_shift": "turns are never dropped silently",
     "sleep_idle_seconds": "how a node rests is set in seconds of its own key",
@@ -55,15 +57,20 @@ WITHOUT_COUNTERPART = {
 THINKING = {"on": "on", "off": "off", "auto": "on"}
 
 _nodes = {}
+_folder = tempfile.TemporaryDirectory(prefix="gaia-conformance-models-")
 
 
 def settings_of(server, source):
     """The node's configuration for a test's options."""
     embeds = bool(server.server_embeddings)
+    ranks = bool(getattr(server, "server_reranking", None))
     settings = {"system_prompt": ""}
     slots = server.n_slots or 1
     settings["requests_running_max"] = slots
     name = asked_model(source) or server.model_alias
+    if ranks:
+        settings |= {"embedding_model": "", "reranking_model": ranking_model(), "reranking_name": name or ""}
+        return settings
     if embeds:
         settings["embedding_name"] = name or ""
         return settings
@@ -81,6 +88,14 @@ def settings_of(server, source):
     if template:
         settings["chat_template"] = template
     return settings
+
+
+def ranking_model():
+    """A model that ranks, of random numbers: none that means what it says can be had here."""
+    path = Path(_folder.name) / "ranking.gguf"
+    if not path.exists():
+        tiny_ranker.write(path)
+    return path
 
 
 def asked_model(source):
@@ -206,3 +221,4 @@ def pytest_unconfigure():
     for node in _nodes.values():
         node.stop()
     _nodes.clear()
+    _folder.cleanup()
