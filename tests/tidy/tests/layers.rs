@@ -24,6 +24,8 @@ const LEVELS: &[(&str, u8)] = &[
 
 /// Native libraries that stand on another native library. Only `gaia`, the binary, puts parts together.
 const HOST_SHELLS: &[(&str, &str)] = &[
+    ("gaia-chain", "gaia-keystore"),
+    ("gaia-chain", "gaia-ledger-store"),
     ("gaia-mcp", "gaia-egress"),
     ("gaia-wasi-nn", "gaia-engine"),
     ("gaia-vector-store", "gaia-archive"),

@@ -1,0 +1,3 @@
+//! A domain's contracts, from outside: deposits in, epochs, settlement, claims.
+
+pub mod rpc;
