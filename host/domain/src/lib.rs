@@ -1,0 +1,20 @@
+//! What a domain's operator writes down: its folder, its file, where its contracts are.
+//!
+//! The command `gaia domain` and the program `gaia-gateway` read the same file with this. Everything in it is checked
+//! before anything starts; what is wrong is told by its name, all of it at once.
+//!
+//! Invariants: no secret is in the file; amounts and parts are exact, or refused.
+
+mod deployment;
+mod file;
+mod folder;
+mod model;
+mod split;
+#[cfg(test)]
+mod tests;
+
+pub use deployment::{Deployment, DeploymentError};
+pub use file::{Chain, DomainFile, FILE_BYTES_MAX, ReadDomainError, Tls, Wrong};
+pub use folder::Folder;
+pub use model::Model;
+pub use split::{OtherPart, SplitFile};

@@ -1,0 +1,150 @@
+//! What operators write, and what of it is refused.
+
+use std::fs;
+
+use alloy_primitives::{Address, address};
+use gaia_ledger::NanoUsd;
+
+use crate::file::{DomainFile, FILE_BYTES_MAX};
+use crate::{Deployment, Folder};
+
+const GOOD: &str = r#"
+name = "example"
+listen = "127.0.0.1:8090"
+urls = ["https://example.org"]
+price_version = 1
+
+[chain]
+rpc = "http://127.0.0.1:8545"
+
+[split]
+node_operator = 8000
+domain = 1500
+domain_address = "0x1111111111111111111111111111111111111111"
+
+[[split.others]]
+role = "stakers"
+address = "0x2222222222222222222222222222222222222222"
+part = 500
+
+[[models]]
+name = "small"
+input = "0.10"
+cached = "0.02"
+output = "0.30"
+"#;
+
+fn read(text: &str) -> Result<DomainFile, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("domain.toml");
+    fs::write(&path, text).unwrap();
+    DomainFile::read(&path).map_err(|error| {
+        let source = std::error::Error::source(&error).map(ToString::to_string);
+        format!("{error} {}", source.unwrap_or_default())
+    })
+}
+
+/// `from` in the good file becomes `to`, and what is said of that has `expected` in it.
+fn refused(from: &str, to: &str, expected: &str) {
+    assert!(GOOD.contains(from), "{from}");
+    let message = read(&GOOD.replace(from, to)).unwrap_err();
+    assert!(message.contains(expected), "{message}");
+}
+
+#[test]
+fn a_domain_is_read_with_its_defaults() {
+    let file = read(GOOD).unwrap();
+    assert_eq!(file.ledger, "ledger.sqlite");
+    assert_eq!(file.chain.confirmations, 12);
+    let prices = file.prices().unwrap();
+    assert_eq!(prices.models()[0].input, NanoUsd::new(100_000_000).unwrap());
+}
+
+#[test]
+fn parts_are_exact() {
+    let split = read(GOOD).unwrap().split;
+    let operator = address!("0x3333333333333333333333333333333333333333");
+    let shares = split
+        .of(operator)
+        .unwrap()
+        .of(NanoUsd::new(10_001).unwrap());
+    let shares: Vec<_> = shares
+        .iter()
+        .map(|(party, share)| (party.address, share.get()))
+        .collect();
+    let repeated = |byte| Address::repeat_byte(byte);
+    assert_eq!(
+        shares,
+        [
+            (operator, 8001),
+            (repeated(0x11), 1500),
+            (repeated(0x22), 500)
+        ]
+    );
+}
+
+#[test]
+fn what_is_wrong_is_told_by_name() {
+    refused("price_version = 1", "", "price_version");
+    refused("price_version = 1", "prices = 1", "unknown field `prices`");
+    refused("https://example.org", "example.org", "urls: `example.org`");
+    refused("https://example.org", "https://a.org/v1", "urls: ");
+    refused("[\"https://example.org\"]", "[]", "urls: name at least");
+    refused("http://127.0.0.1:8545", "127.0.0.1:8545", "chain.rpc: ");
+    refused("\"0.10\"", "\"0,10\"", "models: small: `0,10` is no amount");
+    refused(
+        "1500",
+        "1400",
+        "split: the parts of a split add up to 10000",
+    );
+    refused("part = 500", "part = 0", "split: ");
+}
+
+#[test]
+fn everything_wrong_is_told_at_once() {
+    let text = GOOD.replace("0.10", "x").replace("https://", "");
+    let message = read(&text).unwrap_err();
+    assert!(
+        message.contains("urls: ") && message.contains("models: "),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_file_has_a_maximum() {
+    let room = usize::try_from(FILE_BYTES_MAX).unwrap() - GOOD.len() - 1;
+    read(&format!("{GOOD}#{}", "x".repeat(room))).unwrap();
+    let message = read(&format!("{GOOD}#{}", "x".repeat(room + 1))).unwrap_err();
+    assert!(message.contains("longer than"), "{message}");
+}
+
+#[test]
+fn no_domain_is_told_as_that() {
+    let home = tempfile::tempdir().unwrap();
+    let error = DomainFile::read(&Folder::in_home(home.path()).file()).unwrap_err();
+    assert!(error.to_string().contains("gaia domain init"), "{error}");
+}
+
+#[test]
+fn a_deployment_is_read_as_it_is_written() {
+    let text = r#"{"chainId": "31337", "genesis": "1700000000", "epochSeconds": "86400",
+        "deployer": "0x0000000000000000000000000000000000000009",
+        "token": "0x0000000000000000000000000000000000000001", "stable": "0x0000000000000000000000000000000000000002",
+        "prices": "0x0000000000000000000000000000000000000003", "registry": "0x0000000000000000000000000000000000000004",
+        "components": "0x0000000000000000000000000000000000000005", "escrow": "0x0000000000000000000000000000000000000006",
+        "stake": "0x0000000000000000000000000000000000000007", "gateway": "0x0000000000000000000000000000000000000008",
+        "domainId": "0x0101010101010101010101010101010101010101010101010101010101010101"}"#;
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("deployment.json");
+    fs::write(&path, text).unwrap();
+    let deployment = Deployment::read(&path).unwrap();
+    assert_eq!(deployment.signing_domain().chain_id, 31_337);
+    fs::write(&path, serde_json::to_string(&deployment).unwrap()).unwrap();
+    assert_eq!(Deployment::read(&path).unwrap(), deployment);
+    fs::write(&path, "{}").unwrap();
+    let error = Deployment::read(&path).unwrap_err();
+    assert!(
+        error.to_string().contains("scripts/contracts.sh"),
+        "{error}"
+    );
+}
