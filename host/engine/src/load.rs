@@ -5,6 +5,7 @@ mod error;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use gaia_gguf::{
     Facts, Header, KvType, MemoryPlan, MemoryWishes, Pooling, default_cells, default_context,
@@ -99,6 +100,9 @@ pub struct LoadOptions {
     /// machine reads in a fifth of a second, at most 512. Mostly it fills whole tiles of attention,
     /// 64 rows with those who write, which may take up to two seconds on a slow machine.
     pub prompt_chunk: Option<u32>,
+    /// How long a step may read prompts; a fifth of a second, a quarter where nobody writes. With time for a whole
+    /// batch, steps do not depend on how fast the machine just is, and a request alone has the same answer to the bit.
+    pub reading_time: Option<Duration>,
     /// Threads for writing; the physical cores.
     pub threads: Option<u32>,
     /// Threads for reading prompts; as `threads`.
@@ -138,6 +142,7 @@ pub(crate) struct Plan {
     /// Requests that run at a time.
     pub requests: u32,
     pub prompt_chunk: u32,
+    pub reading_time: Option<Duration>,
     pub queue_len_max: usize,
     /// What it takes.
     pub memory: MemoryPlan,
@@ -202,6 +207,7 @@ pub(crate) fn plan(path: &Path, options: &LoadOptions) -> Result<Plan, LoadError
             1,
             BATCH_MAX,
         )?,
+        reading_time: options.reading_time,
         queue_len_max: options
             .queue_len_max
             .unwrap_or(QUEUE_LEN_DEFAULT)

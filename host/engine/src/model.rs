@@ -361,6 +361,7 @@ fn start(
                 host_bytes: usize::try_from(plan.memory.prompt_cache_bytes).unwrap_or(usize::MAX),
                 speculation: plan.speculation,
                 prompt_chunk: plan.prompt_chunk as usize,
+                reading_time: plan.reading_time,
             };
             let computing = (drafting, eye);
             let weights = Arc::clone(weights);

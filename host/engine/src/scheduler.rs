@@ -68,6 +68,8 @@ pub(crate) struct SchedulerLimits {
     pub speculation: Speculation,
     /// The longest piece of prompts in a step while a request is writing, in tokens.
     pub prompt_chunk: usize,
+    /// How long a step may read; what the constants say.
+    pub reading_time: Option<Duration>,
 }
 
 /// Counts the requests that have been sent and not yet admitted.
@@ -321,10 +323,11 @@ impl Scheduler {
         let (whole, width) = (eye.reads_whole(), eye.width());
         let len = match whole {
             true => left,
-            false => left.min(
-                self.pace
-                    .tokens_in(READING_TIME_BETWEEN, 0, self.batch.capacity()),
-            ),
+            false => left.min(self.pace.tokens_in(
+                self.reading_time(READING_TIME_BETWEEN),
+                0,
+                self.batch.capacity(),
+            )),
         };
         let first = (position - image.start) * width;
         let ids: Vec<_> = self.running.iter().map(|one| one.id).collect();
@@ -368,6 +371,10 @@ impl Scheduler {
         }
     }
 
+    fn reading_time(&self, usual: Duration) -> Duration {
+        self.limits.reading_time.unwrap_or(usual)
+    }
+
     /// Gives how many tokens of prompts are in it.
     fn fill_batch(&mut self) -> usize {
         self.batch.clear();
@@ -378,8 +385,11 @@ impl Scheduler {
         }
         let (writers, room) = (self.batch.len(), self.batch.room());
         let (time, max) = match writers {
-            0 => (READING_TIME, room),
-            _ => (READING_TIME_BETWEEN, self.limits.prompt_chunk.min(room)),
+            0 => (self.reading_time(READING_TIME), room),
+            _ => (
+                self.reading_time(READING_TIME_BETWEEN),
+                self.limits.prompt_chunk.min(room),
+            ),
         };
         let read = self.push_prompts(self.pace.tokens_in(time, writers, max));
         if read == 0 {

@@ -1,9 +1,6 @@
 //! What whoever takes over the worker could do: a shell goes through the same door as the worker, with the plan
 //! that the node wrote for it. The same for the runtime of a plugin.
 
-#![cfg(target_os = "linux")]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,5 @@
 //! A question about the handbook in, an answer with its sources out, token by token.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::collections::HashSet;
 
 use e2e::node::Node;

@@ -1,7 +1,5 @@
 //! Many at once: nobody sees another's text, nobody waits for another's prompt, nobody is dropped.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::time::Duration;
 
 use e2e::http;

@@ -1,7 +1,5 @@
 //! Answers that are held to a JSON schema: valid whatever the model would rather say, and wherever it is cut off.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use e2e::node::Node;
 use serde_json::{Value, json};
 

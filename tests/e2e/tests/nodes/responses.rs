@@ -1,7 +1,5 @@
 //! Responses: answered, streamed, kept, gone on from, and forgotten, also when everything is killed.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use e2e::http::{self, Answer};
 use e2e::node::{Node, READY_LIMIT};
 use e2e::process::{is_alive, signal, wait_for};

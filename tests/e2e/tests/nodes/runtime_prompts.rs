@@ -1,8 +1,6 @@
 //! Prompts that a plugin makes for each question: what it looks up reaches the model, and whatever it does costs no
 //! answer.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};

@@ -1,7 +1,5 @@
 //! Requests say how urgent they are, and the queue of a node with keys goes by it.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::thread::{Scope, ScopedJoinHandle};
 
 use e2e::http::{self, Answer};

@@ -1,8 +1,6 @@
 //! Images in requests, all the way from the caller's file to the model; the projector is of random numbers, so what is
 //! seen has no meaning, but it is seen.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::fs::File;
 use std::io::Cursor;
 
@@ -12,7 +10,7 @@ use e2e::node::Node;
 use image::{ImageFormat, Rgb, RgbImage};
 use serde_json::{Value, json};
 
-#[path = "../../../host/engine/tests/engine/tiny_projector.rs"]
+#[path = "../../../../host/engine/tests/engine/tiny_projector.rs"]
 #[allow(dead_code, reason = "the engine's tests use more of it")]
 mod tiny_projector;
 

@@ -1,7 +1,5 @@
 //! Named prompts: files that count for the next request, chosen by configuration, request or rule.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::fs;
 use std::process::Command;
 

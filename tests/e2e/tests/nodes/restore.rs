@@ -1,7 +1,5 @@
 //! Knowledge from elsewhere: a snapshot in GaiaNet's format, fetched, restored, found, answered from.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};

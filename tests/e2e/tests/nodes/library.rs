@@ -1,7 +1,5 @@
 //! Files and vector stores: handed in, brought in, searched, also over a kill in the middle.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::fmt::Write as _;
 
 use e2e::http;

@@ -1,7 +1,5 @@
 //! Promises of docs/safety.md that only a whole node can break.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::TcpListener;

@@ -92,7 +92,7 @@ impl Visitor {
         let script = self.here(&block.text);
         let mut python = Command::new("python3");
         python.args(["-c", &script]).env_remove("OPENAI_API_KEY");
-        python.env("PYTHONPATH", crate::python_packages());
+        python.env("PYTHONPATH", super::python_packages());
         finished(python, &script)
     }
 

@@ -1,7 +1,5 @@
 //! A key of the API on its whole way: handed out, used, counted, and taken back, while the node runs.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use e2e::http::{self, Answer};
 use e2e::node::{Node, READY_LIMIT};
 use e2e::process::wait_for;

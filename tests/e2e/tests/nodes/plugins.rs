@@ -1,7 +1,5 @@
 //! Plugins: programs that the model may call, in a sandbox that holds.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::fs;
 use std::path::Path;
 

@@ -1,7 +1,5 @@
 //! Watching a node: spans at a collector, a log for programs, and the numbers that the documentation lists.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -1,7 +1,5 @@
 //! Clients of llama.cpp's server and of GaiaNet find their own words, on one node.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
 use e2e::http::{self, Answer};
 use e2e::node::Node;
 use serde_json::{Value, json};

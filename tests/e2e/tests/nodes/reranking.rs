@@ -1,8 +1,6 @@
 //! Texts in the order of how well they answer a query, all the way from a client to a model; the model is of random
 //! numbers, so the order has no meaning, but it is one.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::fs::File;
 
 use e2e::CHAT_MODEL;
@@ -10,7 +8,7 @@ use e2e::http::Answer;
 use e2e::node::Node;
 use serde_json::{Value, json};
 
-#[path = "../../../host/engine/tests/engine/tiny_ranker.rs"]
+#[path = "../../../../host/engine/tests/engine/tiny_ranker.rs"]
 #[allow(dead_code, reason = "the engine's tests use more of it")]
 mod tiny_ranker;
 

@@ -1,7 +1,5 @@
 //! Tools of the caller: a model that knows nothing of tools calls them when it must, in a form that parses.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use e2e::node::Node;
 use serde_json::{Value, json};
 

@@ -3,12 +3,8 @@
 //! Only names of places are changed: the port, and the hosts of examples. A block that fails, fails this test; so does
 //! one that this test does not know.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod readme {
-    pub mod blocks;
-    pub mod visitor;
-}
+mod blocks;
+mod visitor;
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
@@ -17,8 +13,8 @@ use e2e::node::READY_LIMIT;
 use e2e::process::{signal, wait_for};
 use e2e::{CHAT_MODEL, EMBEDDING_MODEL, http, model, program, root};
 
-use readme::blocks::{Block, blocks};
-use readme::visitor::Visitor;
+use blocks::{Block, blocks};
+use visitor::Visitor;
 
 /// What is done with a block: by how it begins.
 type Told = (&'static str, fn(&Visitor, &Block));
