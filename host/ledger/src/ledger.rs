@@ -192,13 +192,16 @@ impl Ledger {
         audited.map_err(AuditError::Read)?
     }
 
-    async fn read<T: Send + 'static>(
+    pub(crate) async fn read<T: Send + 'static>(
         &self,
         question: impl FnOnce(&mut dyn Connection) -> Result<T, SqlError> + Send + 'static,
     ) -> Result<T, ReadError> {
         let (reply, answer) = oneshot::channel();
         let asked = Asked::Read(Box::new(move |connection| {
-            reply.send(question(connection)).ok();
+            let answer = question(connection);
+            let healthy = answer.is_ok();
+            reply.send(answer).ok();
+            healthy
         }));
         self.asked.try_send(asked).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => ReadError::Busy,

@@ -11,6 +11,7 @@ mod journal;
 mod ledger;
 mod location;
 mod receipts;
+mod records;
 mod schema;
 mod sql;
 mod store;
@@ -21,6 +22,9 @@ mod writer;
 pub use ledger::{Audit, AuditError, JOBS_LEN_MAX, Ledger, ReadError};
 pub use location::{Location, OpenError};
 pub use receipts::{Served, SignedBy, StoredReceipt};
+pub use records::{
+    RECORD_NAME_LEN_MAX, RECORD_VALUE_LEN_MAX, RECORDS_LEN_MAX, Record, RecordError,
+};
 pub use schema::SchemaError;
 pub use sql::SqlError;
 pub use writer::{BATCH_LEN_MAX, ExecuteError, Order};

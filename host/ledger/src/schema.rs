@@ -2,11 +2,13 @@
 //!
 //! `entries` and `receipts` are what happened; every other table is what the entries add up to, kept
 //! because a sum over millions of them is slow, and checked against them by [`crate::Ledger::audit`].
+//! `records` are beside all that.
 
 use crate::sql::{Connection, SqlError};
 
 /// Versions of the tables: each text makes the next one out of the one before.
-const VERSIONS: &[&str] = &["
+const VERSIONS: &[&str] = &[
+    "
 CREATE TABLE entries (
     number BIGINT PRIMARY KEY,
     key TEXT NOT NULL UNIQUE,
@@ -62,7 +64,15 @@ CREATE TABLE shares (
     cumulative BIGINT NOT NULL, claimed BIGINT NOT NULL,
     PRIMARY KEY (party, asset)
 );
-"];
+",
+    "
+CREATE TABLE records (
+    kind TEXT NOT NULL, id TEXT NOT NULL,
+    version BIGINT NOT NULL, value TEXT NOT NULL,
+    PRIMARY KEY (kind, id)
+);
+",
+];
 
 /// Brings the database to this version.
 pub(crate) fn prepare(connection: &mut dyn Connection) -> Result<(), SchemaError> {

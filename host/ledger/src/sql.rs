@@ -85,6 +85,14 @@ impl Columns {
         })
     }
 
+    /// The next cell, text.
+    pub(crate) fn text(&mut self) -> Result<String, SqlError> {
+        self.next(|cell| match cell {
+            Value::Text(text) => Some(text),
+            _ => None,
+        })
+    }
+
     /// The next cell, bytes of a fixed number.
     pub(crate) fn bytes<const N: usize>(&mut self) -> Result<[u8; N], SqlError> {
         self.next(|cell| match cell {

@@ -33,8 +33,8 @@ pub struct Order {
     pub receipt: Option<Served>,
 }
 
-/// A question, answered by the same thread between two batches.
-pub(crate) type Question = Box<dyn FnOnce(&mut dyn Connection) + Send>;
+/// A question, answered by the same thread between two batches. Whether the connection can be used further.
+pub(crate) type Question = Box<dyn FnOnce(&mut dyn Connection) -> bool + Send>;
 
 /// What the thread is asked.
 pub(crate) enum Asked {
@@ -86,9 +86,9 @@ pub(crate) fn run(
         let Some(open) = connection.as_deref_mut() else {
             continue;
         };
-        let healthy = jobs.is_empty() || carry_out(open, jobs);
+        let mut healthy = jobs.is_empty() || carry_out(open, jobs);
         if let Some(question) = question {
-            question(open);
+            healthy &= question(open);
         }
         if !healthy {
             // What state it is in nobody knows: a new one is opened for the next batch.

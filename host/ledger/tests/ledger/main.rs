@@ -8,6 +8,7 @@ mod kills;
 mod oracle;
 mod places;
 mod receipts;
+mod records;
 mod scene;
 
 use places::{Place, Postgres, Scenario};
@@ -30,6 +31,18 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     (
         "a_receipt_comes_with_its_capture",
         receipts::a_receipt_comes_with_its_capture,
+    ),
+    (
+        "a_record_is_changed_by_one_at_a_time",
+        records::a_record_is_changed_by_one_at_a_time,
+    ),
+    (
+        "of_many_who_change_a_record_none_is_lost",
+        records::of_many_who_change_a_record_none_is_lost,
+    ),
+    (
+        "records_come_in_pages_and_within_limits",
+        records::records_come_in_pages_and_within_limits,
     ),
     (
         "what_was_answered_survives_kill_9",
