@@ -116,6 +116,7 @@ library VectorFile {
             payer: PAYER,
             asset: ASSET,
             node: vm.addr(NODE_KEY),
+            operator: vm.addr(OPERATOR_KEY),
             model: keccak256("smollm2-135m-instruct"),
             priceVersion: 2,
             inputTokens: 1234,
@@ -124,6 +125,7 @@ library VectorFile {
             cost: 330,
             keyCumulative: 1_000_000_007,
             accountCumulative: 9_223_372_036_854_775_807,
+            nodeCumulative: 1_234_567_890_123,
             epoch: 20_000,
             time: 1_795_000_001
         });
@@ -134,6 +136,7 @@ library VectorFile {
         vm.serializeAddress(o, "payer", r.payer);
         vm.serializeAddress(o, "asset", r.asset);
         vm.serializeAddress(o, "node", r.node);
+        vm.serializeAddress(o, "operator", r.operator);
         vm.serializeBytes32(o, "model", r.model);
         number(o, "priceVersion", r.priceVersion);
         number(o, "inputTokens", r.inputTokens);
@@ -142,6 +145,7 @@ library VectorFile {
         number(o, "cost", r.cost);
         number(o, "keyCumulative", r.keyCumulative);
         number(o, "accountCumulative", r.accountCumulative);
+        number(o, "nodeCumulative", r.nodeCumulative);
         number(o, "epoch", r.epoch);
         number(o, "time", r.time);
         return statement(o, Statements.RECEIPT_TYPEHASH, Statements.hash(r), GATEWAY_KEY);

@@ -39,8 +39,10 @@ struct Heartbeat {
 }
 
 /// @notice What a request cost, signed by the node that served it and by the domain's gateway.
-/// @dev `cost` and the cumulatives are nano-USD; `inputTokens` excludes the cached ones. `accountCumulative` is all
-/// that this payer's account in this asset was ever charged, this request included.
+/// @dev `cost` and the payer's cumulatives are nano-USD; `inputTokens` excludes the cached ones. `accountCumulative` is
+/// all that this payer's account in this asset was ever charged, this request included. `nodeCumulative` is all that
+/// the node has earned for `operator` in this asset, through `epoch` and this request included: the operator's parts,
+/// in nano-units of the asset, each rounded down at the price of its epoch.
 struct Receipt {
     bytes32 domainId;
     bytes32 requestId;
@@ -48,6 +50,7 @@ struct Receipt {
     address payer;
     address asset;
     address node;
+    address operator;
     bytes32 model;
     uint32 priceVersion;
     uint64 inputTokens;
@@ -56,6 +59,7 @@ struct Receipt {
     uint64 cost;
     uint64 keyCumulative;
     uint64 accountCumulative;
+    uint64 nodeCumulative;
     uint64 epoch;
     uint64 time;
 }
@@ -75,7 +79,7 @@ library Statements {
     bytes32 internal constant HEARTBEAT_TYPEHASH =
         keccak256("Heartbeat(bytes32 domainId,address node,uint64 sequence,uint64 time,bytes32 stateHash)");
     bytes32 internal constant RECEIPT_TYPEHASH = keccak256(
-        "Receipt(bytes32 domainId,bytes32 requestId,bytes32 keyId,address payer,address asset,address node,bytes32 model,uint32 priceVersion,uint64 inputTokens,uint64 cachedTokens,uint64 outputTokens,uint64 cost,uint64 keyCumulative,uint64 accountCumulative,uint64 epoch,uint64 time)"
+        "Receipt(bytes32 domainId,bytes32 requestId,bytes32 keyId,address payer,address asset,address node,address operator,bytes32 model,uint32 priceVersion,uint64 inputTokens,uint64 cachedTokens,uint64 outputTokens,uint64 cost,uint64 keyCumulative,uint64 accountCumulative,uint64 nodeCumulative,uint64 epoch,uint64 time)"
     );
 
     /// @notice The separator that OpenZeppelin's EIP712 computes for name "Gaia", version "1".

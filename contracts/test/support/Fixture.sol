@@ -197,6 +197,7 @@ abstract contract Fixture is Test {
             payer: charge.payer,
             asset: charge.asset,
             node: node,
+            operator: operator,
             model: MODEL,
             priceVersion: 1,
             inputTokens: 1234,
@@ -205,6 +206,7 @@ abstract contract Fixture is Test {
             cost: 330,
             keyCumulative: charge.cumulative,
             accountCumulative: charge.cumulative,
+            nodeCumulative: charge.cumulative,
             epoch: epoch,
             time: uint64(block.timestamp)
         });

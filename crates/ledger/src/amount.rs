@@ -226,6 +226,13 @@ impl Price {
         let units = (u128::from(cost.0) * u128::from(ONE)).div_ceil(u128::from(self.0.0));
         NanoUnits::try_from(units)
     }
+
+    /// The whole units that `amount` pays for, rounded down; more than an amount can be counts as the most there can be.
+    #[must_use]
+    pub fn units_in(self, amount: NanoUsd) -> NanoUnits {
+        let units = u128::from(amount.0) * u128::from(ONE) / u128::from(self.0.0);
+        NanoUnits::try_from(units).unwrap_or(NanoUnits::MAX)
+    }
 }
 
 impl TryFrom<NanoUsd> for Price {

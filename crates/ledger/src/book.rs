@@ -12,8 +12,8 @@ use crate::decide::{Decision, Refusal, decide};
 use crate::entry::{Answer, Entry, Outcome};
 use crate::merkle::Share;
 use crate::rows::{
-    AccountRow, Epochs, Owed, PoolRow, ReservationRow, ReservationState, Row, ShareRow, TokenRow,
-    Touched, View,
+    AccountRow, Epochs, NodeKey, NodeRow, Owed, PoolRow, ReservationRow, ReservationState, Row,
+    ShareRow, TokenRow, Touched, View,
 };
 use alloy_primitives::Address;
 use std::collections::BTreeMap;
@@ -28,6 +28,7 @@ pub struct Book {
     owed: BTreeMap<(AccountId, EpochNumber), Owed>,
     tokens: BTreeMap<(AccountId, KeyId), TokenRow>,
     reservations: BTreeMap<ReservationId, ReservationRow>,
+    nodes: BTreeMap<NodeKey, NodeRow>,
     pools: BTreeMap<(Address, EpochNumber), PoolRow>,
     shares: BTreeMap<(Address, Address), ShareRow>,
     balances: BTreeMap<(LedgerAccount, Currency), i128>,
@@ -147,6 +148,7 @@ impl Book {
             Row::Reservation(id, row) => {
                 self.reservations.insert(id, row);
             }
+            Row::Node(key, row) => put(&mut self.nodes, key, row),
             Row::Pool(asset, epoch, row) => put(&mut self.pools, (asset, epoch), row),
             Row::Share(party, asset, row) => {
                 self.shares.insert((party, asset), row);
@@ -196,6 +198,11 @@ impl Book {
                 Some(row) => self.view_of_request(row.account, row.key, id),
                 None => View::default(),
             },
+            Touched::Capture {
+                reservation,
+                node,
+                operator,
+            } => self.view_of_capture(reservation, node, operator),
             Touched::CloseAccount(account, epoch) => View {
                 pool: got(&self.pools, &(account.asset, epoch)),
                 ..self.view_of_account(account)
@@ -234,6 +241,18 @@ impl Book {
             token: got(&self.tokens, &(account, key)),
             reservation: self.reservations.get(&id).copied(),
             ..self.view_of_account(account)
+        }
+    }
+
+    fn view_of_capture(&self, id: ReservationId, node: Address, operator: Option<Address>) -> View {
+        let Some(row) = self.reservations.get(&id) else {
+            return View::default();
+        };
+        let asset = row.account.asset;
+        let earned = operator.map(|operator| self.node(node, operator, asset));
+        View {
+            node: earned.unwrap_or_default(),
+            ..self.view_of_request(row.account, row.key, id)
         }
     }
 
@@ -311,6 +330,22 @@ impl Book {
     #[must_use]
     pub fn token(&self, account: AccountId, key: KeyId) -> TokenRow {
         got(&self.tokens, &(account, key))
+    }
+
+    /// What a node has earned for an operator in an asset.
+    #[must_use]
+    pub fn node(&self, node: Address, operator: Address, asset: Address) -> NodeRow {
+        let key = NodeKey {
+            node,
+            operator,
+            asset,
+        };
+        got(&self.nodes, &key)
+    }
+
+    /// The nodes that have earned something.
+    pub fn nodes(&self) -> impl Iterator<Item = (NodeKey, NodeRow)> + '_ {
+        self.nodes.iter().map(|(key, row)| (*key, *row))
     }
 
     /// A reservation.

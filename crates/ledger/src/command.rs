@@ -83,6 +83,8 @@ pub enum Command {
     Capture {
         /// Out of which reservation.
         reservation: ReservationId,
+        /// Who served.
+        node: Address,
         /// By the gateway's own count.
         cost: NanoUsd,
         /// Who earns it.

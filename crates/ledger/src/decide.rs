@@ -171,9 +171,10 @@ pub fn decide(view: &View, command: &Command, now: Timestamp) -> Result<Decision
         Command::Reserve(reserve) => requests::reserve(view, reserve, now),
         Command::Capture {
             reservation,
+            node,
             cost,
             split,
-        } => requests::capture(view, *reservation, *cost, split),
+        } => requests::capture(view, *reservation, *node, *cost, split),
         Command::Release { reservation } => requests::release(view, *reservation),
         Command::Expire { reservation } => requests::expire(view, *reservation, now),
         Command::OpenEpoch {

@@ -3,6 +3,7 @@
 use crate::account::{Currency, EpochNumber, LedgerAccount, Timestamp};
 use crate::amount::{NanoUnits, NanoUsd};
 use crate::command::{Command, IdempotencyKey};
+use alloy_primitives::Address;
 use serde::{Deserialize, Serialize};
 
 /// An amount added to an account, or taken from it.
@@ -45,6 +46,10 @@ pub enum Outcome {
         key_cumulative: NanoUsd,
         /// For the receipt.
         account_cumulative: NanoUsd,
+        /// For the receipt: who earns for the node, the zero address where nobody does.
+        operator: Address,
+        /// For the receipt: what the node has earned for its operator.
+        node_cumulative: NanoUnits,
     },
     /// The reservation was given back.
     Released {

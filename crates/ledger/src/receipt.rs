@@ -4,7 +4,7 @@
 //! that is missing shows in the next. The payer checks it without asking anybody.
 
 use crate::account::{AccountId, EpochNumber, KeyId, ReservationId, Timestamp};
-use crate::amount::NanoUsd;
+use crate::amount::{NanoUnits, NanoUsd};
 use crate::price::{ModelId, PriceError, PriceTable};
 use alloy_primitives::{Address, B256};
 use alloy_sol_types::SolStruct;
@@ -23,6 +23,7 @@ mod solidity {
             address payer;
             address asset;
             address node;
+            address operator;
             bytes32 model;
             uint32 priceVersion;
             uint64 inputTokens;
@@ -31,6 +32,7 @@ mod solidity {
             uint64 cost;
             uint64 keyCumulative;
             uint64 accountCumulative;
+            uint64 nodeCumulative;
             uint64 epoch;
             uint64 time;
         }
@@ -53,6 +55,8 @@ pub struct Receipt {
     pub asset: Address,
     /// The node that served.
     pub node: Address,
+    /// Who earns for the node; the zero address where the domain serves by itself.
+    pub operator: Address,
     /// The model that was asked.
     pub model: ModelId,
     /// The price table that held.
@@ -65,6 +69,10 @@ pub struct Receipt {
     pub key_cumulative: NanoUsd,
     /// All that the account was ever charged, this included.
     pub account_cumulative: NanoUsd,
+    /// All that the node has earned for its operator in this asset, through this receipt's epoch and with this
+    /// receipt: the operator's parts (after the split), each in whole nano-units of the asset at its epoch's price.
+    /// The share of the operator in a tree of that epoch or a later one is at least the sum of this over its nodes.
+    pub node_cumulative: NanoUnits,
     /// When it is settled.
     pub epoch: EpochNumber,
     /// When it was served.
@@ -224,6 +232,7 @@ impl Receipt {
             payer: self.payer,
             asset: self.asset,
             node: self.node,
+            operator: self.operator,
             model: self.model.0,
             priceVersion: self.price_version,
             inputTokens: self.tokens.input,
@@ -232,6 +241,7 @@ impl Receipt {
             cost: self.cost.get(),
             keyCumulative: self.key_cumulative.get(),
             accountCumulative: self.account_cumulative.get(),
+            nodeCumulative: self.node_cumulative.get(),
             epoch: self.epoch.0,
             time: self.time.0,
         }

@@ -55,6 +55,49 @@ pub struct TokenRow {
     pub charged: NanoUsd,
 }
 
+/// What a node has earned for its operator: the operator's parts of what its requests cost, each in whole
+/// nano-units at the price of its epoch. Key: node, operator and asset.
+///
+/// At most two epochs take captures at a time, so that two sums tell what was earned through either.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeRow {
+    /// The latest epoch it earned in.
+    pub epoch: EpochNumber,
+    /// What it earned in epochs before that.
+    pub before: NanoUnits,
+    /// What it earned ever.
+    pub total: NanoUnits,
+}
+
+impl NodeRow {
+    /// The row when `units` of `epoch` are earned as well, and what the receipt says of it: what was earned
+    /// through that epoch. None when that is more than an amount can be.
+    #[must_use]
+    pub fn earning(self, epoch: EpochNumber, units: NanoUnits) -> Option<(Self, NanoUnits)> {
+        let total = self.total.checked_add(units)?;
+        if epoch < self.epoch {
+            let before = self.before.checked_add(units)?;
+            let row = Self {
+                before,
+                total,
+                ..self
+            };
+            return Some((row, before));
+        }
+        let before = if epoch == self.epoch {
+            self.before
+        } else {
+            self.total
+        };
+        let row = Self {
+            epoch,
+            before,
+            total,
+        };
+        Some((row, total))
+    }
+}
+
 /// What became of a reservation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -104,6 +147,17 @@ pub struct ShareRow {
     pub claimed: NanoUnits,
 }
 
+/// A node, for whom it earns, and in which asset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct NodeKey {
+    /// Who served.
+    pub node: Address,
+    /// Who earns for it.
+    pub operator: Address,
+    /// In which asset.
+    pub asset: Address,
+}
+
 /// A row as it is after a command, whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Row {
@@ -117,6 +171,8 @@ pub enum Row {
     Token(AccountId, KeyId, TokenRow),
     /// A reservation.
     Reservation(ReservationId, ReservationRow),
+    /// What a node has earned for an operator in an asset.
+    Node(NodeKey, NodeRow),
     /// What was collected for an epoch.
     Pool(Address, EpochNumber, PoolRow),
     /// Share of an address in an asset.
@@ -134,6 +190,15 @@ pub enum Touched {
     Reserve(AccountId, KeyId, ReservationId),
     /// `reservation`; it names the account and the token of [`Touched::Reserve`].
     Reservation(ReservationId),
+    /// That, with `node` of the reservation's asset, if somebody earns for it.
+    Capture {
+        /// Out of which reservation.
+        reservation: ReservationId,
+        /// Who served.
+        node: Address,
+        /// Who earns for it.
+        operator: Option<Address>,
+    },
     /// [`Touched::Account`], with `pool` of the epoch.
     CloseAccount(AccountId, EpochNumber),
     /// `epochs`, `pool`, `earned`, `reserved_open`, and `shares` of all who have earned.
@@ -157,6 +222,8 @@ pub struct View {
     pub token: TokenRow,
     /// The reservation.
     pub reservation: Option<ReservationRow>,
+    /// What the node has earned for the operator.
+    pub node: NodeRow,
     /// What was collected for the epoch.
     pub pool: PoolRow,
     /// What each party has earned in the epoch: the sums of its postings.
@@ -178,9 +245,19 @@ impl Command {
             Self::Reserve(reserve) => {
                 Touched::Reserve(reserve.account, reserve.key, reserve.reservation)
             }
-            Self::Capture { reservation, .. }
-            | Self::Release { reservation }
-            | Self::Expire { reservation } => Touched::Reservation(*reservation),
+            Self::Capture {
+                reservation,
+                node,
+                split,
+                ..
+            } => Touched::Capture {
+                reservation: *reservation,
+                node: *node,
+                operator: split.operator(),
+            },
+            Self::Release { reservation } | Self::Expire { reservation } => {
+                Touched::Reservation(*reservation)
+            }
             Self::OpenEpoch { asset, .. } => Touched::Asset(*asset),
             Self::CloseAccount { account, epoch } => Touched::CloseAccount(*account, *epoch),
             Self::CloseEpoch { asset, epoch } => Touched::Epoch(*asset, *epoch),

@@ -3,8 +3,9 @@
 //! Each part is floored; what is left goes, one each, to the largest remainders, of equal ones to the
 //! earlier in the list. The contracts' `Splits` does the same.
 
-use crate::account::Party;
+use crate::account::{Party, Role};
 use crate::amount::NanoUsd;
+use alloy_primitives::Address;
 use serde::{Deserialize, Serialize};
 
 /// The whole, in basis points.
@@ -75,6 +76,15 @@ impl Split {
     #[must_use]
     pub fn parts(&self) -> &[(Party, BasisPoints)] {
         &self.0
+    }
+
+    /// Who earns for the node that served: the first party of that role, to which the receipt speaks. None where
+    /// the domain serves by itself.
+    #[must_use]
+    pub fn operator(&self) -> Option<Address> {
+        let mut parties = self.0.iter().map(|(party, _)| party);
+        let operator = parties.find(|party| party.role == Role::NodeOperator)?;
+        Some(operator.address)
     }
 
     /// What each party gets of `amount`. The sum is `amount`.

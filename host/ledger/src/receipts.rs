@@ -19,7 +19,7 @@ pub struct Served {
     pub account: AccountId,
     /// With which access token.
     pub key: KeyId,
-    /// The node that served.
+    /// The node that served: the same as in the capture.
     pub node: Address,
     /// The model that was asked.
     pub model: ModelId,
@@ -51,6 +51,8 @@ impl Served {
             epoch,
             key_cumulative,
             account_cumulative,
+            operator,
+            node_cumulative,
             ..
         } = *outcome
         else {
@@ -63,12 +65,14 @@ impl Served {
             payer: self.account.payer,
             asset: self.account.asset,
             node: self.node,
+            operator,
             model: self.model,
             price_version: self.price_version,
             tokens: self.tokens,
             cost: self.cost,
             key_cumulative,
             account_cumulative,
+            node_cumulative,
             epoch,
             time: self.time,
         })

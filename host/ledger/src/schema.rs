@@ -72,6 +72,13 @@ CREATE TABLE records (
     PRIMARY KEY (kind, id)
 );
 ",
+    "
+CREATE TABLE nodes (
+    node BYTEA NOT NULL, operator BYTEA NOT NULL, asset BYTEA NOT NULL,
+    epoch BIGINT NOT NULL, before_epoch BIGINT NOT NULL, total BIGINT NOT NULL,
+    PRIMARY KEY (node, operator, asset)
+);
+",
 ];
 
 /// Brings the database to this version.

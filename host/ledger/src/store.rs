@@ -7,13 +7,13 @@ use crate::journal;
 use crate::sql::{Connection, SqlError};
 use crate::table::Rows;
 use crate::tables::{
-    Accounts, EARNED_OF_EPOCH, Earned, EpochsTable, OwedTable, Pools, Reservations, Shares, Tokens,
-    address, count, read_earned,
+    Accounts, EARNED_OF_EPOCH, Earned, EpochsTable, Nodes, OwedTable, Pools, Reservations, Shares,
+    Tokens, address, count, read_earned,
 };
 use alloy_primitives::Address;
 use gaia_ledger::account::{EpochNumber, KeyId, ReservationId, Timestamp};
 use gaia_ledger::entry::Answer;
-use gaia_ledger::rows::{OpenEpoch, Owed, Touched};
+use gaia_ledger::rows::{NodeKey, OpenEpoch, Owed, Touched};
 use gaia_ledger::{
     AccountId, Command, Currency, Decision, Entry, IdempotencyKey, LedgerAccount, NanoUsd, Outcome,
     Posting, Refusal, Row, View, decide,
@@ -49,6 +49,7 @@ pub(crate) struct Batch<'a> {
     owed: Rows<OwedTable>,
     tokens: Rows<Tokens>,
     reservations: Rows<Reservations>,
+    nodes: Rows<Nodes>,
     earned: Rows<Earned>,
     pools: Rows<Pools>,
     shares: Rows<Shares>,
@@ -67,6 +68,7 @@ impl<'a> Batch<'a> {
             owed: Rows::default(),
             tokens: Rows::default(),
             reservations: Rows::default(),
+            nodes: Rows::default(),
             earned: Rows::default(),
             pools: Rows::default(),
             shares: Rows::default(),
@@ -129,6 +131,7 @@ impl<'a> Batch<'a> {
         self.owed.flush(connection)?;
         self.tokens.flush(connection)?;
         self.reservations.flush(connection)?;
+        self.nodes.flush(connection)?;
         self.earned.flush(connection)?;
         self.pools.flush(connection)?;
         self.shares.flush(connection)
@@ -141,6 +144,7 @@ impl<'a> Batch<'a> {
             Row::Owed(account, epoch, row) => self.owed.set((account, epoch), row),
             Row::Token(account, key, row) => self.tokens.set((account, key), row),
             Row::Reservation(id, row) => self.reservations.set(id, row),
+            Row::Node(key, row) => self.nodes.set(key, row),
             Row::Pool(asset, epoch, row) => self.pools.set((asset, epoch), row),
             Row::Share(party, asset, row) => self.shares.set((party, asset), row),
         }
@@ -171,6 +175,11 @@ impl<'a> Batch<'a> {
                 Some(row) => self.view_of_request(row.account, row.key, id),
                 None => Ok(View::default()),
             },
+            Touched::Capture {
+                reservation,
+                node,
+                operator,
+            } => self.view_of_capture(reservation, node, operator),
             Touched::CloseAccount(account, epoch) => Ok(View {
                 pool: self
                     .pools
@@ -232,6 +241,31 @@ impl<'a> Batch<'a> {
                 .unwrap_or_default(),
             reservation: self.reservations.get(self.connection, id)?,
             ..self.view_of_account(account)?
+        })
+    }
+
+    fn view_of_capture(
+        &mut self,
+        id: ReservationId,
+        node: Address,
+        operator: Option<Address>,
+    ) -> Result<View, SqlError> {
+        let Some(row) = self.reservations.get(self.connection, id)? else {
+            return Ok(View::default());
+        };
+        let asset = row.account.asset;
+        let key = operator.map(|operator| NodeKey {
+            node,
+            operator,
+            asset,
+        });
+        let earned = match key {
+            Some(key) => self.nodes.get(self.connection, key)?,
+            None => None,
+        };
+        Ok(View {
+            node: earned.unwrap_or_default(),
+            ..self.view_of_request(row.account, row.key, id)?
         })
     }
 

@@ -10,6 +10,10 @@ use gaia_ledger::rows::{
 };
 use gaia_ledger::{AccountId, NanoUnits, NanoUsd, Party, Price, Role};
 
+mod nodes;
+
+pub(crate) use nodes::Nodes;
+
 pub(crate) struct EpochsTable;
 pub(crate) struct Accounts;
 pub(crate) struct OwedTable;

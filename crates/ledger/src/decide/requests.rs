@@ -1,12 +1,15 @@
 //! What a request does: reserve, then capture or release.
 
 use super::{Decision, Postings, Refusal, add_usd};
-use crate::account::{AccountId, Currency, LedgerAccount, ReservationId, Timestamp};
-use crate::amount::NanoUsd;
+use crate::account::{AccountId, Currency, LedgerAccount, Party, ReservationId, Role, Timestamp};
+use crate::amount::{AmountError, NanoUnits, NanoUsd};
 use crate::command::{LIFETIME_SECONDS_MAX, Reserve};
 use crate::entry::Outcome;
-use crate::rows::{AccountRow, Owed, ReservationRow, ReservationState, Row, TokenRow, View};
+use crate::rows::{
+    AccountRow, NodeKey, NodeRow, Owed, ReservationRow, ReservationState, Row, TokenRow, View,
+};
 use crate::split::Split;
+use alloy_primitives::Address;
 
 pub(super) fn reserve(view: &View, ask: &Reserve, now: Timestamp) -> Result<Decision, Refusal> {
     if ask.lifetime_seconds > LIFETIME_SECONDS_MAX {
@@ -82,6 +85,7 @@ fn reserved_of_token(view: &View, ask: &Reserve) -> Result<TokenRow, Refusal> {
 pub(super) fn capture(
     view: &View,
     id: ReservationId,
+    node: Address,
     cost: NanoUsd,
     split: &Split,
 ) -> Result<Decision, Refusal> {
@@ -109,7 +113,9 @@ pub(super) fn capture(
         LedgerAccount::Drawn(payer),
         released.signed(),
     );
-    for (party, part) in split.of(cost) {
+    let parts = split.of(cost);
+    let earned = earned_by_node(view, &reservation, node, split.operator(), &parts)?;
+    for (party, part) in parts {
         postings = postings.transfer(
             currency,
             reserved,
@@ -119,6 +125,7 @@ pub(super) fn capture(
     }
     let mut rows = after.rows(id);
     rows.push(Row::Account(reservation.account, account));
+    rows.extend(earned.map(|(key, row, _)| Row::Node(key, row)));
     Ok(Decision {
         postings: postings.0,
         rows,
@@ -127,8 +134,44 @@ pub(super) fn capture(
             released,
             key_cumulative: after.token.charged,
             account_cumulative: account.charged,
+            operator: split.operator().unwrap_or_default(),
+            node_cumulative: earned.map_or(NanoUnits::ZERO, |(.., through)| through),
         },
     })
+}
+
+/// The node's row with what its operator gets of a request, and what that makes through the request's epoch. None
+/// where nobody earns for the node.
+fn earned_by_node(
+    view: &View,
+    reservation: &ReservationRow,
+    node: Address,
+    operator: Option<Address>,
+    parts: &[(Party, NanoUsd)],
+) -> Result<Option<(NodeKey, NodeRow, NanoUnits)>, Refusal> {
+    let Some(operator) = operator else {
+        return Ok(None);
+    };
+    let (epoch, _) = view
+        .owed_of(reservation.epoch)
+        .ok_or(Refusal::Damaged("a reservation outlived its epoch"))?;
+    let is_operator = |(party, _): &&(Party, NanoUsd)| {
+        party.role == Role::NodeOperator && party.address == operator
+    };
+    let part = parts.iter().find(is_operator);
+    // Rounded down for every request, so that the sum never exceeds the share that the epoch's close makes of it.
+    let units = part.map_or(NanoUnits::ZERO, |(_, part)| epoch.price.units_in(*part));
+    let too_much = || AmountError::TooMuch(format!("{} and {units}", view.node.total));
+    let (row, through) = view
+        .node
+        .earning(epoch.number, units)
+        .ok_or_else(too_much)?;
+    let key = NodeKey {
+        node,
+        operator,
+        asset: reservation.account.asset,
+    };
+    Ok(Some((key, row, through)))
 }
 
 pub(super) fn release(view: &View, id: ReservationId) -> Result<Decision, Refusal> {

@@ -34,7 +34,9 @@ fn reserve_capture_and_release_keep_count() {
             epoch: EpochNumber(1),
             released: usd(180),
             key_cumulative: usd(120),
-            account_cumulative: usd(120)
+            account_cumulative: usd(120),
+            operator: party(Role::NodeOperator, 0xd1).address,
+            node_cumulative: units(84)
         }
     );
     assert_eq!(desk.available(payer), 880);

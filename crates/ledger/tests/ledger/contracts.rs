@@ -55,6 +55,7 @@ fn receipt(sample: &Value) -> Receipt {
         payer: address(&sample["payer"]),
         asset: address(&sample["asset"]),
         node: address(&sample["node"]),
+        operator: address(&sample["operator"]),
         model: ModelId(hash(&sample["model"])),
         price_version: u32::try_from(number(&sample["priceVersion"])).unwrap(),
         tokens: TokenCounts {
@@ -65,6 +66,7 @@ fn receipt(sample: &Value) -> Receipt {
         cost: usd(number(&sample["cost"])),
         key_cumulative: usd(number(&sample["keyCumulative"])),
         account_cumulative: usd(number(&sample["accountCumulative"])),
+        node_cumulative: NanoUnits::new(number(&sample["nodeCumulative"])).unwrap(),
         epoch: EpochNumber(number(&sample["epoch"])),
         time: Timestamp(number(&sample["time"])),
     }

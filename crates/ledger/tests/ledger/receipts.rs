@@ -1,6 +1,6 @@
 //! Receipts that count, and every way in which one does not.
 
-use crate::scene::{NOW, STABLE, account, id, usd};
+use crate::scene::{NOW, STABLE, account, id, units, usd};
 use alloy_primitives::{Address, B256};
 use gaia_ledger::account::EpochNumber;
 use gaia_ledger::price::ModelId;
@@ -48,6 +48,7 @@ fn receipt() -> Receipt {
         payer: account(1, STABLE).payer,
         asset: STABLE,
         node: address(&key(1)),
+        operator: address(&key(3)),
         model: ModelId::of("m"),
         price_version: 2,
         tokens: TokenCounts {
@@ -58,6 +59,7 @@ fn receipt() -> Receipt {
         cost: usd(330),
         key_cumulative: usd(1_000),
         account_cumulative: usd(5_000),
+        node_cumulative: units(7_000),
         epoch: EpochNumber(7),
         time: NOW,
     }
@@ -116,12 +118,13 @@ fn a_signature_by_another_key_is_named() {
 
 #[test]
 fn nothing_of_a_receipt_can_be_changed_after_it_was_signed() {
-    let changes: [fn(&mut Receipt); 15] = [
+    let changes: [fn(&mut Receipt); 17] = [
         |r| r.request_id = id(9),
         |r| r.key_id = id(9),
         |r| r.payer = Address::ZERO,
         |r| r.asset = Address::ZERO,
         |r| r.node = Address::ZERO,
+        |r| r.operator = Address::ZERO,
         |r| r.model = ModelId::of("n"),
         |r| r.price_version = 3,
         |r| r.tokens.input += 1,
@@ -130,6 +133,7 @@ fn nothing_of_a_receipt_can_be_changed_after_it_was_signed() {
         |r| r.cost = usd(331),
         |r| r.key_cumulative = usd(1_001),
         |r| r.account_cumulative = usd(5_001),
+        |r| r.node_cumulative = units(7_001),
         |r| r.epoch.0 += 1,
         |r| r.time.0 += 1,
     ];

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 
 pub const STABLE: Address = Address::repeat_byte(0xaa);
 pub const TOKEN: Address = Address::repeat_byte(0xbb);
+pub const NODE: Address = Address::repeat_byte(0xe1);
 pub const NOW: Timestamp = Timestamp(1_795_000_000);
 pub const ONE: u64 = 1_000_000_000;
 
@@ -84,6 +85,7 @@ pub fn reserve_with(
 pub fn capture(request: u64, cost: u64) -> Command {
     Command::Capture {
         reservation: id(request),
+        node: NODE,
         cost: usd(cost),
         split: split(),
     }

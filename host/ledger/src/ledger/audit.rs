@@ -4,7 +4,7 @@ use super::ReadError;
 use crate::journal;
 use crate::sql::{Connection, SqlError};
 use crate::table::Rows;
-use crate::tables::{Accounts, Earned, Tokens};
+use crate::tables::{Accounts, Earned, Nodes, Tokens};
 use gaia_ledger::account::{KeyId, LedgerAccount};
 use gaia_ledger::book::ReplayError;
 use gaia_ledger::{AccountId, Book, Command, Currency, NanoUsd};
@@ -105,6 +105,15 @@ pub(super) fn audit(connection: &mut dyn Connection) -> Result<Audit, AuditError
             format!("what {party:?} has earned in {epoch}")
         })?;
     }
+    let mut found = Rows::<Nodes>::default();
+    let mut nodes = 0;
+    for (key, earned) in book.nodes() {
+        nodes += 1;
+        let row = found.get(connection, key)?.unwrap_or_default();
+        same(row == earned, &|| {
+            format!("what the node {} has earned", key.node)
+        })?;
+    }
     let shares = book.shares();
     let mut found = Rows::<crate::tables::Shares>::default();
     for share in &shares {
@@ -116,6 +125,7 @@ pub(super) fn audit(connection: &mut dyn Connection) -> Result<Audit, AuditError
         })?;
     }
     as_many(connection, "earned", "SELECT COUNT(*) FROM earned", parties)?;
+    as_many(connection, "nodes", "SELECT COUNT(*) FROM nodes", nodes)?;
     as_many(
         connection,
         "shares",

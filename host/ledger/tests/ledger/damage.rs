@@ -35,6 +35,17 @@ pub fn an_audit_finds_an_edited_row(place: Place) -> Pin<Box<dyn Future<Output =
         place.edit("UPDATE earned SET amount = amount + 1 WHERE role = 0");
         found(ledger.audit().await.unwrap_err(), "Domain");
         place.edit("UPDATE earned SET amount = amount - 1 WHERE role = 0");
+        place.edit("UPDATE nodes SET total = total + 1");
+        found(ledger.audit().await.unwrap_err(), "the node");
+        place.edit("UPDATE nodes SET total = total - 1");
+        place.edit("UPDATE nodes SET before_epoch = before_epoch + 1");
+        found(ledger.audit().await.unwrap_err(), "the node");
+        place.edit("UPDATE nodes SET before_epoch = before_epoch - 1");
+        place.edit(
+            "INSERT INTO nodes SELECT operator, node, asset, epoch, before_epoch, total FROM nodes",
+        );
+        found(ledger.audit().await.unwrap_err(), "the table nodes");
+        place.edit("DELETE FROM nodes WHERE node < operator");
         ledger.audit().await.unwrap();
         place.edit("DELETE FROM entries WHERE number = 1");
         found(ledger.audit().await.unwrap_err(), "journal");

@@ -33,6 +33,9 @@ pub fn a_receipt_comes_with_its_capture(place: Place) -> Pin<Box<dyn Future<Outp
         assert_eq!(found.receipt.cost, usd(7));
         assert_eq!(found.receipt.account_cumulative, usd(14));
         assert_eq!(found.receipt.key_cumulative, usd(14));
+        assert_eq!(found.receipt.operator, Address::repeat_byte(OPERATOR));
+        // Nine tenths of seven, twice, each by the largest remainder.
+        assert_eq!(found.receipt.node_cumulative.get(), 12);
         assert_eq!(found.receipt.epoch.0, 1);
         assert_eq!(
             (found.node_signature, found.gateway_signature),
@@ -71,7 +74,7 @@ fn served(request: u64) -> Served {
         request: id(request),
         account: account(1),
         key: id(1),
-        node: Address::repeat_byte(0xd1),
+        node: NODE,
         model: ModelId::of("smollm2-135m-instruct"),
         price_version: 3,
         tokens: TokenCounts {

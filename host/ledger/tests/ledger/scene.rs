@@ -10,6 +10,8 @@ use gaia_ledger::{
 use gaia_ledger_store::{ExecuteError, Ledger, Order};
 
 pub const STABLE: Address = Address::repeat_byte(0xaa);
+pub const NODE: Address = Address::repeat_byte(0xe1);
+pub const OPERATOR: u8 = 0xd1;
 pub const NOW: Timestamp = Timestamp(1_795_000_000);
 pub const ONE: u64 = 1_000_000_000;
 
@@ -70,8 +72,9 @@ pub fn split(node: u8) -> Split {
 pub fn capture(request: u64, cost: u64) -> Command {
     Command::Capture {
         reservation: id(request),
+        node: NODE,
         cost: usd(cost),
-        split: split(0xd1),
+        split: split(OPERATOR),
     }
 }
 
