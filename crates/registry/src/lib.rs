@@ -22,8 +22,10 @@ pub mod join;
 pub mod member;
 pub mod membership;
 pub mod policy;
+pub mod record;
 pub mod rules;
 pub mod statement;
+pub mod token;
 
 pub use canary::{Canary, CanaryVerdict};
 pub use config::NodeConfig;
@@ -32,7 +34,9 @@ pub use join::{JoinRefusal, JoinRequest};
 pub use member::{Member, Reason, Status};
 pub use membership::{Change, MembershipRefusal, Registry};
 pub use policy::{Policy, PolicyRefusal};
+pub use record::MemberRecord;
 pub use rules::Rules;
 pub use statement::{
     Heartbeat, NodeJoin, NodeLeave, OperatorConsent, Place, Signed, Statement, StatementRefusal,
 };
+pub use token::{AccessToken, TokenGrant, TokenRevocation};

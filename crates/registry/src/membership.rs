@@ -6,6 +6,7 @@ use crate::evidence::Observed;
 use crate::join::{JoinRefusal, JoinRequest, LastNonces};
 use crate::member::{Member, Reason, Status};
 use crate::policy::{Policy, PolicyRefusal};
+use crate::record::MemberRecord;
 use crate::rules::Rules;
 use crate::statement::{
     Heartbeat, LIFETIME_SECONDS_MAX, NodeLeave, Place, Signed, StatementRefusal, check_nonce,
@@ -304,6 +305,52 @@ impl Registry {
         }
         member.counts_differed = 0;
         Ok(changed(member))
+    }
+
+    /// What to keep of a node.
+    #[must_use]
+    pub fn record(&self, node: Address) -> Option<MemberRecord> {
+        let member = self.members.get(&node)?.clone();
+        let consents = self.consents.range((node, Address::ZERO)..);
+        let consents = consents.take_while(|((of, _), _)| *of == node);
+        Some(MemberRecord {
+            member,
+            consents: consents.map(|((_, by), nonce)| (*by, *nonce)).collect(),
+        })
+    }
+
+    /// Takes over what was kept of a node, here or by another gateway of the domain. Returns a change when it stands
+    /// elsewhere than was known.
+    ///
+    /// Nonces, sequence and the last sign of life never go back: what was used up stays so, and a heartbeat that was
+    /// heard here is not forgotten because another gateway has not heard it.
+    pub fn restore(&mut self, record: MemberRecord) -> Option<Change> {
+        let MemberRecord {
+            mut member,
+            consents,
+        } = record;
+        let node = member.node;
+        for (operator, nonce) in consents {
+            let kept = self.consents.entry((node, operator)).or_insert(nonce);
+            *kept = nonce.max(*kept);
+        }
+        let before = self.members.get(&node);
+        if let Some(before) = before {
+            member.nonce = member.nonce.max(before.nonce);
+            member.sequence = member.sequence.max(before.sequence);
+            member.last_seen = member.last_seen.max(before.last_seen);
+        }
+        let is_same = before.is_some_and(|before| before.status == member.status);
+        let status = Some(member.status);
+        self.members.insert(node, member);
+        (!is_same).then_some(Change { node, status })
+    }
+
+    /// Another gateway has forgotten the node.
+    pub fn forget(&mut self, node: Address) -> Option<Change> {
+        self.members.remove(&node)?;
+        self.consents.retain(|(of, _), _| *of != node);
+        Some(Change { node, status: None })
     }
 
     /// What is known of a node.

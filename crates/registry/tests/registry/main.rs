@@ -8,4 +8,6 @@ mod joins;
 mod members;
 mod others_mistakes;
 mod policies;
+mod records;
 mod scene;
+mod tokens;
