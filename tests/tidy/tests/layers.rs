@@ -18,6 +18,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("gaia-convert", 1),
     ("gaia-ledger", 1),
     ("gaia-registry", 1),
+    ("gaia-metering", 2),
     ("gaia-tools", 1),
     ("gaia-chat", 2),
 ];
