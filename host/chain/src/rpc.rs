@@ -40,7 +40,9 @@ pub struct Rpc {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RpcError {
     /// The server cannot be reached.
-    #[error("failed to reach the chain at {host} for {method}: {why}; check the URL and the network")]
+    #[error(
+        "failed to reach the chain at {host} for {method}: {why}; check the URL and the network"
+    )]
     Reach {
         /// Whom.
         host: String,
@@ -74,7 +76,9 @@ pub enum RpcError {
         data: Option<Bytes>,
     },
     /// The answer is something else.
-    #[error("what {host} answered to {method} makes no sense ({why}): is it the URL of a chain's JSON-RPC?")]
+    #[error(
+        "what {host} answered to {method} makes no sense ({why}): is it the URL of a chain's JSON-RPC?"
+    )]
     Nonsense {
         /// Who.
         host: String,
@@ -221,9 +225,14 @@ impl Rpc {
     /// The host of the URL: what may be shown of it.
     #[must_use]
     pub fn host(&self) -> String {
-        let rest = self.url.split_once("://").map_or(&*self.url, |(_, rest)| rest);
+        let rest = self
+            .url
+            .split_once("://")
+            .map_or(&*self.url, |(_, rest)| rest);
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        let host = authority
+            .rsplit_once('@')
+            .map_or(authority, |(_, host)| host);
         host.to_owned()
     }
 
@@ -361,11 +370,14 @@ impl Rpc {
     /// As [`Self::ask`].
     pub async fn base_fee(&self) -> Result<U256, RpcError> {
         let head = self.raw_block(At::Latest).await?;
-        Ok(head.and_then(|block| block.base_fee_per_gas).unwrap_or_default())
+        Ok(head
+            .and_then(|block| block.base_fee_per_gas)
+            .unwrap_or_default())
     }
 
     async fn raw_block(&self, at: At) -> Result<Option<RawBlock>, RpcError> {
-        self.ask("eth_getBlockByNumber", json!([at.json(), false])).await
+        self.ask("eth_getBlockByNumber", json!([at.json(), false]))
+            .await
     }
 
     /// What `address` wrote from one block to another, both included.
@@ -405,8 +417,9 @@ impl Rpc {
     /// # Errors
     /// As [`Self::ask`].
     pub async fn mined(&self, transaction: B256) -> Result<Option<Mined>, RpcError> {
-        let found: Option<RawReceipt> =
-            self.ask("eth_getTransactionReceipt", json!([transaction])).await?;
+        let found: Option<RawReceipt> = self
+            .ask("eth_getTransactionReceipt", json!([transaction]))
+            .await?;
         Ok(found.map(|receipt| Mined {
             transaction: receipt.transaction_hash,
             block: receipt.block_number.to(),
@@ -471,7 +484,10 @@ mod tests {
             assert!(!format!("{rpc:?}").contains("secret"));
         };
         check("https://chain.example/v3/secret", "chain.example");
-        check("https://user:secret@chain.example:8545?key=secret", "chain.example:8545");
+        check(
+            "https://user:secret@chain.example:8545?key=secret",
+            "chain.example:8545",
+        );
         check("http://127.0.0.1:8545", "127.0.0.1:8545");
     }
 

@@ -1,0 +1,116 @@
+//! Challenges, answered with the receipt that covers the charge.
+
+use super::batch::Batch;
+use super::{SettleError, Settled, Settler};
+use crate::contracts::{Charge, Escrow, Registry};
+use crate::domain::ChainError;
+use crate::evidence;
+use crate::rpc::At;
+use alloy_primitives::{Bytes, U256};
+use alloy_signer::SignerSync as _;
+use gaia_ledger::AccountId;
+use gaia_ledger::account::EpochNumber;
+use gaia_ledger_store::StoredReceipt;
+
+impl Settler {
+    /// Answers what can be answered.
+    pub(super) async fn defend(
+        &self,
+        batch: &Batch,
+        id: U256,
+        charges: &[Charge],
+        done: &mut Settled,
+    ) -> Result<(), SettleError> {
+        if self.proposal(id).await?.openChallenges == 0 {
+            return Ok(());
+        }
+        for (index, charge) in charges.iter().enumerate() {
+            let challenge = self.challenge(id, index).await?;
+            if challenge.challenger.is_zero() || challenge.answered {
+                continue;
+            }
+            match self.answer(batch, id, charges, index).await {
+                Ok(true) => done.answered.push((id, index)),
+                Ok(false) => done.waiting.push(format!(
+                    "proposal {id}: no receipt with both signatures covers the charge of {}; answer by {} s since 1970",
+                    charge.payer, challenge.respondBy
+                )),
+                // One that cannot be answered must not keep the others from it.
+                Err(error) => done.waiting.push(crate::watch::with_causes(&error)),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn challenge(
+        &self,
+        id: U256,
+        index: usize,
+    ) -> Result<crate::contracts::Challenge, ChainError> {
+        let call = Escrow::challengeOfCall {
+            id,
+            index: U256::from(index),
+        };
+        self.domain
+            .rpc
+            .view(self.domain.escrow, call, At::Latest)
+            .await
+    }
+
+    async fn answer(
+        &self,
+        batch: &Batch,
+        id: U256,
+        charges: &[Charge],
+        index: usize,
+    ) -> Result<bool, SettleError> {
+        let charge = &charges[index];
+        let account = AccountId {
+            payer: charge.payer,
+            asset: charge.asset,
+        };
+        let epoch = EpochNumber(batch.epoch);
+        let found = evidence::covering(&self.ledger, account, epoch, charge.cumulative).await?;
+        let Some(stored) = found else {
+            return Ok(false);
+        };
+        let Some((node, gateway)) = self.signatures(&stored).await? else {
+            return Ok(false);
+        };
+        let call = Escrow::answerCall {
+            id,
+            charges: charges.to_vec(),
+            index: U256::from(index),
+            receipt: evidence::on_chain(&stored.receipt),
+            nodeSignature: node,
+            gatewaySignature: gateway,
+        };
+        self.send("answer a challenge", self.domain.escrow, call)
+            .await?;
+        Ok(true)
+    }
+
+    /// The node's signature and the gateway's. Only the present gateway key counts: where this wallet has it, it signs
+    /// anew what is missing or was signed with an earlier one.
+    async fn signatures(
+        &self,
+        stored: &StoredReceipt,
+    ) -> Result<Option<(Bytes, Bytes)>, SettleError> {
+        let Some(node) = stored.node_signature else {
+            return Ok(None);
+        };
+        let call = Registry::gatewayOfCall {
+            id: self.domain.place.domain_id,
+        };
+        let registry = self.domain.place.registry;
+        let gateway = self.domain.rpc.view(registry, call, At::Latest).await?;
+        let digest = stored.receipt.digest(&self.domain.signing_domain());
+        let own = (gateway == self.wallet.address())
+            .then(|| self.wallet.key().signer().sign_hash_sync(&digest).ok())
+            .flatten();
+        let signature = own
+            .map(|signature| signature.as_bytes())
+            .or(stored.gateway_signature);
+        Ok(signature.map(|gateway| (node.to_vec().into(), gateway.to_vec().into())))
+    }
+}
