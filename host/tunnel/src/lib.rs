@@ -22,6 +22,7 @@ mod channel;
 mod connect;
 pub mod limits;
 mod link;
+pub mod messages;
 mod proof;
 mod trust;
 
