@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import { TokenCounts } from "../Prices.sol";
 import { Receipt, Statements } from "../Statements.sol";
+import { DisputeBonds } from "./DisputeBonds.sol";
 import { ShareClaims } from "./ShareClaims.sol";
 import { ECDSA } from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import { MessageHashUtils } from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
@@ -27,7 +28,7 @@ struct Charge {
 /// @notice The domain proposes charges in batches, all of them in calldata. For a window anybody may demand the receipt
 /// of one charge, against a bond. A demand that stays without answer cancels the batch and slashes the domain's stake;
 /// an answered one pays its bond to the domain. What passed the window is taken from the accounts, and nothing else is.
-abstract contract EpochSettlement is ShareClaims {
+abstract contract EpochSettlement is ShareClaims, DisputeBonds {
     /// @notice The most charges in a batch.
     uint256 public constant CHARGES_MAX = 256;
     /// @notice How many epochs back a proposal may reach.
@@ -59,6 +60,8 @@ abstract contract EpochSettlement is ShareClaims {
     }
 
     /// @notice A batch of charges.
+    /// @param gateway The key that signed the domain's receipts when it was proposed.
+    /// @param sharesEpoch Through which epoch its tree of shares must say what was earned.
     struct Proposal {
         bytes32 chargesHash;
         bytes32 sharesRoot;
@@ -67,6 +70,9 @@ abstract contract EpochSettlement is ShareClaims {
         uint16 openChallenges;
         State state;
         uint64 closesAt;
+        address gateway;
+        uint32 openContests;
+        uint64 sharesEpoch;
     }
 
     /// @notice A demand for one charge's receipt.
@@ -86,8 +92,6 @@ abstract contract EpochSettlement is ShareClaims {
     event ProposalFinalised(uint256 indexed proposal, uint64 indexed epoch);
     event ChargeTaken(uint256 indexed proposal, address indexed payer, address indexed asset, uint64 amount);
     event ReceiptsConflicted(bytes32 indexed requestId, uint256 slashed);
-    event BondCredited(address indexed account, uint256 amount);
-    event BondWithdrawn(address indexed account, uint256 amount);
 
     error SettlementTermsInvalid();
     error SettlementNotAuthorised(address caller);
@@ -101,7 +105,6 @@ abstract contract EpochSettlement is ShareClaims {
     error SettlementWindowOpen(uint64 closesAt);
     error SettlementWindowClosed(uint64 closesAt);
     error SettlementChallenged(uint256 openChallenges);
-    error ChallengeBondWrong(uint256 bond);
     error ChallengeIndex(uint256 index);
     error ChallengeTwice(uint256 index);
     error ChallengeNotOpen(uint256 index);
@@ -115,30 +118,26 @@ abstract contract EpochSettlement is ShareClaims {
     error ReceiptGatewaySignatureWrong();
     error ReceiptsAgree();
     error ReceiptsSlashedBefore(bytes32 requestId);
-    error BondNothing();
-    error BondRefused();
 
     uint64 private immutable _challengeSeconds;
     uint64 private immutable _responseSeconds;
-    uint256 private immutable _bond;
     uint256 private immutable _slash;
 
     uint256 private _proposalCount;
+    uint64 private _latestEpoch;
     mapping(uint256 proposal => Proposal) private _proposals;
     mapping(uint256 proposal => mapping(uint256 index => Challenge)) private _challenges;
-    mapping(address account => uint256) private _bonds;
     mapping(bytes32 requestId => bool) private _conflicts;
 
-    constructor(Terms memory terms_) {
+    constructor(Terms memory terms_) DisputeBonds(terms_.bond) {
         bool sane = terms_.challengeSeconds > 0 && terms_.challengeSeconds <= WINDOW_SECONDS_MAX
             && terms_.responseSeconds > 0 && terms_.responseSeconds <= WINDOW_SECONDS_MAX
             && terms_.refundSeconds <= 4 * WINDOW_SECONDS_MAX
             && terms_.refundSeconds > prices.epochSeconds() + terms_.challengeSeconds + terms_.responseSeconds
-            && terms_.bond > 0;
+            && _bond > 0;
         if (!sane) revert SettlementTermsInvalid();
         _challengeSeconds = terms_.challengeSeconds;
         _responseSeconds = terms_.responseSeconds;
-        _bond = terms_.bond;
         _slash = terms_.slash;
     }
 
@@ -146,7 +145,9 @@ abstract contract EpochSettlement is ShareClaims {
 
     /// @notice Proposes a batch of charges for an epoch that is over.
     /// @param charges Sorted by payer, then asset; each account once.
-    /// @param newSharesRoot The tree of shares when the batch is taken, or 0 to leave the one that is there.
+    /// @param newSharesRoot The tree of shares when the batch is taken, or 0 to leave the one that is there. A tree says
+    /// what was earned in all assets through this epoch, or through the latest that was ever proposed if that is later;
+    /// of an epoch's batches, the last brings it.
     function propose(uint64 epoch, Charge[] calldata charges, bytes32 newSharesRoot)
         external
         nonReentrant
@@ -162,6 +163,7 @@ abstract contract EpochSettlement is ShareClaims {
         }
         id = ++_proposalCount;
         uint64 closesAt = uint64(block.timestamp) + _challengeSeconds;
+        if (epoch > _latestEpoch) _latestEpoch = epoch;
         _proposals[id] = Proposal({
             chargesHash: keccak256(abi.encode(charges)),
             sharesRoot: newSharesRoot,
@@ -169,7 +171,10 @@ abstract contract EpochSettlement is ShareClaims {
             epoch: epoch,
             openChallenges: 0,
             state: State.Open,
-            closesAt: closesAt
+            closesAt: closesAt,
+            gateway: registry.gatewayOf(domainId),
+            openContests: 0,
+            sharesEpoch: _latestEpoch
         });
         emit ChargesProposed(id, epoch, newSharesRoot, closesAt, charges);
     }
@@ -178,7 +183,8 @@ abstract contract EpochSettlement is ShareClaims {
     function finalise(uint256 id, Charge[] calldata charges) external nonReentrant {
         Proposal storage proposal = _open(id, charges);
         if (block.timestamp < proposal.closesAt) revert SettlementWindowOpen(proposal.closesAt);
-        if (proposal.openChallenges > 0) revert SettlementChallenged(proposal.openChallenges);
+        uint256 disputes = uint256(proposal.openChallenges) + proposal.openContests;
+        if (disputes > 0) revert SettlementChallenged(disputes);
         proposal.state = State.Finalised;
         emit ProposalFinalised(id, proposal.epoch);
         for (uint256 i; i < charges.length; ++i) {
@@ -188,7 +194,7 @@ abstract contract EpochSettlement is ShareClaims {
             _earn(charge.asset, amount);
             emit ChargeTaken(id, charge.payer, charge.asset, amount);
         }
-        _publishShares(id, proposal.sharesRoot);
+        if (_isCovered(id)) _publishShares(id, proposal.sharesRoot);
     }
 
     // Challenges
@@ -197,10 +203,10 @@ abstract contract EpochSettlement is ShareClaims {
     function challenge(uint256 id, Charge[] calldata charges, uint256 index) external payable nonReentrant {
         Proposal storage proposal = _open(id, charges);
         if (block.timestamp >= proposal.closesAt) revert SettlementWindowClosed(proposal.closesAt);
-        if (msg.value != _bond) revert ChallengeBondWrong(_bond);
+        _takeBond();
         if (index >= charges.length) revert ChallengeIndex(index);
         if (_challenges[id][index].challenger != address(0)) revert ChallengeTwice(index);
-        uint64 respondBy = uint64(block.timestamp) + _responseSeconds;
+        uint64 respondBy = _respondBy();
         _challenges[id][index] =
             Challenge({ challenger: msg.sender, respondBy: respondBy, answered: false, bondPaid: false });
         proposal.openChallenges += 1;
@@ -225,7 +231,7 @@ abstract contract EpochSettlement is ShareClaims {
         demand.bondPaid = true;
         proposal.openChallenges -= 1;
         emit ChallengeAnswered(id, index, receipt.requestId);
-        _creditBond(proposal.proposer, _bond);
+        _creditBond(proposal.proposer);
     }
 
     /// @notice Cancels a batch one of whose challenges was not answered in time, and slashes. Anybody may call it.
@@ -233,22 +239,18 @@ abstract contract EpochSettlement is ShareClaims {
         Proposal storage proposal = _open(id, charges);
         Challenge storage demand = _openChallenge(id, index);
         if (block.timestamp <= demand.respondBy) revert ChallengeInTime(demand.respondBy);
-        proposal.state = State.Cancelled;
-        for (uint256 i; i < charges.length; ++i) {
-            _unpromise(charges[i].payer, charges[i].asset, charges[i].cost);
-        }
         demand.bondPaid = true;
-        _creditBond(demand.challenger, _bond);
-        emit ProposalCancelled(id, index, _slashStake());
+        _creditBond(demand.challenger);
+        emit ProposalCancelled(id, index, _cancel(proposal, charges));
     }
 
     /// @notice Gives the bond of a challenge back whose batch another challenge has cancelled.
     function releaseBond(uint256 id, uint256 index) external {
         Challenge storage demand = _challenges[id][index];
-        bool released = _proposals[id].state == State.Cancelled && demand.challenger != address(0) && !demand.bondPaid;
+        bool released = _isCancelled(id) && demand.challenger != address(0) && !demand.bondPaid;
         if (!released) revert ChallengeNotOpen(index);
         demand.bondPaid = true;
-        _creditBond(demand.challenger, _bond);
+        _creditBond(demand.challenger);
     }
 
     /// @notice Slashes a domain whose gateway signed two different receipts for one request, once a request.
@@ -268,16 +270,6 @@ abstract contract EpochSettlement is ShareClaims {
         if (!signed) revert ReceiptGatewaySignatureWrong();
         _conflicts[one.requestId] = true;
         emit ReceiptsConflicted(one.requestId, _slashStake());
-    }
-
-    /// @notice Pays out the caller's bonds.
-    function withdrawBonds() external nonReentrant {
-        uint256 amount = _bonds[msg.sender];
-        if (amount == 0) revert BondNothing();
-        _bonds[msg.sender] = 0;
-        emit BondWithdrawn(msg.sender, amount);
-        (bool done,) = msg.sender.call{ value: amount }("");
-        if (!done) revert BondRefused();
     }
 
     // What is known
@@ -308,20 +300,29 @@ abstract contract EpochSettlement is ShareClaims {
         return _challenges[id][index];
     }
 
-    /// @notice What an account can withdraw in bonds, in wei.
-    function bondsOf(address account) external view returns (uint256) {
-        return _bonds[account];
-    }
-
     function _promiseCharge(uint256 index, Charge calldata charge, uint64 epoch) private {
         if (charge.cost == 0) revert SettlementCostZero(index);
         uint64 cumulative = _promise(charge.payer, charge.asset, charge.cost, priceOf(charge.asset, epoch));
         if (cumulative != charge.cumulative) revert SettlementCumulativeWrong(index, cumulative);
     }
 
-    function _creditBond(address account, uint256 amount) private {
-        _bonds[account] += amount;
-        emit BondCredited(account, amount);
+    // For disputes
+
+    /// @dev Whether a proposal's tree of shares can be published.
+    function _isCovered(uint256 id) internal view virtual returns (bool);
+
+    /// @dev Until when the domain can answer what is demanded now.
+    function _respondBy() internal view returns (uint64) {
+        return uint64(block.timestamp) + _responseSeconds;
+    }
+
+    /// @dev Takes the promises of a batch back; returns what was slashed.
+    function _cancel(Proposal storage proposal, Charge[] calldata charges) internal returns (uint256) {
+        proposal.state = State.Cancelled;
+        for (uint256 i; i < charges.length; ++i) {
+            _unpromise(charges[i].payer, charges[i].asset, charges[i].cost);
+        }
+        return _slashStake();
     }
 
     /// @dev The stake's slash never reverts, so that a cancellation cannot be held up by it.
@@ -330,9 +331,17 @@ abstract contract EpochSettlement is ShareClaims {
         return stake == address(0) ? 0 : IDomainStake(stake).slash(_slash);
     }
 
-    function _open(uint256 id, Charge[] calldata charges) private view returns (Proposal storage proposal) {
+    function _isCancelled(uint256 id) internal view returns (bool) {
+        return _proposals[id].state == State.Cancelled;
+    }
+
+    function _openProposal(uint256 id) internal view returns (Proposal storage proposal) {
         proposal = _proposals[id];
         if (proposal.state != State.Open) revert SettlementNotOpen(id);
+    }
+
+    function _open(uint256 id, Charge[] calldata charges) internal view returns (Proposal storage proposal) {
+        proposal = _openProposal(id);
         if (proposal.chargesHash != keccak256(abi.encode(charges))) revert SettlementChargesOther(id);
     }
 
@@ -357,12 +366,16 @@ abstract contract EpochSettlement is ShareClaims {
         private
         view
     {
-        if (!registry.wasAdmitted(domainId, receipt.node)) revert ReceiptNodeUnknown(receipt.node);
-        if (_signer(receipt, nodeSignature) != receipt.node) revert ReceiptNodeSignatureWrong(receipt.node);
+        _checkSignedByNode(receipt, nodeSignature);
         if (_signer(receipt, gatewaySignature) != registry.gatewayOf(domainId)) revert ReceiptGatewaySignatureWrong();
     }
 
-    function _signer(Receipt calldata receipt, bytes calldata signature) private view returns (address signer) {
+    function _checkSignedByNode(Receipt calldata receipt, bytes calldata signature) internal view {
+        if (!registry.wasAdmitted(domainId, receipt.node)) revert ReceiptNodeUnknown(receipt.node);
+        if (_signer(receipt, signature) != receipt.node) revert ReceiptNodeSignatureWrong(receipt.node);
+    }
+
+    function _signer(Receipt calldata receipt, bytes calldata signature) internal view returns (address signer) {
         bytes32 digest = MessageHashUtils.toTypedDataHash(registry.domainSeparator(), Statements.hash(receipt));
         // A wrong signature gives the zero address, which is nobody's.
         (signer,,) = ECDSA.tryRecover(digest, signature);

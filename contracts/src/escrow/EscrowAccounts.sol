@@ -152,7 +152,7 @@ abstract contract EscrowAccounts is ReentrancyGuardTransient {
     }
 
     /// @notice What is taken: the payment token, then stablecoins.
-    function assets() external view returns (address[] memory) {
+    function assets() public view returns (address[] memory) {
         return _assetList;
     }
 

@@ -62,6 +62,11 @@ abstract contract ShareClaims is EscrowAccounts {
         _purses[asset].earned += amount;
     }
 
+    /// @dev What charges have earned in an asset.
+    function _earnedIn(address asset) internal view returns (uint256) {
+        return _purses[asset].earned;
+    }
+
     /// @dev Takes a finalised proposal's tree, unless a later proposal's is there already or it brings none.
     function _publishShares(uint256 proposal, bytes32 root) internal {
         if (root == 0 || proposal < _rootOf) return;

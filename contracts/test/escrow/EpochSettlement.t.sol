@@ -6,6 +6,7 @@ import { DomainRegistry } from "../../src/DomainRegistry.sol";
 import { EpochPrice } from "../../src/EpochPrice.sol";
 import { Nano } from "../../src/Nano.sol";
 import { Receipt } from "../../src/Statements.sol";
+import { DisputeBonds } from "../../src/escrow/DisputeBonds.sol";
 import { Charge, EpochSettlement } from "../../src/escrow/EpochSettlement.sol";
 import { EscrowAccounts } from "../../src/escrow/EscrowAccounts.sol";
 import { Fixture } from "../support/Fixture.sol";
@@ -216,7 +217,7 @@ contract EpochSettlementTest is Fixture {
         vm.prank(gateway);
         escrow.withdrawBonds();
         vm.assertEq(gateway.balance, BOND);
-        vm.expectRevert(EpochSettlement.BondNothing.selector);
+        vm.expectRevert(DisputeBonds.BondNothing.selector);
         vm.prank(gateway);
         escrow.withdrawBonds();
         vm.expectRevert(abi.encodeWithSelector(EpochSettlement.ChallengeNotOpen.selector, 0));
@@ -279,7 +280,7 @@ contract EpochSettlementTest is Fixture {
         Charge[] memory charges = one(payer, address(dollar), 5);
         uint256 proposal = propose(charges, 0);
         vm.deal(address(this), 1 ether);
-        vm.expectRevert(abi.encodeWithSelector(EpochSettlement.ChallengeBondWrong.selector, BOND));
+        vm.expectRevert(abi.encodeWithSelector(DisputeBonds.ChallengeBondWrong.selector, BOND));
         escrow.challenge{ value: BOND - 1 }(proposal, charges, 0);
         vm.expectRevert(abi.encodeWithSelector(EpochSettlement.ChallengeIndex.selector, 1));
         escrow.challenge{ value: BOND }(proposal, charges, 1);
@@ -407,7 +408,7 @@ contract EpochSettlementTest is Fixture {
         vm.assertTrue(refuser.run{ value: BOND }(address(escrow), call), "challenged");
         vm.warp(block.timestamp + RESPONSE + 1);
         escrow.cancel(proposal, charges, 0);
-        vm.assertTrue(!refuser.run(address(escrow), abi.encodeCall(EpochSettlement.withdrawBonds, ())), "refused");
+        vm.assertTrue(!refuser.run(address(escrow), abi.encodeCall(DisputeBonds.withdrawBonds, ())), "refused");
         vm.assertEq(escrow.bondsOf(address(refuser)), BOND);
     }
 

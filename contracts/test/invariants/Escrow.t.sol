@@ -18,7 +18,7 @@ contract EscrowInvariants is Test {
     }
 
     function targetSelectors() external view returns (FuzzSelector[] memory targets) {
-        bytes4[] memory calls = new bytes4[](16);
+        bytes4[] memory calls = new bytes4[](20);
         calls[0] = EscrowHandler.deposit.selector;
         calls[1] = EscrowHandler.requestRefund.selector;
         calls[2] = EscrowHandler.cancelRefund.selector;
@@ -33,6 +33,10 @@ contract EscrowInvariants is Test {
         calls[11] = EscrowHandler.claim.selector;
         calls[12] = EscrowHandler.pass.selector;
         calls[13] = EscrowHandler.passEpoch.selector;
+        calls[16] = EscrowHandler.contest.selector;
+        calls[17] = EscrowHandler.answerContests.selector;
+        calls[18] = EscrowHandler.upholdContest.selector;
+        calls[19] = EscrowHandler.finalise.selector;
         // Twice, because the rest needs them.
         calls[14] = EscrowHandler.propose.selector;
         calls[15] = EscrowHandler.serve.selector;
@@ -88,6 +92,19 @@ contract EscrowInvariants is Test {
         if (vm.envOr("GAIA_INVARIANT_COUNTS", uint256(0)) == 1) count();
     }
 
+    function contests() private view returns (string memory) {
+        return string.concat(
+            vm.toString(handler.contested()),
+            " contested, ",
+            vm.toString(handler.shown()),
+            " shown, ",
+            vm.toString(handler.upheld()),
+            " upheld, ",
+            vm.toString(handler.coveredTrees()),
+            " published after that, "
+        );
+    }
+
     /// @dev How often the runs got anywhere, for whoever changes the handler: a line a run in out/invariants.txt.
     function count() private {
         string memory line = string.concat(
@@ -97,6 +114,7 @@ contract EscrowInvariants is Test {
             " cancelled, ",
             vm.toString(handler.answered()),
             " answered, ",
+            contests(),
             vm.toString(handler.claimed(handler.assetAt(0)) + handler.claimed(handler.assetAt(1))),
             " claimed"
         );

@@ -5,6 +5,7 @@ import { Nano } from "../../src/Nano.sol";
 import { Receipt } from "../../src/Statements.sol";
 import { Charge, EpochSettlement } from "../../src/escrow/EpochSettlement.sol";
 import { EscrowAccounts } from "../../src/escrow/EscrowAccounts.sol";
+import { CoSigned, Leaf, ShareContests } from "../../src/escrow/ShareContests.sol";
 import { Fixture } from "../support/Fixture.sol";
 import { ShareTree } from "../support/ShareTree.sol";
 import { vm } from "../support/Vm.sol";
@@ -35,6 +36,10 @@ contract EscrowHandler is Fixture {
     uint256 public finalised;
     uint256 public cancelled;
     uint256 public answered;
+    uint256 public contested;
+    uint256 public shown;
+    uint256 public upheld;
+    uint256 public coveredTrees;
 
     constructor() {
         super.setUp();
@@ -97,8 +102,12 @@ contract EscrowHandler is Fixture {
     }
 
     /// @dev Charges what was served when `honest`, else any amount; with a tree that promises anything.
-    function propose(uint256 mask, uint64 cost, bool honest, uint64[2][2] calldata tree) external {
+    function propose(uint256 mask, uint64 cost, bool honest, uint64[2][2] memory tree) external {
         prices.roll();
+        // Half of the trees promise amounts that were perhaps earned.
+        for (uint256 i; i < 4 && mask % 2 == 0; ++i) {
+            tree[i / 2][i % 2] %= 1e7;
+        }
         Charge[] memory charges = chargesOf(uint256(keccak256(abi.encode(mask))), cost, honest);
         if (charges.length == 0) return;
         uint64 epoch = prices.currentEpoch() - 1;
@@ -123,7 +132,24 @@ contract EscrowHandler is Fixture {
                 uint64 price = escrow.priceOf(charges[i].asset, epoch);
                 allowed[charges[i].asset] += Nano.unitsFor(charges[i].cost, price);
             }
+            checkPublished(proposal);
         } catch { }
+    }
+
+    /// @dev A tree that was shown gives what receipts say, and all of it can be paid.
+    function checkPublished(uint256 proposal) private {
+        (, uint256 published) = escrow.sharesRoot();
+        if (published != proposal) return;
+        if (escrow.contestCount(proposal) > 0) ++coveredTrees;
+        uint64[2][2] memory tree = _trees[proposal].cumulative;
+        for (uint256 i; i < escrow.contestCount(proposal); ++i) {
+            ShareContests.Contest memory demand = escrow.contestOf(proposal, i);
+            uint256 what = demand.asset == _assets[0] ? 0 : 1;
+            (uint128 earned,) = escrow.purseOf(demand.asset);
+            vm.assertLe(uint256(tree[0][what]) + tree[1][what], earned, "a published tree can be paid");
+            uint256 who = demand.operator == claimantAt(0) ? 0 : 1;
+            vm.assertLe(demand.least, tree[who][what], "a published tree gives what receipts say");
+        }
     }
 
     // Disputes
@@ -152,17 +178,65 @@ contract EscrowHandler is Fixture {
         } catch { }
     }
 
+    /// @dev The gateway has promised anybody anything, about what trees give, and now and then more.
+    function contest(uint256 which, uint256 who, uint256 what, uint64 more) external {
+        (uint256 proposal,) = pick(which);
+        if (proposal == 0) return;
+        uint64 given = _trees[proposal].cumulative[who % CLAIMANTS][what % 2];
+        Receipt memory receipt = receiptFor(Charge(payer, assetAt(what), 1, 1), escrow.proposalOf(proposal).epoch);
+        receipt.operator = claimantAt(who);
+        receipt.nodeCumulative = more % 4 == 0 && given < type(uint64).max ? given + 1 : given / 2;
+        CoSigned[] memory receipts = new CoSigned[](1);
+        receipts[0] = CoSigned(receipt, signedReceipt(NODE_KEY, receipt), signedReceipt(GATEWAY_KEY, receipt));
+        vm.deal(other, BOND);
+        vm.prank(other);
+        try escrow.contest{ value: BOND }(proposal, receipts) {
+            ++contested;
+            bondsIn += BOND;
+        } catch { }
+    }
+
+    function answerContests(uint256 which) external {
+        (uint256 proposal,) = pick(which);
+        if (proposal == 0) return;
+        Leaf[] memory leaves = shownLeaves(_trees[proposal].cumulative);
+        for (uint256 i; i < escrow.contestCount(proposal); ++i) {
+            try escrow.answerContest(proposal, i, leaves) {
+                ++shown;
+            } catch { }
+        }
+    }
+
+    function upholdContest(uint256 which, uint256 index, bool wait) external {
+        (uint256 proposal, Charge[] memory charges) = pick(which);
+        if (proposal == 0) return;
+        uint256 count = escrow.contestCount(proposal);
+        if (count == 0) return;
+        if (wait) waitUntil(escrow.contestOf(proposal, index % count).respondBy + 1);
+        try escrow.upholdContest(proposal, charges, index % count) {
+            ++upheld;
+            wasCancelled(proposal, charges);
+        } catch { }
+    }
+
     function cancel(uint256 which, uint256 index, bool wait) external {
         (uint256 proposal, Charge[] memory charges) = pick(which);
         if (proposal == 0) return;
         if (wait) waitUntil(escrow.challengeOf(proposal, index % charges.length).respondBy + 1);
         try escrow.cancel(proposal, charges, index % charges.length) {
             ++cancelled;
-            for (uint256 i; i < charges.length; ++i) {
-                promisedTo[charges[i].payer][charges[i].asset] -= charges[i].cost;
-                try escrow.releaseBond(proposal, i) { } catch { }
-            }
+            wasCancelled(proposal, charges);
         } catch { }
+    }
+
+    function wasCancelled(uint256 proposal, Charge[] memory charges) private {
+        for (uint256 i; i < charges.length; ++i) {
+            promisedTo[charges[i].payer][charges[i].asset] -= charges[i].cost;
+            try escrow.releaseBond(proposal, i) { } catch { }
+        }
+        for (uint256 i; i < escrow.contestCount(proposal); ++i) {
+            try escrow.releaseContestBond(proposal, i) { } catch { }
+        }
     }
 
     function withdrawBonds(bool domain) external {
@@ -259,6 +333,19 @@ contract EscrowHandler is Fixture {
 
     function rootOf(uint64[2][2] memory tree) private view returns (bytes32) {
         return ShareTree.root(leavesOf(tree));
+    }
+
+    function shownLeaves(uint64[2][2] memory tree) private view returns (Leaf[] memory leaves) {
+        leaves = new Leaf[](4);
+        bytes32[] memory sorted = ShareTree.sort(leavesOf(tree));
+        for (uint256 i; i < 4; ++i) {
+            bytes32 hash = ShareTree.leaf(claimantAt(i / 2), assetAt(i), tree[i / 2][i % 2]);
+            for (uint256 place; place < 4; ++place) {
+                if (sorted[place] == hash) {
+                    leaves[place] = Leaf(claimantAt(i / 2), assetAt(i), tree[i / 2][i % 2]);
+                }
+            }
+        }
     }
 
     function leavesOf(uint64[2][2] memory tree) private view returns (bytes32[] memory leaves) {

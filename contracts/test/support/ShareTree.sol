@@ -16,9 +16,15 @@ library ShareTree {
         for (uint256 i; i < sorted.length; ++i) {
             tree[tree.length - 1 - i] = sorted[i];
         }
-        for (uint256 i = sorted.length - 1; i > 0; --i) {
+        rootInOrder(tree);
+    }
+
+    /// @dev Fills a tree in whose second half the leaves stand; returns its root.
+    function rootInOrder(bytes32[] memory tree) internal pure returns (bytes32) {
+        for (uint256 i = tree.length / 2; i > 0; --i) {
             tree[i - 1] = Hashes.commutativeKeccak256(tree[2 * i - 1], tree[2 * i]);
         }
+        return tree[0];
     }
 
     function root(bytes32[] memory leaves) internal pure returns (bytes32) {
@@ -39,7 +45,7 @@ library ShareTree {
         }
     }
 
-    function sort(bytes32[] memory leaves) private pure returns (bytes32[] memory sorted) {
+    function sort(bytes32[] memory leaves) internal pure returns (bytes32[] memory sorted) {
         sorted = new bytes32[](leaves.length);
         for (uint256 i; i < leaves.length; ++i) {
             uint256 place = i;
