@@ -167,7 +167,7 @@ fn runs_without_the_command(visitor: &Visitor, block: &Block) {
     for file in ["libgaia_wasi_nn.so", "api-server.wasm"] {
         fs::copy(program(file), release.join(file)).unwrap();
     }
-    let port = readme::visitor::free_port();
+    let port = visitor::free_port();
     let script = block.text.replace("8080", &port.to_string());
     let mut command = visitor.bash(&format!("exec env {script}"));
     let _bare = Bare(command.stdout(Stdio::null()).spawn().unwrap());
