@@ -48,5 +48,5 @@ pub use config::{Config, ConfigError, KEY_BYTES_MIN, Limits, TlsFiles, Worker};
 pub use key::ApiKey;
 pub use processes::Processes;
 pub use server::{Ingress, StartError};
-pub use tls::TlsError;
+pub use tls::{Certificate, TlsError};
 pub use traces::{QUEUE_LEN_MAX, TraceCounts, Traces};

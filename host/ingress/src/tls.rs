@@ -49,7 +49,7 @@ pub enum TlsError {
 
 /// The certificate in use, and where it came from.
 #[derive(Debug)]
-pub(crate) struct Certificate {
+pub struct Certificate {
     files: TlsFiles,
     /// The files as they were when they were last read.
     seen: [Option<Stamp>; 2],
@@ -77,7 +77,7 @@ impl ResolvesServerCert for Shown {
 
 impl Certificate {
     /// Reads the files.
-    pub(crate) fn read(files: &TlsFiles) -> Result<Self, TlsError> {
+    pub fn read(files: &TlsFiles) -> Result<Self, TlsError> {
         // Before they are read: what changes meanwhile is seen at the next look.
         let seen = stamps(files);
         let shown = RwLock::new(Arc::new(read(files)?));
@@ -89,7 +89,7 @@ impl Certificate {
     }
 
     /// Prepares for handshakes, which show whatever certificate is in use then.
-    pub(crate) fn acceptor(&self) -> Result<TlsAcceptor, TlsError> {
+    pub fn acceptor(&self) -> Result<TlsAcceptor, TlsError> {
         let shown = Arc::clone(&self.shown);
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
@@ -101,7 +101,7 @@ impl Certificate {
     }
 
     /// Looks for new files again and again.
-    pub(crate) async fn keep(mut self, interval: Duration) -> Infallible {
+    pub async fn keep(mut self, interval: Duration) -> Infallible {
         loop {
             tokio::time::sleep(interval).await;
             match self.look() {

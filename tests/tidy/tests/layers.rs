@@ -27,6 +27,10 @@ const LEVELS: &[(&str, u8)] = &[
 const HOST_SHELLS: &[(&str, &str)] = &[
     ("gaia-chain", "gaia-keystore"),
     ("gaia-chain", "gaia-ledger-store"),
+    ("gaia-gateway", "gaia-ingress"),
+    ("gaia-gateway", "gaia-keystore"),
+    ("gaia-gateway", "gaia-ledger-store"),
+    ("gaia-gateway", "gaia-tunnel"),
     ("gaia-mcp", "gaia-egress"),
     ("gaia-wasi-nn", "gaia-engine"),
     ("gaia-vector-store", "gaia-archive"),

@@ -1,0 +1,107 @@
+//! What a request took, and whose word that is.
+//!
+//! Best is the gateway's own count. Without a counter for the model the node's claim is taken, and without a claim
+//! (the client went away in the middle) an estimate by bytes. Never more than was set aside.
+
+use std::sync::Arc;
+
+use gaia_ledger::price::TokenCeiling;
+use gaia_metering::{Kind, Metered, hold};
+use gaia_statements::{Counted, TokenCounts};
+use serde_json::Value;
+
+/// Bytes of text that are about a token.
+const TOKEN_BYTES: u64 = 4;
+
+/// Counts tokens with a model's own tokenizer. May take milliseconds; it is called on a thread that may block.
+pub trait Count: Send + Sync {
+    /// The tokens of a request and of what was answered to it; `None` where that cannot be counted.
+    fn count(&self, kind: Kind, request: &Value, answer: &Metered) -> Option<TokenCounts>;
+}
+
+/// Whose word a number of tokens is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Basis {
+    /// The gateway counted.
+    Counted,
+    /// The node said so.
+    Claimed,
+    /// Nobody said: by the length of the texts.
+    Estimated,
+}
+
+impl Basis {
+    /// As it stands in the key of the capture's entry.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Counted => "counted",
+            Self::Claimed => "claimed",
+            Self::Estimated => "estimated",
+        }
+    }
+}
+
+/// What is to be counted.
+pub(crate) struct Tally {
+    pub kind: Kind,
+    pub counter: Option<Arc<dyn Count>>,
+    /// The request; nothing where nobody counts.
+    pub request: Value,
+    /// How long it was.
+    pub request_bytes: usize,
+    pub ceiling: TokenCeiling,
+    pub answer: Metered,
+}
+
+impl Tally {
+    /// The tokens to be paid, never more than was set aside, and the answer back.
+    pub(crate) async fn count(self) -> (Counted, Basis, Metered) {
+        if self.counter.is_none() {
+            return self.reckon(None);
+        }
+        let kept = (self.ceiling, self.request_bytes);
+        match tokio::task::spawn_blocking(move || self.with_counter()).await {
+            Ok(done) => done,
+            // The counter has panicked: nothing of it is left, not even the answer.
+            Err(error) => {
+                tracing::error!(%error, "counting tokens failed");
+                let counts = TokenCounts {
+                    input: tokens(kept.1),
+                    ..TokenCounts::default()
+                };
+                (
+                    hold(Counted(counts), &kept.0),
+                    Basis::Estimated,
+                    Metered::default(),
+                )
+            }
+        }
+    }
+
+    fn with_counter(self) -> (Counted, Basis, Metered) {
+        let counter = self.counter.as_deref();
+        let counted = counter.and_then(|it| it.count(self.kind, &self.request, &self.answer));
+        self.reckon(counted)
+    }
+
+    fn reckon(self, counted: Option<TokenCounts>) -> (Counted, Basis, Metered) {
+        let (counts, basis) = match (counted, self.answer.claimed) {
+            (Some(counted), _) => (counted, Basis::Counted),
+            (None, Some(claimed)) => (claimed.0, Basis::Claimed),
+            (None, None) => (self.estimate(), Basis::Estimated),
+        };
+        (hold(Counted(counts), &self.ceiling), basis, self.answer)
+    }
+
+    fn estimate(&self) -> TokenCounts {
+        TokenCounts {
+            input: tokens(self.request_bytes),
+            cached: 0,
+            output: tokens(self.answer.bytes()),
+        }
+    }
+}
+
+fn tokens(bytes: usize) -> u64 {
+    (bytes as u64).div_ceil(TOKEN_BYTES)
+}

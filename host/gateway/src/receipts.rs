@@ -1,0 +1,219 @@
+//! Receipts after the fact: signed by the gateway, then by the node that served.
+//!
+//! What was captured is in the ledger with its receipt; only signatures are added here, so that nothing is lost where
+//! this is. A receipt that lacks one is asked for again when somebody fetches it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use alloy_primitives::B256;
+use alloy_signer::SignerSync as _;
+use gaia_ledger::Receipt;
+use gaia_ledger_store::{SignedBy, StoredReceipt};
+use gaia_openai::ApiError;
+use gaia_statements::{Signature, SigningDomain};
+use gaia_tunnel::messages::{RECEIPT_PATH, ReceiptAsked, ReceiptSigned};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::header::CONTENT_TYPE;
+use hyper::{Method, Request, Response, StatusCode};
+use serde::Serialize;
+use tokio::sync::{Semaphore, mpsc};
+
+use crate::reply::{self, Reply};
+use crate::shared::Shared;
+
+/// Receipts that wait to be signed. Further ones are signed when they are fetched.
+pub const RECEIPTS_WAITING_MAX: usize = 4096;
+
+/// Receipts that nodes are asked about at a time.
+pub const RECEIPTS_ASKED_MAX: usize = 32;
+
+/// How often a node is asked for one signature.
+pub(crate) const TRIES_MAX: u32 = 4;
+
+/// How long to wait before the second try; each further one waits four times as long.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// How long a node may take to sign.
+const SIGN_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// The longest answer of a node's, in bytes.
+const ANSWER_BYTES_MAX: usize = 4 << 10;
+
+/// The line of receipts to be signed.
+#[derive(Debug)]
+pub(crate) struct Receipts(mpsc::Sender<B256>);
+
+/// As it is fetched: a receipt that both have signed is what `gaia receipt verify` takes.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Fetched {
+    domain: SigningDomain,
+    receipt: Receipt,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node_signature: Option<Signature>,
+    gateway_signature: Signature,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum SignError {
+    #[error("the node is not connected")]
+    NotConnected,
+    #[error("the node did not answer")]
+    Send(#[from] gaia_tunnel::SendError),
+    #[error("the node did not answer in time")]
+    Late,
+    #[error("the node refused to sign, with status {0}")]
+    Refused(StatusCode),
+    #[error("the node's answer is no signature")]
+    Form,
+    #[error("somebody else signed for the node")]
+    Forged,
+}
+
+impl Receipts {
+    pub(crate) fn new() -> (Self, mpsc::Receiver<B256>) {
+        let (asked, waiting) = mpsc::channel(RECEIPTS_WAITING_MAX);
+        (Self(asked), waiting)
+    }
+
+    /// Has a receipt signed, when there is time.
+    pub(crate) fn ask(&self, id: B256) {
+        if self.0.try_send(id).is_err() {
+            tracing::debug!(request = %id, "a receipt is not signed before it is fetched");
+        }
+    }
+}
+
+/// Signs the receipts that wait.
+pub(crate) async fn keep(shared: Arc<Shared>, mut waiting: mpsc::Receiver<B256>) {
+    let places = Arc::new(Semaphore::new(RECEIPTS_ASKED_MAX));
+    while let Some(id) = waiting.recv().await {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
+        let shared = Arc::clone(&shared);
+        tokio::spawn(async move {
+            sign(&shared, id).await;
+            drop(place);
+        });
+    }
+}
+
+/// The receipt of a request, with the gateway's signature, and the node's if it is there.
+pub(crate) async fn fetch(shared: &Shared, id: &str) -> Response<Reply> {
+    let Ok(request) = id.parse::<B256>() else {
+        return reply::error(&ApiError::no_such_object("receipt", id));
+    };
+    let found = match shared.config.ledger.receipt(request).await {
+        Ok(Some(found)) => found,
+        Ok(None) => return reply::error(&ApiError::no_such_object("receipt", id)),
+        Err(error) => {
+            tracing::error!(%error, "a receipt cannot be read");
+            return reply::error(&ApiError::unavailable(
+                "Receipts cannot be read just now.",
+                1,
+            ));
+        }
+    };
+    let Some(gateway_signature) = by_gateway(shared, &found) else {
+        return reply::error(&ApiError::internal("The receipt cannot be signed."));
+    };
+    let node_signature = found.node_signature.and_then(read);
+    if node_signature.is_none() {
+        shared.receipts.ask(request);
+    }
+    let fetched = Fetched {
+        domain: shared.config.place.signing,
+        receipt: found.receipt,
+        node_signature,
+        gateway_signature,
+    };
+    reply::json(StatusCode::OK, &fetched)
+}
+
+async fn sign(shared: &Shared, id: B256) {
+    let mut pause = PAUSE;
+    for attempt in 1..=TRIES_MAX {
+        match sign_once(shared, id).await {
+            Ok(()) => return,
+            Err(error) if attempt == TRIES_MAX => {
+                tracing::warn!(%error, request = %id, "a node has not signed a receipt");
+            }
+            Err(_) => tokio::time::sleep(pause).await,
+        }
+        pause *= 4;
+    }
+}
+
+async fn sign_once(shared: &Shared, id: B256) -> Result<(), SignError> {
+    let ledger = &shared.config.ledger;
+    let Ok(Some(found)) = ledger.receipt(id).await else {
+        return Ok(());
+    };
+    let Some(gateway_signature) = by_gateway(shared, &found) else {
+        return Ok(());
+    };
+    if found.gateway_signature.is_none() {
+        keep_signature(shared, id, SignedBy::Gateway, gateway_signature).await;
+    }
+    if found.node_signature.is_some() {
+        return Ok(());
+    }
+    let asked = ReceiptAsked {
+        domain: shared.config.place.signing,
+        receipt: found.receipt,
+        gateway_signature,
+    };
+    let signed = tokio::time::timeout(SIGN_TIME_MAX, by_node(shared, &asked));
+    let signature = signed.await.map_err(|_| SignError::Late)??;
+    keep_signature(shared, id, SignedBy::Node, signature).await;
+    Ok(())
+}
+
+async fn by_node(shared: &Shared, asked: &ReceiptAsked) -> Result<Signature, SignError> {
+    let node = asked.receipt.node;
+    let channel = shared.nodes.channel(node).ok_or(SignError::NotConnected)?;
+    let body = serde_json::to_vec(asked).map_err(|_| SignError::Form)?;
+    let body = Full::new(body.into()).map_err(|never| match never {});
+    let request = Request::builder()
+        .method(Method::POST)
+        .uri(format!("http://node{RECEIPT_PATH}"))
+        .header(CONTENT_TYPE, "application/json")
+        .body(body.boxed())
+        .map_err(|_| SignError::Form)?;
+    let response = channel.send(request).await?;
+    if !response.status().is_success() {
+        return Err(SignError::Refused(response.status()));
+    }
+    let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect();
+    let body = body.await.map_err(|_| SignError::Form)?.to_bytes();
+    let signed: ReceiptSigned = serde_json::from_slice(&body).map_err(|_| SignError::Form)?;
+    let digest = asked.receipt.digest(&asked.domain);
+    match signed.node_signature.signer(&digest) {
+        Ok(signer) if signer == node => Ok(signed.node_signature),
+        _ => Err(SignError::Forged),
+    }
+}
+
+/// The signature that is there, or a new one.
+fn by_gateway(shared: &Shared, found: &StoredReceipt) -> Option<Signature> {
+    if let Some(signature) = found.gateway_signature.and_then(read) {
+        return Some(signature);
+    }
+    let digest = found.receipt.digest(&shared.config.place.signing);
+    let signer = shared.config.key.signer();
+    let signed = signer.sign_hash_sync(&digest);
+    signed.ok().and_then(|signed| read(signed.as_bytes()))
+}
+
+async fn keep_signature(shared: &Shared, id: B256, by: SignedBy, signature: Signature) {
+    let ledger = &shared.config.ledger;
+    if let Err(error) = ledger.sign_receipt(id, by, signature.to_bytes()).await {
+        tracing::warn!(%error, request = %id, "a signature was not kept");
+    }
+}
+
+fn read(bytes: [u8; 65]) -> Option<Signature> {
+    Signature::from_bytes(&bytes).ok()
+}
