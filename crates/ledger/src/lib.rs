@@ -18,7 +18,7 @@
 //! 3. [`decide()`];
 //! 4. insert entry, postings and idempotency key, write the rows back, commit, and only then reply.
 //!
-//! No command writes a row that all payers share: what parties earn is appended as postings and
+//! A capture writes one row that payers share, the node's that served. What parties earn is appended as postings and
 //! summed at the epoch's close. Expensive sums ([`View::earned`], [`View::reserved_open`]) are needed
 //! once per asset and epoch.
 //!
@@ -36,6 +36,7 @@ pub mod account;
 pub mod amount;
 pub mod book;
 pub mod command;
+pub mod contest;
 pub mod decide;
 pub mod decimal;
 pub mod entry;
@@ -44,6 +45,7 @@ pub mod price;
 pub mod receipt;
 pub mod rows;
 pub mod split;
+pub mod tally;
 
 pub use account::{AccountId, Currency, LedgerAccount, Party, Role};
 pub use amount::{NanoUnits, NanoUsd, Price};

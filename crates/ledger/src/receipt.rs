@@ -176,6 +176,11 @@ pub enum ReceiptError {
         /// The account's.
         account: NanoUsd,
     },
+    /// A promise to nobody.
+    #[error(
+        "the receipt says that the node has earned {0}, and for nobody: the gateway counts wrongly"
+    )]
+    NobodyEarns(NanoUnits),
     /// The table at hand is another one.
     #[error("the receipt is by price table {theirs}, not {ours}: verify it with that one")]
     PriceVersion {
@@ -197,7 +202,7 @@ pub enum ReceiptError {
     },
     /// Not after the other.
     #[error(
-        "the receipts are of different accounts or tokens, or the earlier one's sums are too high: one of them is missing or false"
+        "the receipts are of different accounts or tokens, or the earlier one's sums or promises are too high: one of them is missing or false"
     )]
     NotAfter,
 }
@@ -247,7 +252,8 @@ impl Receipt {
         }
     }
 
-    /// Whether this can come after `earlier`, of the same access token: then its sums contain it.
+    /// Whether this can come after `earlier`, of the same access token: then its sums contain it, and what it says of the
+    /// same node is no less.
     ///
     /// # Errors
     /// When they do not.
@@ -263,7 +269,11 @@ impl Receipt {
         };
         let rises = contains(self.key_cumulative, earlier.key_cumulative)
             && contains(self.account_cumulative, earlier.account_cumulative);
-        if same && rises {
+        let promise_holds = self.node != earlier.node
+            || self.operator != earlier.operator
+            || self.epoch < earlier.epoch
+            || self.node_cumulative >= earlier.node_cumulative;
+        if same && rises && promise_holds {
             Ok(())
         } else {
             Err(ReceiptError::NotAfter)
@@ -279,6 +289,13 @@ impl Receipt {
             key: self.key_cumulative,
             account: self.account_cumulative,
         })
+    }
+
+    fn check_operator(&self) -> Result<(), ReceiptError> {
+        if self.operator.is_zero() && !self.node_cumulative.is_zero() {
+            return Err(ReceiptError::NobodyEarns(self.node_cumulative));
+        }
+        Ok(())
     }
 
     fn check_cost(&self, prices: &PriceTable) -> Result<(), ReceiptError> {
@@ -328,6 +345,7 @@ impl SignedReceipt {
             return Err(ReceiptError::NodeNotAdmitted(receipt.node));
         }
         receipt.check_sums()?;
+        receipt.check_operator()?;
         match expected.prices {
             Some(prices) => receipt.check_cost(prices),
             None => Ok(()),

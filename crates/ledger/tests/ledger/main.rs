@@ -4,6 +4,7 @@
 
 mod amounts;
 mod books;
+mod contests;
 mod contracts;
 mod others_mistakes;
 mod properties;

@@ -218,6 +218,8 @@ fn a_gateway_that_signs_wrong_sums_is_found_out() {
     assert!(matches!(low, ReceiptError::Cumulative { .. }));
     let low = verify_changed(|receipt| receipt.account_cumulative = usd(999));
     assert!(matches!(low, ReceiptError::Cumulative { .. }));
+    let nobody = verify_changed(|receipt| receipt.operator = Address::ZERO);
+    assert_eq!(nobody, ReceiptError::NobodyEarns(units(7_000)));
     let version = verify_changed(|receipt| receipt.price_version = 1);
     assert_eq!(version, ReceiptError::PriceVersion { theirs: 1, ours: 2 });
     let model = verify_changed(|receipt| receipt.model = ModelId::of("n"));
@@ -252,6 +254,25 @@ fn a_receipt_that_is_missing_shows_in_the_next() {
     check(Receipt {
         key_id: id(3),
         ..next
+    });
+    let less = Receipt {
+        node_cumulative: units(6_999),
+        ..next
+    };
+    check(less);
+    // What another node has earned, or this one for somebody else or through an earlier epoch, may be less.
+    let accepted = |other: Receipt| assert_eq!(other.comes_after(&first), Ok(()));
+    accepted(Receipt {
+        node: Address::ZERO,
+        ..less
+    });
+    accepted(Receipt {
+        operator: address(&key(4)),
+        ..less
+    });
+    accepted(Receipt {
+        epoch: EpochNumber(6),
+        ..less
     });
     check(first);
 }
