@@ -1,10 +1,11 @@
 //! Processes that are killed in the middle of their work, and a database server, too.
 
 use crate::places::{Place, Postgres};
+use crate::receipts::served;
 use crate::scene::*;
 use gaia_ledger::account::ReservationId;
-use gaia_ledger::{Command as Order, Outcome};
-use gaia_ledger_store::{ExecuteError, Ledger};
+use gaia_ledger::{Command as Asked, Outcome};
+use gaia_ledger_store::{ExecuteError, Ledger, Order};
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::pin::Pin;
@@ -50,7 +51,7 @@ async fn check(ledger: &Ledger, answered: &BTreeSet<u64>) {
         let Some(last) = page.last() else { break };
         from = last.number + 1;
         for entry in &page {
-            if let Order::Capture { reservation, .. } = &entry.command {
+            if let Asked::Capture { reservation, .. } = &entry.command {
                 assert!(
                     captured.insert(*reservation),
                     "{reservation} was captured twice"
@@ -60,12 +61,27 @@ async fn check(ledger: &Ledger, answered: &BTreeSet<u64>) {
     }
     let all: BTreeSet<ReservationId> = answered.iter().map(|request| id(*request)).collect();
     assert_eq!(captured, all);
+    // Each request has raised what the node is promised, and none has twice.
+    let mut promised = BTreeSet::new();
+    for request in answered {
+        let stored = ledger.receipt(id(*request)).await.unwrap().unwrap();
+        promised.insert(stored.receipt.node_cumulative.get());
+    }
+    assert_eq!(promised, (1..=answered.len() as u64).collect());
     let row = ledger.account(account(1)).await.unwrap();
     assert_eq!(row.charged.get(), answered.len() as u64);
     assert_eq!(
         ledger.audit().await.unwrap().entries,
         2 + 2 * answered.len() as u64
     );
+}
+
+/// Takes one nano-dollar, which is the node's operator's by the largest remainder, and leaves a receipt.
+fn captured(request: u64) -> Order {
+    Order {
+        receipt: Some(served(request, 1)),
+        ..order(format!("capture:{request}"), capture(request, 1))
+    }
 }
 
 /// Runs a process on the requests that have no answer, and kills it after so many answers.
@@ -114,7 +130,7 @@ pub fn work_if_asked() {
                         reserve(request, 1, 3),
                     )
                     .await;
-                    must(&ledger, format!("capture:{request}"), capture(request, 1)).await;
+                    ledger.execute(captured(request)).await.unwrap();
                     println!("{request}");
                 }
             })
@@ -135,11 +151,9 @@ pub async fn a_server_that_is_killed(server: &mut Postgres, place: Place) {
         tokio::spawn(async move {
             let mut unknown = 0;
             for request in 0..300 {
-                for (key, command) in [
-                    (format!("reserve:{request}"), reserve(request, 1, 3)),
-                    (format!("capture:{request}"), capture(request, 1)),
-                ] {
-                    while let Err(error) = ask(&ledger, key.clone(), command.clone()).await {
+                let reserved = order(format!("reserve:{request}"), reserve(request, 1, 3));
+                for order in [reserved, captured(request)] {
+                    while let Err(error) = ledger.execute(order.clone()).await {
                         assert!(matches!(error, ExecuteError::Unknown(_)), "{error}");
                         unknown += 1;
                         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -2,6 +2,7 @@
 
 use crate::places::Place;
 use crate::scene::*;
+use alloy_primitives::Address;
 use gaia_ledger::account::{EpochNumber, Timestamp};
 use gaia_ledger::{Book, Command, NanoUnits, Refusal};
 use gaia_ledger_store::{ExecuteError, Order};
@@ -58,6 +59,7 @@ pub fn decides_as_the_book_does(place: Place) -> Pin<Box<dyn Future<Output = ()>
                 .iter()
                 .any(|entry| matches!(entry.command, Command::CloseEpoch { .. }))
         );
+        assert_eq!(book.nodes().count(), 6);
         let audit = ledger.audit().await.unwrap();
         assert_eq!(audit.entries, book.journal().len() as u64);
     })
@@ -79,7 +81,12 @@ fn any(seed: &mut Seed, book: &Book) -> Command {
     match seed.below(24) {
         0..3 => deposit(payer, 1 + seed.below(50)),
         3..10 => reserve(request, payer, 1 + seed.below(20)),
-        10..16 => capture(request, seed.below(22)),
+        10..16 => Command::Capture {
+            reservation: id(request),
+            node: Address::repeat_byte(0xe1 + (request % 3) as u8),
+            cost: usd(seed.below(22)),
+            split: split(OPERATOR + (request % 2) as u8),
+        },
         16..18 => Command::Release {
             reservation: id(request),
         },

@@ -22,7 +22,7 @@ pub fn a_receipt_comes_with_its_capture(place: Place) -> Pin<Box<dyn Future<Outp
             .await;
             assert_eq!(ledger.receipt(id(request)).await.unwrap(), None);
             let mut order = order(format!("capture:{request}"), capture(request, 7));
-            order.receipt = Some(served(request));
+            order.receipt = Some(served(request, 7));
             ledger.execute(order.clone()).await.unwrap();
             // Once more, as somebody does who has got no reply.
             ledger.execute(order).await.unwrap();
@@ -62,13 +62,14 @@ pub fn a_receipt_comes_with_its_capture(place: Place) -> Pin<Box<dyn Future<Outp
 
         // A refused capture leaves none.
         let mut order = order("capture:3", capture(3, 1));
-        order.receipt = Some(served(3));
+        order.receipt = Some(served(3, 7));
         ledger.execute(order).await.unwrap_err();
         assert_eq!(ledger.receipt(id(3)).await.unwrap(), None);
     })
 }
 
-fn served(request: u64) -> Served {
+/// What is said of a request that cost so much.
+pub fn served(request: u64, cost: u64) -> Served {
     Served {
         domain_id: B256::repeat_byte(0xdd),
         request: id(request),
@@ -82,7 +83,7 @@ fn served(request: u64) -> Served {
             cached: 1,
             output: 2,
         },
-        cost: usd(7),
+        cost: usd(cost),
         time: NOW,
     }
 }
