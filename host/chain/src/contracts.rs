@@ -77,6 +77,37 @@ sol! {
         uint16 openChallenges;
         State state;
         uint64 closesAt;
+        address gateway;
+        uint32 openContests;
+        uint64 sharesEpoch;
+    }
+
+    /// A receipt with both signatures.
+    #[derive(Debug)]
+    struct CoSigned {
+        Receipt receipt;
+        bytes nodeSignature;
+        bytes gatewaySignature;
+    }
+
+    /// A leaf of a tree of shares.
+    #[derive(Debug)]
+    struct Leaf {
+        address account;
+        address asset;
+        uint64 cumulative;
+    }
+
+    /// A demand to be shown a tree of shares.
+    #[derive(Debug)]
+    struct Contest {
+        address contester;
+        uint64 respondBy;
+        bool answered;
+        bool bondPaid;
+        address operator;
+        uint96 least;
+        address asset;
     }
 
     /// A demand for a charge's receipt.
@@ -112,6 +143,10 @@ sol! {
         function challenge(uint256 id, Charge[] calldata charges, uint256 index) external payable;
         function answer(uint256 id, Charge[] calldata charges, uint256 index, Receipt calldata receipt, bytes calldata nodeSignature, bytes calldata gatewaySignature) external;
         function cancel(uint256 id, Charge[] calldata charges, uint256 index) external;
+        function contest(uint256 id, CoSigned[] calldata receipts) external payable returns (uint256 index);
+        function answerContest(uint256 id, uint256 index, Leaf[] calldata leaves) external;
+        function contestOf(uint256 id, uint256 index) external view returns (Contest memory);
+        function contestCount(uint256 id) external view returns (uint256);
         function withdrawBonds() external;
         function bondsOf(address account) external view returns (uint256);
         function terms() external view returns (Terms memory);
@@ -233,6 +268,11 @@ sol! {
         error ReceiptGatewaySignatureWrong();
         error BondNothing();
         error BondRefused();
+        error ContestNoTree(uint256 proposal);
+        error ContestReceiptCount(uint256 receipts);
+        error ContestReceiptOther(uint256 index);
+        error ContestTreeOther(bytes32 root);
+        error ContestShareTooSmall(uint256 share, uint256 least);
         error ClaimProofWrong();
         error ClaimNothing();
 

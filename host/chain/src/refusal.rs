@@ -220,6 +220,21 @@ fn challenge(error: &Error) -> Option<String> {
             "the receipt is not signed by the domain's present gateway key: sign it again"
                 .to_owned()
         }
+        Error::ContestNoTree(e) => format!("proposal {} brings no tree of shares", e.proposal),
+        Error::ContestReceiptCount(e) => {
+            format!("a contest takes 1 to 16 receipts, not {}", e.receipts)
+        }
+        Error::ContestReceiptOther(e) => format!(
+            "receipt {} is of another operator, asset or a later epoch, or stands in the wrong place: sort by node",
+            e.index
+        ),
+        Error::ContestTreeOther(e) => {
+            format!("the leaves make the root {}, not the proposal's", e.root)
+        }
+        Error::ContestShareTooSmall(e) => format!(
+            "the tree gives {} nano-units, receipts say {}: it cannot be defended",
+            e.share, e.least
+        ),
         Error::BondNothing(_) => "there are no bonds to draw".to_owned(),
         Error::BondRefused(_) => "the account does not take the bond".to_owned(),
         _ => return None,

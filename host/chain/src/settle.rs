@@ -55,6 +55,8 @@ pub struct Settled {
     pub proposed: Vec<U256>,
     /// Challenges that were answered: proposal and charge.
     pub answered: Vec<(U256, usize)>,
+    /// Contests that were answered: proposal and contest.
+    pub shown: Vec<(U256, u64)>,
     /// Proposals whose charges were taken.
     pub finalised: Vec<U256>,
     /// What is to be done later, or by somebody else; in sentences.

@@ -32,7 +32,6 @@ pub struct Trees<'a> {
 #[serde(rename_all = "camelCase")]
 pub struct ProvenShare {
     /// What was earned ever.
-    #[serde(flatten)]
     pub share: Share,
     /// Of that, what the chain has paid.
     pub paid: NanoUnits,
@@ -96,6 +95,18 @@ impl<'a> Trees<'a> {
     /// # Errors
     /// When its leaves are not here, or not its own.
     pub async fn tree(&self, root: B256) -> Result<ShareTree, TreesError> {
+        let tree = ShareTree::new(&self.leaves(root).await?)?;
+        if tree.root() != root {
+            return Err(TreesError::Damaged(root));
+        }
+        Ok(tree)
+    }
+
+    /// The leaves of a root, in the order of their hashes.
+    ///
+    /// # Errors
+    /// When they are not here.
+    pub async fn leaves(&self, root: B256) -> Result<Vec<Share>, TreesError> {
         let mut shares: Vec<Share> = Vec::new();
         let mut after = String::new();
         loop {
@@ -111,11 +122,8 @@ impl<'a> Trees<'a> {
         if shares.is_empty() {
             return Err(TreesError::Unknown(root));
         }
-        let tree = ShareTree::new(&shares)?;
-        if tree.root() != root {
-            return Err(TreesError::Damaged(root));
-        }
-        Ok(tree)
+        shares.sort_by_cached_key(Share::leaf);
+        Ok(shares)
     }
 
     /// Removes all trees but those.
@@ -172,6 +180,18 @@ pub async fn proven(
         return Ok(Vec::new());
     }
     let tree = Trees::new(ledger).tree(root).await?;
+    Ok(proven_in(domain, &tree, account).await?)
+}
+
+/// The same in a tree that is at hand.
+///
+/// # Errors
+/// When the chain does not answer.
+pub async fn proven_in(
+    domain: &Domain,
+    tree: &ShareTree,
+    account: Address,
+) -> Result<Vec<ProvenShare>, ChainError> {
     let mut shares = Vec::new();
     for asset in &domain.assets {
         let Ok((share, proof)) = tree.proof(account, asset.address) else {
@@ -181,7 +201,7 @@ pub async fn proven(
             share,
             paid: paid(domain, account, asset.address).await?,
             proof,
-            root,
+            root: tree.root(),
         });
     }
     Ok(shares)

@@ -209,18 +209,19 @@ impl Watcher {
         })
     }
 
-    /// Steps for ever, a `pause` after each that found nothing. Failures are logged, with longer pauses; one that is
-    /// not passing is logged again and again until somebody looks.
-    pub async fn run(&self, pause: Duration) {
+    /// Steps for ever, a `pause` after each that found nothing; `told` hears of every step. Failures are logged, with
+    /// longer pauses; one that is not passing is logged again and again until somebody looks.
+    pub async fn run(&self, pause: Duration, told: impl Fn(&Result<Step, WatchError>)) {
         let mut failures = 0_u32;
         loop {
-            match self.step().await {
+            let step = self.step().await;
+            told(&step);
+            match step {
                 Ok(step) => {
                     failures = 0;
-                    if step.is_behind {
-                        continue;
+                    if !step.is_behind {
+                        tokio::time::sleep(pause).await;
                     }
-                    tokio::time::sleep(pause).await;
                 }
                 Err(error) => {
                     let reason = with_causes(&error);
@@ -464,7 +465,8 @@ fn bad(log: &Log, why: &dyn std::fmt::Display) -> WatchError {
 }
 
 /// An error with all its causes.
-pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+#[must_use]
+pub fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

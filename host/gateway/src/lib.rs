@@ -14,6 +14,7 @@
 
 mod access;
 mod attempt;
+pub mod chain;
 mod client;
 mod config;
 mod connection;

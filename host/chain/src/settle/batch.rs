@@ -15,6 +15,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The most charges in a batch: the contract takes no more.
 pub const CHARGES_MAX: usize = 256;
 
+/// How many epochs back a proposal may reach: the contract takes none that is older.
+pub const EPOCHS_LATE_MAX: u64 = 8;
+
 /// Attempts to propose a batch that are remembered.
 pub const ATTEMPTS_MAX: usize = 64;
 
@@ -161,7 +164,9 @@ impl Settler {
             };
             let is_last = waiting.len() == 1 && lines.len() <= CHARGES_MAX;
             let lines: Vec<Line> = lines.iter().take(CHARGES_MAX).copied().collect();
-            let root = match is_last {
+            let latest = batches.iter().map(|(batch, _)| batch.epoch).max();
+            let through = latest.unwrap_or_default().max(*epoch);
+            let root = match is_last && self.is_all_earned(through).await? {
                 true => self.keep_tree().await?,
                 false => B256::ZERO,
             };
@@ -240,6 +245,19 @@ impl Settler {
             return Ok(false);
         };
         Ok(self.close_epoch(asset, EpochNumber(epoch)).await?.is_ok())
+    }
+
+    /// Whether shares say all that was earned through an epoch, in every asset. A tree that says less can be contested.
+    async fn is_all_earned(&self, through: u64) -> Result<bool, SettleError> {
+        for asset in &self.domain.assets {
+            for epoch in through.saturating_sub(EPOCHS_LATE_MAX)..=through {
+                let owing = self.ledger.owing(asset.address, EpochNumber(epoch)).await?;
+                if !owing.is_empty() {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
     }
 
     /// Removes the notes of charges that are in a batch.

@@ -1,15 +1,16 @@
-//! Challenges, answered with the receipt that covers the charge.
+//! Challenges, answered with the receipt that covers the charge; contests, with the leaves of the tree.
 
 use super::batch::Batch;
 use super::{SettleError, Settled, Settler};
-use crate::contracts::{Charge, Escrow, Registry};
+use crate::contracts::{Charge, Escrow, Leaf, Registry};
 use crate::domain::ChainError;
 use crate::evidence;
 use crate::rpc::At;
+use crate::shares::Trees;
 use alloy_primitives::{Bytes, U256};
 use alloy_signer::SignerSync as _;
-use gaia_ledger::AccountId;
 use gaia_ledger::account::EpochNumber;
+use gaia_ledger::{AccountId, Share};
 use gaia_ledger_store::StoredReceipt;
 
 impl Settler {
@@ -21,7 +22,11 @@ impl Settler {
         charges: &[Charge],
         done: &mut Settled,
     ) -> Result<(), SettleError> {
-        if self.proposal(id).await?.openChallenges == 0 {
+        let proposal = self.proposal(id).await?;
+        if proposal.openContests > 0 {
+            self.show_tree(batch, id, done).await?;
+        }
+        if proposal.openChallenges == 0 {
             return Ok(());
         }
         for (index, charge) in charges.iter().enumerate() {
@@ -55,6 +60,38 @@ impl Settler {
             .rpc
             .view(self.domain.escrow, call, At::Latest)
             .await
+    }
+
+    /// Shows the batch's tree to whoever demands it.
+    async fn show_tree(
+        &self,
+        batch: &Batch,
+        id: U256,
+        done: &mut Settled,
+    ) -> Result<(), SettleError> {
+        let (rpc, escrow) = (&self.domain.rpc, self.domain.escrow);
+        let call = Escrow::contestCountCall { id };
+        let count: u64 = rpc.view(escrow, call, At::Latest).await?.saturating_to();
+        for number in 0..count {
+            let index = U256::from(number);
+            let call = Escrow::contestOfCall { id, index };
+            if rpc.view(escrow, call, At::Latest).await?.answered {
+                continue;
+            }
+            let leaves = Trees::new(&self.ledger).leaves(batch.root).await?;
+            let leaf = |share: Share| Leaf {
+                account: share.account,
+                asset: share.asset,
+                cumulative: share.cumulative.get(),
+            };
+            let leaves = leaves.into_iter().map(leaf).collect();
+            let call = Escrow::answerContestCall { id, index, leaves };
+            match self.send("show the tree of shares", escrow, call).await {
+                Ok(_) => done.shown.push((id, number)),
+                Err(error) => done.waiting.push(crate::watch::with_causes(&error)),
+            }
+        }
+        Ok(())
     }
 
     async fn answer(

@@ -237,12 +237,11 @@ impl Settler {
         done: &mut Settled,
     ) -> Result<(), SettleError> {
         let proposal = self.proposal(id).await?;
-        if proposal.openChallenges > 0 {
-            let words = "challenges wait for receipts that are not here";
-            done.waiting.push(format!(
-                "proposal {id}: {} {words}",
-                proposal.openChallenges
-            ));
+        let disputes = u64::from(proposal.openChallenges) + u64::from(proposal.openContests);
+        if disputes > 0 {
+            let words = "disputes wait for what is not here";
+            done.waiting
+                .push(format!("proposal {id}: {disputes} {words}"));
             return Ok(());
         }
         if self.domain.rpc.now().await? < proposal.closesAt {

@@ -5,7 +5,7 @@ use crate::kills::{What, Work};
 use crate::proxy::Proxy;
 use crate::scene::*;
 use alloy_primitives::{Address, U256};
-use gaia_chain::contracts::{Charge, Escrow, Prices};
+use gaia_chain::contracts::{Charge, CoSigned, Escrow, Prices};
 use gaia_chain::payer::{self, PayError};
 use gaia_chain::rpc::At;
 use gaia_chain::settle::BatchState;
@@ -51,6 +51,13 @@ async fn paid(scene: &Scene, who: usize, asset: &Asset) -> u64 {
         .await
         .unwrap()
         .get()
+}
+
+/// What a dispute costs.
+async fn bond(scene: &Scene) -> U256 {
+    let call = Escrow::termsCall {};
+    let terms = scene.domain.rpc.view(scene.domain.escrow, call, At::Latest);
+    terms.await.unwrap().bond
 }
 
 async fn purse(scene: &Scene, asset: &Asset) -> (u128, u128) {
@@ -143,14 +150,7 @@ async fn a_challenge_is_answered_with_the_receipt() {
         cost: 6_000_000,
         cumulative: 6_000_000,
     }];
-    let call = Escrow::termsCall {};
-    let bond = scene
-        .domain
-        .rpc
-        .view(scene.domain.escrow, call, At::Latest)
-        .await
-        .unwrap()
-        .bond;
+    let bond = bond(&scene).await;
     let stranger = scene.chain.wallet(STRANGER).await;
     let call = Escrow::challengeCall {
         id: proposal,
@@ -164,6 +164,42 @@ async fn a_challenge_is_answered_with_the_receipt() {
     scene.chain.pass(CHALLENGE_SECONDS).await;
     assert_eq!(scene.settle().await.finalised, [proposal]);
     assert_eq!(scene.on_chain(ALICE, &stable).await, 100 * ONE - 6_000_000);
+}
+
+#[tokio::test]
+async fn a_contest_is_answered_with_the_tree() {
+    let scene = Scene::with_node().await;
+    let stable = scene.stable().clone();
+    scene.chain.mint(ALICE, 100).await;
+    scene.deposit(ALICE, &stable, 100 * ONE).await;
+    scene.follow().await;
+    scene.settle().await;
+    scene.serve(ALICE, &stable, 1_000).await;
+    let last = scene.serve(ALICE, &stable, 2_000).await;
+    next_epoch(&scene, None).await;
+    let proposal = scene.settle().await.proposed[0];
+    let stored = scene.ledger.receipt(last).await.unwrap().unwrap();
+    assert_eq!(stored.receipt.node_cumulative, units(2_550_000));
+    let receipt = CoSigned {
+        receipt: gaia_chain::evidence::on_chain(&stored.receipt),
+        nodeSignature: stored.node_signature.unwrap().to_vec().into(),
+        gatewaySignature: stored.gateway_signature.unwrap().to_vec().into(),
+    };
+    let node = scene.chain.wallet(NODE).await;
+    let call = Escrow::contestCall {
+        id: proposal,
+        receipts: vec![receipt],
+    };
+    node.pay(scene.domain.escrow, call, bond(&scene).await)
+        .await
+        .unwrap();
+    let shown = scene.settle().await;
+    assert_eq!(shown.shown, [(proposal, 0)], "{shown:?}");
+    scene.chain.pass(CHALLENGE_SECONDS).await;
+    assert_eq!(scene.settle().await.finalised, [proposal]);
+    // A base unit of this asset is a thousand nano-units.
+    claim_all(&scene, OPERATOR).await;
+    assert_eq!(paid(&scene, OPERATOR, &stable).await, 2_550_000);
 }
 
 #[tokio::test]
@@ -192,14 +228,7 @@ async fn a_charge_without_a_receipt_is_lost_and_the_others_are_not() {
         .iter()
         .position(|charge| charge.payer == address(BOB))
         .unwrap();
-    let call = Escrow::termsCall {};
-    let bond = scene
-        .domain
-        .rpc
-        .view(scene.domain.escrow, call, At::Latest)
-        .await
-        .unwrap()
-        .bond;
+    let bond = bond(&scene).await;
     let stranger = scene.chain.wallet(STRANGER).await;
     let index = U256::from(index);
     let call = Escrow::challengeCall {

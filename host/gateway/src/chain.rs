@@ -1,0 +1,224 @@
+//! The chain, followed and settled beside the gateway, and what earners ask of it.
+//!
+//! | Path | What |
+//! |---|---|
+//! | `GET /gaia/v1/chain` | up to which block deposits are credited |
+//! | `GET /gaia/v1/shares/ADDRESS` | what an address has earned, with the proofs that a claim takes |
+//!
+//! Both are public: what they say follows from the chain. Several gateways may do this at once.
+//!
+//! Invariant: a gateway whose chain is out of reach serves on; only new deposits wait.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use alloy_primitives::{Address, B256};
+use gaia_chain::shares::{self, Trees};
+use gaia_chain::{Domain, Settled, Settler, Step, Wallet, Watcher, watch};
+use gaia_ledger::ShareTree;
+use gaia_ledger_store::Ledger;
+use gaia_openai::ApiError;
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response, StatusCode};
+use serde_json::json;
+use tokio::sync::Semaphore;
+
+use crate::endpoint::Endpoint;
+use crate::reply::{self, Reply};
+
+/// Where a gateway says up to which block it knows the chain. To be mounted.
+pub const CHAIN_PATH: &str = "/gaia/v1/chain";
+
+/// Below which shares are asked for. To be mounted.
+pub const SHARES_PATH: &str = "/gaia/v1/shares";
+
+/// Questions about shares at a time: each asks the chain.
+pub const QUESTIONS_MAX: usize = 16;
+
+/// How long a question waits for its turn.
+const TURN_WAIT: Duration = Duration::from_secs(2);
+
+/// What is needed to follow a chain.
+#[derive(Debug, Clone)]
+pub struct ChainConfig {
+    /// The domain, read from the chain.
+    pub domain: Domain,
+    /// The domain's books.
+    pub ledger: Ledger,
+    /// Blocks after which a deposit counts.
+    pub confirmations: u64,
+    /// Settles, where this gateway is to do so: the gateway's key, with some ether for gas.
+    pub wallet: Option<Wallet>,
+    /// Pause between two looks at the chain.
+    pub poll: Duration,
+    /// Pause between two settlements. So late an epoch may be opened.
+    pub settle_interval: Duration,
+}
+
+/// One domain's chain.
+#[derive(Debug)]
+pub struct Chain {
+    config: ChainConfig,
+    watcher: Watcher,
+    settler: Option<Settler>,
+    seen: Mutex<Seen>,
+    questions: Semaphore,
+}
+
+/// What was seen last.
+#[derive(Debug, Default)]
+struct Seen {
+    step: Option<Step>,
+    is_followed: bool,
+    settled: Option<Settled>,
+    tree: Option<Arc<ShareTree>>,
+}
+
+impl Chain {
+    /// Nothing is asked before [`Chain::run`].
+    #[must_use]
+    pub fn new(config: ChainConfig) -> Arc<Self> {
+        let (domain, ledger) = (&config.domain, &config.ledger);
+        let watcher = Watcher::new(domain.clone(), ledger.clone(), config.confirmations);
+        let settler = config
+            .wallet
+            .clone()
+            .map(|wallet| Settler::new(domain.clone(), ledger.clone(), wallet));
+        Arc::new(Self {
+            config,
+            watcher,
+            settler,
+            seen: Mutex::default(),
+            questions: Semaphore::new(QUESTIONS_MAX),
+        })
+    }
+
+    /// Follows, and settles where it is to, until it is dropped. Each step may be broken off.
+    pub async fn run(self: Arc<Self>) {
+        let follow = self.watcher.run(self.config.poll, |step| {
+            let mut seen = self.seen();
+            seen.is_followed = step.is_ok();
+            seen.step = step.as_ref().ok().copied().or(seen.step);
+        });
+        tokio::join!(follow, self.settle());
+    }
+
+    async fn settle(&self) {
+        let Some(settler) = &self.settler else {
+            return;
+        };
+        loop {
+            match settler.settle().await {
+                Ok(settled) => {
+                    let mut seen = self.seen();
+                    if seen.settled.as_ref() != Some(&settled) {
+                        tracing::info!(
+                            epoch = settled.epoch,
+                            proposed = settled.proposed.len(),
+                            answered = settled.answered.len() + settled.shown.len(),
+                            finalised = settled.finalised.len(),
+                            waiting = settled.waiting.join("; "),
+                            "settled what was due"
+                        );
+                    }
+                    seen.settled = Some(settled);
+                }
+                Err(error) => {
+                    tracing::error!(
+                        error = watch::with_causes(&error),
+                        "settlement stands still"
+                    );
+                }
+            }
+            tokio::time::sleep(self.config.settle_interval).await;
+        }
+    }
+
+    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn handle(&self, request: &Request<Incoming>) -> Result<Response<Reply>, ApiError> {
+        let (method, path) = (request.method(), request.uri().path());
+        if method != Method::GET {
+            return Err(ApiError::method_not_allowed(method.as_str(), path));
+        }
+        if path == CHAIN_PATH {
+            return Ok(self.show());
+        }
+        let rest = path
+            .strip_prefix(SHARES_PATH)
+            .and_then(|rest| rest.strip_prefix('/'));
+        match rest {
+            Some(account) => self.shares(account).await,
+            None => Err(ApiError::not_found(method.as_str(), path)),
+        }
+    }
+
+    fn show(&self) -> Response<Reply> {
+        let seen = self.seen();
+        let shown = json!({
+            "chainId": self.config.domain.place.chain_id,
+            "escrow": self.config.domain.escrow,
+            "confirmations": self.config.confirmations,
+            "isFollowed": seen.is_followed,
+            "creditedThrough": seen.step.map(|step| step.cursor.block),
+            "head": seen.step.map(|step| step.head),
+            "epoch": seen.settled.as_ref().map(|settled| settled.epoch),
+        });
+        reply::json(StatusCode::OK, &shown)
+    }
+
+    async fn shares(&self, account: &str) -> Result<Response<Reply>, ApiError> {
+        let account: Address = account.parse().map_err(|_| {
+            ApiError::invalid_value("address", "An address is 0x and 40 digits in hex.")
+        })?;
+        let turn = tokio::time::timeout(TURN_WAIT, self.questions.acquire()).await;
+        let Ok(Ok(_turn)) = turn else {
+            return Err(ApiError::too_many_requests(2));
+        };
+        let root = shares::root(&self.config.domain)
+            .await
+            .map_err(unavailable)?;
+        let shares = match root.is_zero() {
+            true => Vec::new(),
+            false => {
+                let tree = self.tree(root).await?;
+                let found = shares::proven_in(&self.config.domain, &tree, account).await;
+                found.map_err(unavailable)?
+            }
+        };
+        let shown = json!({"account": account, "root": root, "shares": shares});
+        Ok(reply::json(StatusCode::OK, &shown))
+    }
+
+    async fn tree(&self, root: B256) -> Result<Arc<ShareTree>, ApiError> {
+        let known = self.seen().tree.clone().filter(|tree| tree.root() == root);
+        if let Some(tree) = known {
+            return Ok(tree);
+        }
+        let tree = Trees::new(&self.config.ledger).tree(root).await;
+        let tree = Arc::new(tree.map_err(unavailable)?);
+        self.seen().tree = Some(Arc::clone(&tree));
+        Ok(tree)
+    }
+}
+
+impl Endpoint for Chain {
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> Pin<Box<dyn Future<Output = Response<Reply>> + Send + '_>> {
+        Box::pin(async move {
+            let answered = self.handle(&request).await;
+            answered.unwrap_or_else(|error| reply::error(&error))
+        })
+    }
+}
+
+fn unavailable(error: impl std::error::Error) -> ApiError {
+    let reason = watch::with_causes(&error);
+    tracing::warn!(error = reason, "shares cannot be told");
+    ApiError::unavailable("The domain's shares cannot be read just now.", 5)
+}
