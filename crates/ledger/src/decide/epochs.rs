@@ -1,7 +1,7 @@
 //! Epochs: a price at the beginning, units and shares at the end.
 
 use super::{Decision, Postings, Refusal, add_units, add_usd};
-use crate::account::{AccountId, Currency, EpochNumber, LedgerAccount, Party};
+use crate::account::{AccountId, Currency, EpochNumber, LedgerAccount, Party, Role};
 use crate::amount::{NanoUnits, NanoUsd, Price};
 use crate::entry::Outcome;
 use crate::rows::{AccountRow, Epochs, OpenEpoch, Owed, PoolRow, Row, ShareRow, View};
@@ -106,7 +106,7 @@ pub(super) fn close_account(
 }
 
 pub(super) fn close(view: &View, asset: Address, epoch: EpochNumber) -> Result<Decision, Refusal> {
-    closing(view, epoch)?;
+    let price = closing(view, epoch)?.price;
     if view.reserved_open != 0 {
         return Err(Refusal::ReservationsOpen(view.reserved_open));
     }
@@ -120,7 +120,7 @@ pub(super) fn close(view: &View, asset: Address, epoch: EpochNumber) -> Result<D
             collected: view.pool.usd,
         });
     }
-    let parts = shares_of(&view.earned, view.pool.units);
+    let parts = shares_of(&view.earned, view.pool.units, price);
     let mut postings = Postings::default();
     let usd = Currency::Usd(asset, epoch);
     for (party, part) in &view.earned {
@@ -158,17 +158,67 @@ pub(super) fn close(view: &View, asset: Address, epoch: EpochNumber) -> Result<D
     })
 }
 
-/// `units` in proportion to what each party has earned, exactly, then by address. Of equal
-/// remainders the first in the order of parties comes first.
-fn shares_of(earned: &[(Party, NanoUsd)], units: NanoUnits) -> BTreeMap<Address, NanoUnits> {
+/// `units` for what each party has earned, exactly, then by address.
+///
+/// In proportion, where all of it was collected. Where refunds took some of it before, receipts still promise node
+/// operators their part: the domain bears what is missing, then the others, operators last.
+fn shares_of(
+    earned: &[(Party, NanoUsd)],
+    units: NanoUnits,
+    price: Price,
+) -> BTreeMap<Address, NanoUnits> {
     let mut earned = earned.to_vec();
     earned.sort_unstable();
-    let weights: Vec<u64> = earned.iter().map(|(_, part)| part.get()).collect();
+    let total: u128 = earned.iter().map(|(_, part)| u128::from(part.get())).sum();
+    let total = NanoUsd::try_from(total).unwrap_or(NanoUsd::MAX);
+    let all = price.units_for(total);
+    let parts = if all.is_ok_and(|all| units >= all) {
+        in_proportion(&earned, units.get())
+    } else {
+        by_seniority(&earned, units.get(), price)
+    };
     let mut shares: BTreeMap<Address, NanoUnits> = BTreeMap::new();
-    for ((party, _), part) in earned.iter().zip(apportion(units.get(), &weights)) {
+    for ((party, _), part) in earned.iter().zip(parts) {
         let share = shares.entry(party.address).or_default();
         // The parts add up to `units`, so no sum of some of them is more.
         *share = NanoUnits::new(share.get() + part).unwrap_or(NanoUnits::MAX);
     }
     shares
+}
+
+/// Of equal remainders the first in the order of parties comes first.
+fn in_proportion(earned: &[(Party, NanoUsd)], units: u64) -> Vec<u64> {
+    let weights: Vec<u64> = earned.iter().map(|(_, part)| part.get()).collect();
+    apportion(units, &weights)
+}
+
+/// Whole units for what operators have earned, then of what is left for the others but the domain, then the domain; in
+/// proportion among those for whom it is too little.
+fn by_seniority(earned: &[(Party, NanoUsd)], mut left: u64, price: Price) -> Vec<u64> {
+    let rank = |party: &Party| match party.role {
+        Role::NodeOperator => 0,
+        Role::Stakers | Role::ComponentAuthor => 1,
+        Role::Domain => 2,
+    };
+    let mut parts = vec![0; earned.len()];
+    for of in 0..=2 {
+        let due = earned.iter().map(|(party, part)| match rank(party) == of {
+            true => price.units_in(*part).get(),
+            false => 0,
+        });
+        let due: Vec<u64> = due.collect();
+        let sum = due
+            .iter()
+            .fold(0_u64, |sum, part| sum.saturating_add(*part));
+        let given = apportion(left.min(sum), &due);
+        left -= given.iter().sum::<u64>();
+        for (part, given) in parts.iter_mut().zip(given) {
+            *part += given;
+        }
+    }
+    // What rounding has left.
+    for (part, given) in parts.iter_mut().zip(in_proportion(earned, left)) {
+        *part += given;
+    }
+    parts
 }

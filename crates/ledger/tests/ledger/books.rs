@@ -223,6 +223,41 @@ fn what_the_chain_paid_back_too_early_is_short_by_name_and_nobody_goes_below_zer
     desk.must(&close_epoch(STABLE, 1));
     let shares: u64 = desk.book.shares().iter().map(|s| s.cumulative.get()).sum();
     assert_eq!(shares, 200);
+    // 210 of the 300 are the operator's, who gets all that is there.
+    let operator = party(Role::NodeOperator, 0xd1).address;
+    assert_eq!(desk.book.share(operator, STABLE).cumulative, units(200));
+}
+
+/// What 300 nano-dollars came to when refunds had left so much of it: the operator, stakers, and the domain, which is
+/// the author, too.
+fn shares_of_300(left: u64) -> [u64; 3] {
+    let mut desk = rich(STABLE);
+    let payer = account(1, STABLE);
+    desk.must(&reserve(1, payer, 300));
+    desk.must(&capture(1, 300));
+    if left < 1_000 {
+        desk.must(&Command::PayRefund {
+            account: payer,
+            units: units(1_000 - left),
+        });
+    }
+    desk.must(&open(STABLE, 2, ONE));
+    desk.close(STABLE, 1);
+    [0xd1, 0xd2, 0xd0].map(|address| {
+        let address = party(Role::Domain, address).address;
+        desk.book.share(address, STABLE).cumulative.get()
+    })
+}
+
+#[test]
+fn what_is_missing_is_the_domains_loss_first_and_the_operators_last() {
+    assert_eq!(shares_of_300(1_000), [210, 40, 50]);
+    assert_eq!(shares_of_300(300), [210, 40, 50]);
+    assert_eq!(shares_of_300(290), [210, 40, 40]);
+    assert_eq!(shares_of_300(270), [210, 40, 20]);
+    assert_eq!(shares_of_300(240), [210, 20, 10]);
+    assert_eq!(shares_of_300(210), [210, 0, 0]);
+    assert_eq!(shares_of_300(100), [100, 0, 0]);
 }
 
 #[test]

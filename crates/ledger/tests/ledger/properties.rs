@@ -183,6 +183,36 @@ proptest! {
     }
 
     #[test]
+    fn operators_get_what_receipts_promise_as_long_as_it_is_there(
+        costs in prop::collection::vec(0_u64..1_000_000, 1..30), per_unit in 1_000_u64..10_000_000_000, kept in 0_u64..=1_200,
+    ) {
+        let mut desk = Desk::open(per_unit);
+        let payer = account(1, TOKEN);
+        let total: u64 = costs.iter().sum();
+        let needed = price(per_unit).units_for(usd(total)).unwrap().get();
+        // Reservations need what they may cost; what is over a thousandth of it times `kept` is paid back.
+        let deposited = needed * 2 + 10;
+        desk.must(&deposit(payer, deposited));
+        for (request, cost) in (0..).zip(&costs) {
+            desk.must(&reserve(request, payer, *cost));
+            desk.must(&capture(request, *cost));
+        }
+        let left = u128::from(needed) * u128::from(kept) / 1_000;
+        let paid = deposited - u64::try_from(left).unwrap();
+        desk.must(&Command::PayRefund { account: payer, units: units(paid) });
+        desk.must(&open(TOKEN, 2, per_unit));
+        desk.close(TOKEN, 1);
+        let collected = deposited - paid - desk.book.account(payer).held.get();
+        let shares: u64 = desk.book.shares().iter().map(|share| share.cumulative.get()).sum();
+        prop_assert_eq!(shares, collected);
+        let pool = desk.book.balance(LedgerAccount::Pool(EpochNumber(1)), Currency::Units(TOKEN));
+        prop_assert_eq!(pool, 0);
+        let operator = party(gaia_ledger::Role::NodeOperator, 0xd1).address;
+        let promised = desk.book.node(NODE, operator, TOKEN).total.get();
+        prop_assert!(desk.book.share(operator, TOKEN).cumulative.get() >= promised.min(collected));
+    }
+
+    #[test]
     fn shares_add_up_to_what_was_captured(
         costs in prop::collection::vec(0_u64..1_000_000, 1..30), per_unit in 1_000_000_u64..10_000_000_000,
     ) {
