@@ -139,10 +139,24 @@ impl Settler {
     pub async fn settle(&self) -> Result<Settled, SettleError> {
         let mut done = self.keep_time().await?;
         self.make_batches(&mut done).await?;
+        let mut failed = None;
+        // In the order of epochs: a receipt of an earlier one does not prove a charge that counts a later one's.
+        let mut may_propose = true;
         for (batch, version) in self.batches().await? {
-            if batch.state == BatchState::Open {
-                self.move_on(batch, version, &mut done).await?;
+            if batch.state != BatchState::Open || (batch.proposal.is_none() && !may_propose) {
+                continue;
             }
+            match self.move_on(batch, version, &mut done).await {
+                Ok(is_proposed) => may_propose &= is_proposed,
+                // What is wrong with one must not keep the others from being defended.
+                Err(error) => {
+                    may_propose = false;
+                    failed.get_or_insert(error);
+                }
+            }
+        }
+        if let Some(error) = failed {
+            return Err(error);
         }
         self.draw_bonds(&mut done).await?;
         Ok(done)

@@ -12,43 +12,43 @@ use alloy_primitives::{B256, U256};
 use gaia_ledger::{NanoUnits, NanoUsd, Price};
 
 impl Settler {
-    /// Takes a batch one or more steps on.
+    /// Takes a batch one or more steps on. Whether the next may be proposed.
     pub(super) async fn move_on(
         &self,
         mut batch: Batch,
         mut version: u64,
         done: &mut Settled,
-    ) -> Result<(), SettleError> {
+    ) -> Result<bool, SettleError> {
         if batch.proposal.is_none() {
             let Some(after) = self.propose(&mut batch, version, done).await? else {
-                return Ok(());
+                return Ok(batch.state == BatchState::Lost);
             };
             version = after;
         }
         let Some(id) = batch.proposal else {
-            return Ok(());
+            return Ok(false);
         };
         let Some(charges) = self.charges_on_chain(&batch, id).await? else {
-            done.waiting.push(format!(
-                "proposal {id} is not the one that batch {} made",
-                batch.number
-            ));
-            return Ok(());
+            let words = "is not the one that batch";
+            done.waiting
+                .push(format!("proposal {id} {words} {} made", batch.number));
+            return Ok(false);
         };
         match self.proposal(id).await?.state {
             State::Open => {
                 self.defend(&batch, id, &charges, done).await?;
-                self.finalise(batch, version, id, charges, done).await
+                self.finalise(batch, version, id, charges, done).await?;
             }
-            State::Finalised => self.finished(batch, version, id, done).await,
-            State::Cancelled => self.cancelled(batch, version, id, &charges).await,
+            State::Finalised => self.finished(batch, version, id, done).await?,
+            State::Cancelled => self.cancelled(batch, version, id, &charges).await?,
             _ => {
                 let words = "is not on the chain any more: did the chain change?";
                 done.waiting
                     .push(format!("proposal {id} of batch {} {words}", batch.number));
-                Ok(())
+                return Ok(false);
             }
         }
+        Ok(true)
     }
 
     /// Proposes the batch, unless one of its attempts is on the chain. The batch's new version; `None` where nothing

@@ -1,7 +1,7 @@
 //! A domain with payers, a node and a ledger, and what happens there in a day.
 
 use crate::chain::*;
-use alloy_primitives::{B256, U256};
+use alloy_primitives::{Address, B256, U256};
 use alloy_signer::SignerSync as _;
 use gaia_chain::contracts::NodeJoin;
 use gaia_chain::registry::{self, SignedJoin};
@@ -233,16 +233,21 @@ impl Scene {
 
     /// The same without a signature: a node that has gone away.
     pub async fn serve_unsigned(&self, who: usize, asset: &Asset, tokens: u64) -> B256 {
+        self.serve_account(address(who), asset, tokens).await
+    }
+
+    /// The same for anybody's account.
+    pub async fn serve_account(&self, payer: Address, asset: &Asset, tokens: u64) -> B256 {
         let request = self.next_request();
         let account = AccountId {
-            payer: address(who),
+            payer,
             asset: asset.address,
         };
         let cost = usd(tokens * 1_000);
         let reserve = Command::Reserve(Reserve {
             reservation: request,
             account,
-            key: B256::repeat_byte(who as u8),
+            key: B256::left_padding_from(payer.as_slice()),
             amount: cost,
             key_limit: None,
             lifetime_seconds: 600,
@@ -259,7 +264,7 @@ impl Scene {
             domain_id: self.domain.place.domain_id,
             request,
             account,
-            key: B256::repeat_byte(who as u8),
+            key: B256::left_padding_from(payer.as_slice()),
             node: address(NODE),
             model: ModelId::of("model"),
             price_version: 1,

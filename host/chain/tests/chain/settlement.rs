@@ -5,10 +5,10 @@ use crate::kills::{What, Work};
 use crate::proxy::Proxy;
 use crate::scene::*;
 use alloy_primitives::{Address, U256};
-use gaia_chain::contracts::{Charge, CoSigned, Escrow, Prices};
+use gaia_chain::contracts::{Charge, CoSigned, Escrow, Prices, Token};
 use gaia_chain::payer::{self, PayError};
 use gaia_chain::rpc::At;
-use gaia_chain::settle::BatchState;
+use gaia_chain::settle::{BatchState, CHARGES_MAX};
 use gaia_chain::shares::{self, ProvenShare};
 use gaia_chain::{Asset, Settled};
 use gaia_ledger::Price;
@@ -390,4 +390,51 @@ async fn a_false_proof_is_not_sent() {
         .await
         .unwrap_err();
     assert!(again.to_string().contains("nothing to claim"), "{again}");
+}
+
+#[tokio::test]
+async fn more_charges_than_a_batch_holds_go_in_two() {
+    let scene = Scene::with_node().await;
+    let stable = scene.stable().clone();
+    scene.chain.mint(ALICE, 1_000).await;
+    // One deposit of her own allows the escrow enough for all others.
+    let alice = scene.chain.wallet(ALICE).await;
+    let call = Token::approveCall {
+        spender: scene.domain.escrow,
+        value: U256::from(1_000_000_000),
+    };
+    alice.send(stable.address, call).await.unwrap();
+    let payers: Vec<Address> = (1..=CHARGES_MAX as u64 + 1)
+        .map(|number| Address::left_padding_from(&number.to_be_bytes()))
+        .collect();
+    for payer in &payers {
+        let call = Escrow::depositCall {
+            asset: stable.address,
+            baseUnits: U256::from(1_000_000),
+            payer: *payer,
+        };
+        alice.send(scene.domain.escrow, call).await.unwrap();
+    }
+    assert_eq!(scene.follow().await, payers.len());
+    scene.settle().await;
+    for payer in &payers {
+        scene.serve_account(*payer, &stable, 7).await;
+    }
+    next_epoch(&scene, None).await;
+    let settled = settle_through(&scene).await;
+    assert_eq!((settled.proposed.len(), settled.finalised.len()), (2, 2));
+    for payer in &payers {
+        let account = payer::account(&scene.domain, *payer, stable.address)
+            .await
+            .unwrap();
+        assert_eq!((account.balance, account.charged), (ONE - 7_000, 7_000));
+    }
+    // The last of the two brought the tree.
+    let earned = shares::proven(&scene.domain, &scene.ledger, address(OPERATOR))
+        .await
+        .unwrap();
+    assert_eq!(
+        earned[0].share.cumulative,
+        units(payers.len() as u64 * 5_950)
+    );
 }
