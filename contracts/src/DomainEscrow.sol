@@ -10,7 +10,7 @@ import { ShareContests } from "./escrow/ShareContests.sol";
 /// @title Purpose bound money of one domain
 /// @notice Users deposit here for a domain's service. Money leaves as an earned share, or as the payer's refund; nobody,
 /// the domain's owner and governance included, has another way to it. Nothing here can be changed, paused or upgraded.
-/// @dev Accounts, claims, settlement and contests are one contract in four files, each the only writer of its own state.
+/// @dev Accounts, claims, bonds, settlement and contests are one contract in five files, each the only writer of its own state.
 contract DomainEscrow is ShareContests {
     /// @param stables What counts as a dollar. The payment token is the one that `prices_` prices.
     constructor(

@@ -32,7 +32,7 @@ abstract contract ShareClaims is EscrowAccounts {
     /// @notice Pays `account` what it earned and was not paid yet. Anybody may call it; the money goes to the account.
     /// @dev Base units are whole; what is left of a nano-unit stays claimable.
     function claim(address account, address asset, uint64 cumulative, bytes32[] calldata proof) external nonReentrant {
-        bytes32 leaf = keccak256(bytes.concat(keccak256(abi.encode(account, asset, cumulative))));
+        bytes32 leaf = _leafOf(account, asset, cumulative);
         if (_root == 0 || !MerkleProof.verifyCalldata(proof, _root, leaf)) revert ClaimProofWrong();
         (uint256 baseUnits, uint64 amount) = _baseUnits(asset, _payable(account, asset, cumulative));
         if (baseUnits == 0) revert ClaimNothing();
@@ -60,6 +60,11 @@ abstract contract ShareClaims is EscrowAccounts {
     /// @dev Puts a captured charge into the asset's purse.
     function _earn(address asset, uint64 amount) internal {
         _purses[asset].earned += amount;
+    }
+
+    /// @dev Hashed twice, so that no inner node of a tree passes for a leaf.
+    function _leafOf(address account, address asset, uint64 cumulative) internal pure returns (bytes32) {
+        return keccak256(bytes.concat(keccak256(abi.encode(account, asset, cumulative))));
     }
 
     /// @dev What charges have earned in an asset.

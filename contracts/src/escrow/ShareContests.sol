@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import { Receipt } from "../Statements.sol";
 import { Charge, EpochSettlement } from "./EpochSettlement.sol";
 import { Hashes } from "@openzeppelin/contracts/utils/cryptography/Hashes.sol";
+import { MerkleProof } from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
 
 /// @notice A receipt with both signatures.
 struct CoSigned {
@@ -52,17 +53,19 @@ abstract contract ShareContests is EpochSettlement {
         address contester,
         uint64 respondBy
     );
-    event ContestAnswered(uint256 indexed proposal, uint256 indexed index, uint256 share, uint256 sum);
+    event ContestAnswered(uint256 indexed proposal, uint256 indexed index, uint256 share);
     event ContestUpheld(uint256 indexed proposal, uint256 indexed index, uint256 slashed);
 
     error ContestNoTree(uint256 proposal);
     error ContestReceiptCount(uint256 receipts);
     error ContestReceiptOther(uint256 index);
     error ContestTreeOther(bytes32 root);
+    error ContestTreeNotShown(address asset);
     error ContestShareTooSmall(uint256 share, uint256 least);
 
     mapping(uint256 proposal => Contest[]) private _contests;
-    mapping(uint256 proposal => mapping(address asset => uint256)) private _sums;
+    /// @dev What all leaves of a tree that was shown add up to, and one; 0 where it was not shown.
+    mapping(uint256 proposal => mapping(address asset => uint256)) private _shown;
 
     /// @notice Demands the tree of an open batch, which must give an operator what receipts say that it has earned. The
     /// bond comes back if there is no answer in time.
@@ -91,18 +94,27 @@ abstract contract ShareContests is EpochSettlement {
 
     /// @notice Answers a contest with all leaves of the batch's tree, in the order of their hashes. Anybody may.
     function answerContest(uint256 id, uint256 index, Leaf[] calldata leaves) external nonReentrant {
-        Proposal storage proposal = _openProposal(id);
-        Contest storage demand = _openContest(id, index);
-        if (block.timestamp > demand.respondBy) revert ChallengeTooLate(demand.respondBy);
+        (Proposal storage proposal, Contest storage demand) = _answerable(id, index);
         bytes32 root = _rootOf(leaves);
         if (root != proposal.sharesRoot) revert ContestTreeOther(root);
         (uint256 share, uint256 sum) = _weigh(leaves, demand.operator, demand.asset);
-        if (share < demand.least) revert ContestShareTooSmall(share, demand.least);
-        _sums[id][demand.asset] = sum;
-        (demand.answered, demand.bondPaid) = (true, true);
-        proposal.openContests -= 1;
-        emit ContestAnswered(id, index, share, sum);
-        _creditBond(proposal.proposer);
+        _shown[id][demand.asset] = sum + 1;
+        _answer(proposal, demand, share);
+        emit ContestAnswered(id, index, share);
+    }
+
+    /// @notice Answers a contest with the operator's leaf alone, in an asset in which all leaves were shown before: so many
+    /// contests cost the domain little more than one.
+    function answerContestByProof(uint256 id, uint256 index, uint64 share, bytes32[] calldata proof)
+        external
+        nonReentrant
+    {
+        (Proposal storage proposal, Contest storage demand) = _answerable(id, index);
+        if (_shown[id][demand.asset] == 0) revert ContestTreeNotShown(demand.asset);
+        bytes32 leaf = _leafOf(demand.operator, demand.asset, share);
+        if (!MerkleProof.verifyCalldata(proof, proposal.sharesRoot, leaf)) revert ClaimProofWrong();
+        _answer(proposal, demand, share);
+        emit ContestAnswered(id, index, share);
     }
 
     /// @notice Cancels a batch one of whose contests was not answered in time, and slashes. Anybody may call it.
@@ -139,7 +151,7 @@ abstract contract ShareContests is EpochSettlement {
         if (_contests[id].length == 0) return true;
         address[] memory list = assets();
         for (uint256 i; i < list.length; ++i) {
-            if (_sums[id][list[i]] > _earnedIn(list[i])) return false;
+            if (_shown[id][list[i]] > _earnedIn(list[i]) + 1) return false;
         }
         return true;
     }
@@ -163,6 +175,23 @@ abstract contract ShareContests is EpochSettlement {
         return _contests[id][index];
     }
 
+    function _answerable(uint256 id, uint256 index)
+        private
+        view
+        returns (Proposal storage proposal, Contest storage demand)
+    {
+        proposal = _openProposal(id);
+        demand = _openContest(id, index);
+        if (block.timestamp > demand.respondBy) revert ChallengeTooLate(demand.respondBy);
+    }
+
+    function _answer(Proposal storage proposal, Contest storage demand, uint256 share) private {
+        if (share < demand.least) revert ContestShareTooSmall(share, demand.least);
+        (demand.answered, demand.bondPaid) = (true, true);
+        proposal.openContests -= 1;
+        _creditBond(proposal.proposer);
+    }
+
     /// @dev The operator's leaf in the asset, and the sum of all leaves in it.
     function _weigh(Leaf[] calldata leaves, address operator, address asset)
         private
@@ -181,7 +210,7 @@ abstract contract ShareContests is EpochSettlement {
         if (leaves.length == 0) return 0;
         bytes32[] memory tree = new bytes32[](2 * leaves.length - 1);
         for (uint256 i; i < leaves.length; ++i) {
-            tree[tree.length - 1 - i] = keccak256(bytes.concat(keccak256(abi.encode(leaves[i]))));
+            tree[tree.length - 1 - i] = _leafOf(leaves[i].account, leaves[i].asset, leaves[i].cumulative);
         }
         for (uint256 i = leaves.length - 1; i > 0; --i) {
             tree[i - 1] = Hashes.commutativeKeccak256(tree[2 * i - 1], tree[2 * i]);

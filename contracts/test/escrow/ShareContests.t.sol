@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import { Receipt } from "../../src/Statements.sol";
 import { DisputeBonds } from "../../src/escrow/DisputeBonds.sol";
 import { Charge, EpochSettlement } from "../../src/escrow/EpochSettlement.sol";
+import { ShareClaims } from "../../src/escrow/ShareClaims.sol";
 import { CoSigned, Leaf, ShareContests } from "../../src/escrow/ShareContests.sol";
 import { Fixture } from "../support/Fixture.sol";
 import { ShareTree } from "../support/ShareTree.sol";
@@ -298,6 +299,31 @@ contract ShareContestsTest is Fixture {
         vm.assertEq(address(escrow).balance, 4 * BOND);
     }
 
+    /// @dev So that many contests cost the domain little more than one.
+    function testFuzz_aTreeThatWasShownAnswersTheNextByALeaf(uint64 given, uint64 least) external {
+        (uint256 proposal, Charge[] memory charges) = proposed(given, 1);
+        contest(proposal, promised(0));
+        contest(proposal, promised(least));
+        bytes32[] memory proof = proofOf(given, 1, ShareTree.leaf(operator, address(dollar), given));
+        vm.expectRevert(abi.encodeWithSelector(ShareContests.ContestTreeNotShown.selector, address(dollar)));
+        escrow.answerContestByProof(proposal, 1, given, proof);
+        escrow.answerContest(proposal, 0, leavesOf(given, 1));
+        notOpen(0);
+        escrow.answerContestByProof(proposal, 0, given, proof);
+        vm.expectRevert(ShareClaims.ClaimProofWrong.selector);
+        escrow.answerContestByProof(proposal, 1, given ^ 1, proof);
+        if (given < least) {
+            vm.expectRevert(abi.encodeWithSelector(ShareContests.ContestShareTooSmall.selector, given, least));
+        }
+        escrow.answerContestByProof(proposal, 1, given, proof);
+        vm.assertTrue(escrow.contestOf(proposal, 1).answered == (given >= least), "answered");
+        vm.warp(block.timestamp + RESPONSE + 1);
+        if (given >= least) return;
+        vm.expectPartialRevert(EpochSettlement.ChallengeTooLate.selector);
+        escrow.answerContestByProof(proposal, 1, given, proof);
+        escrow.upholdContest(proposal, charges, 1);
+    }
+
     /// @dev What an answer costs the domain with a thousand who earn; the snapshot holds it.
     function test_aTreeOfAThousandIsShown() external {
         Leaf[] memory leaves = new Leaf[](1000);
@@ -378,8 +404,11 @@ contract ShareContestsTest is Fixture {
     }
 
     function claim(address account, uint64 cumulative, uint64 given, uint64 rest) private {
-        bytes32[] memory hashes = hashesOf(leavesOf(given, rest));
         bytes32 leaf = ShareTree.leaf(account, address(dollar), cumulative);
-        escrow.claim(account, address(dollar), cumulative, ShareTree.proof(hashes, leaf));
+        escrow.claim(account, address(dollar), cumulative, proofOf(given, rest, leaf));
+    }
+
+    function proofOf(uint64 given, uint64 rest, bytes32 leaf) private view returns (bytes32[] memory) {
+        return ShareTree.proof(hashesOf(leavesOf(given, rest)), leaf);
     }
 }
