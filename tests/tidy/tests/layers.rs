@@ -33,6 +33,8 @@ const HOST_SHELLS: &[(&str, &str)] = &[
     ("gaia-gateway", "gaia-ledger-store"),
     ("gaia-gateway", "gaia-tunnel"),
     ("gaia-mcp", "gaia-egress"),
+    ("gaia-counting", "gaia-engine"),
+    ("gaia-member", "gaia-tunnel"),
     ("gaia-wasi-nn", "gaia-engine"),
     ("gaia-vector-store", "gaia-archive"),
 ];
