@@ -64,6 +64,46 @@ impl Node {
         self.render(request, &offer, &messages, now_unix_seconds)
     }
 
+    /// The prompt of a request, with the passages as they stand in it; `None`: without a word about a knowledge base.
+    ///
+    /// # Errors
+    /// As [`Self::prompt`].
+    pub fn prompt_with(
+        &self,
+        request: &ChatRequest,
+        passages: Option<&[&str]>,
+        now_unix_seconds: i64,
+    ) -> Result<String, ApiError> {
+        let offer = Offer::of(&request.tooling);
+        self.prompt_of(request, &offer, passages, now_unix_seconds)
+    }
+
+    /// How the model writes calls and reasoning in its answer to this request.
+    #[must_use]
+    pub fn answer_format(&self, request: &ChatRequest) -> Format {
+        self.format(&Offer::of(&request.tooling))
+    }
+
+    pub(crate) fn prompt_of(
+        &self,
+        request: &ChatRequest,
+        offer: &Offer,
+        passages: Option<&[&str]>,
+        now_unix_seconds: i64,
+    ) -> Result<String, ApiError> {
+        let mut messages = self.conversation(request, offer);
+        if let Some(passages) = passages {
+            let markers = self.template.markers();
+            let passages = passages.iter();
+            let passages: Vec<_> = passages
+                .map(|passage| markers.neutralise_data(passage.trim()))
+                .collect();
+            let passages: Vec<&str> = passages.iter().map(AsRef::as_ref).collect();
+            messages = self.rag_prompt.insert(messages, &passages);
+        }
+        self.render(request, offer, &messages, now_unix_seconds)
+    }
+
     /// The same without what opens the answer: the conversation as the model has read it.
     ///
     /// # Errors

@@ -1,15 +1,15 @@
 //! A model's tokens and facts, which can stay when its weights go.
 
+mod open;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use llama_cpp_2::model::LlamaModel;
-use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::token::LlamaToken;
 
 use crate::TokenId;
-use crate::backend;
 use crate::facts::ModelFacts;
 use crate::load::LoadError;
 use crate::pairing::{Pairing, Pairs};
@@ -67,15 +67,8 @@ impl Vocabulary {
 
     /// The same from `path`, the model's file, on its own: it keeps no weights in memory.
     pub fn apart(&self, path: &Path) -> Result<Self, LoadError> {
-        backend::clear_reason();
-        let parameters = LlamaModelParams::default().with_vocab_only(true);
-        let source = LlamaModel::load_from_file(backend::llama_backend(), path, &parameters);
-        let source = source.map_err(|_| LoadError::Llama {
-            path: path.to_owned(),
-            reason: backend::reason(),
-        })?;
         Ok(Self {
-            source: Arc::new(source),
+            source: Arc::new(open::load_alone(path)?),
             facts: Arc::clone(&self.facts),
             pairing: self.pairing.clone(),
             cells_used: CellsUsed::default(),
@@ -101,6 +94,14 @@ impl Vocabulary {
     pub fn tokenize(&self, text: &str, add_special: bool) -> Result<Vec<TokenId>, TokenizeError> {
         let tokens = self.tokens(text, add_special)?;
         Ok(tokens.into_iter().map(|token| token.0).collect())
+    }
+
+    /// How many tokens `text` is, where names of special tokens in it are the letters that they are: what a model wrote
+    /// of its own, or what somebody sends.
+    pub fn plain_len(&self, text: &str) -> Result<usize, TokenizeError> {
+        check_len(text.len())?;
+        let vocab = self.source.vocab();
+        Ok(vocab.tokenize(text.as_bytes(), false, false).len())
     }
 
     /// The tokens of a prompt: as [`Self::tokenize`] with the special tokens, but without a second

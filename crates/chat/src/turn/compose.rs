@@ -41,19 +41,13 @@ impl Turn {
 
     /// The prompt; `None` = without a word about a knowledge base.
     pub(super) fn prompt(&self, citations: Option<&[Citation]>) -> Result<String, ApiError> {
-        let mut messages = self.node.conversation(&self.request, &self.offer);
-        if let Some(citations) = citations {
-            let markers = self.node.template.markers();
-            let (citations, order) = self.shown(citations);
-            let passages: Vec<_> = gaia_rag::citation::passages(&citations, order)
-                .into_iter()
-                .map(|passage| markers.neutralise_data(passage.trim()))
-                .collect();
-            let passages: Vec<&str> = passages.iter().map(AsRef::as_ref).collect();
-            messages = self.node.rag_prompt.insert(messages, &passages);
-        }
+        let shown = citations.map(|citations| self.shown(citations));
+        let passages = shown
+            .as_ref()
+            .map(|(citations, order)| gaia_rag::citation::passages(citations, *order));
         let now = self.given.now_unix_seconds;
-        self.node.render(&self.request, &self.offer, &messages, now)
+        self.node
+            .prompt_of(&self.request, &self.offer, passages.as_deref(), now)
     }
 
     /// The citations as the prompt shows them. Before the conversation they stand in an order of their
