@@ -1,0 +1,20 @@
+//! A gateway from outside: real sockets, a real ledger, nodes that answer by a script over real tunnels.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod client;
+mod failing;
+mod kills;
+mod limits;
+mod money;
+mod node;
+mod scene;
+mod serving;
+mod shown;
+mod tokens;
+
+/// Not a test of its own: the gateway that [`kills`] starts and kills.
+#[test]
+fn worker() {
+    kills::serve_if_asked();
+}
