@@ -179,7 +179,8 @@ abstract contract EpochSettlement is ShareClaims, DisputeBonds {
         emit ChargesProposed(id, epoch, newSharesRoot, closesAt, charges);
     }
 
-    /// @notice Takes the charges of a batch that passed its window without an open challenge. Anybody may call it.
+    /// @notice Takes the charges of a batch that passed its window without an open dispute. Anybody may call it. A tree that
+    /// was shown in a contest and promises more than was earned is left out.
     function finalise(uint256 id, Charge[] calldata charges) external nonReentrant {
         Proposal storage proposal = _open(id, charges);
         if (block.timestamp < proposal.closesAt) revert SettlementWindowOpen(proposal.closesAt);
