@@ -82,6 +82,20 @@ enum Verb {
     Eval(commands::eval::Arguments),
     /// The models this machine has or could have
     Model(commands::model::Arguments),
+    /// The key that pays domains, and draws what was earned
+    Wallet(commands::wallet::Arguments),
+    /// Deposit money for a domain's service
+    Deposit(commands::deposit::Arguments),
+    /// Access tokens of a domain
+    Token(commands::token::Arguments),
+    /// Ask money back from a domain
+    Refund(commands::refund::Arguments),
+    /// Draw what was earned in a domain
+    Claim(commands::claim::Arguments),
+    /// Check what a request cost
+    Receipt(commands::receipt::Arguments),
+    /// Settle what is due of this home's domain
+    Settle(commands::settle::Arguments),
     /// Endpoints that the model may call
     Tools(commands::tools::Arguments),
     /// The node's key, and the keys of its API
@@ -114,6 +128,13 @@ impl Cli {
             Verb::Prompt(arguments) => commands::prompt::run(&context, &arguments),
             Verb::Eval(arguments) => commands::eval::run(&context, &arguments),
             Verb::Model(arguments) => commands::model::run(&context, &arguments),
+            Verb::Wallet(arguments) => commands::wallet::run(&context, &arguments),
+            Verb::Deposit(arguments) => commands::deposit::run(&context, &arguments),
+            Verb::Token(arguments) => commands::token::run(&context, &arguments),
+            Verb::Refund(arguments) => commands::refund::run(&context, &arguments),
+            Verb::Claim(arguments) => commands::claim::run(&context, &arguments),
+            Verb::Receipt(arguments) => commands::receipt::run(&context, &arguments),
+            Verb::Settle(arguments) => commands::settle::run(&context, &arguments),
             Verb::Tools(arguments) => commands::tools::run(&context, &arguments),
             Verb::Key(arguments) => commands::key::run(&context, &arguments),
             Verb::Doctor(arguments) => commands::doctor::run(&context, &arguments),

@@ -2,9 +2,11 @@
 
 pub mod ask;
 pub mod chat;
+pub mod claim;
 pub mod completions;
 pub mod config;
 pub mod confine;
+pub mod deposit;
 pub mod doctor;
 pub mod eval;
 pub mod init;
@@ -13,12 +15,17 @@ pub mod knowledge;
 pub mod logs;
 pub mod model;
 pub mod prompt;
+pub mod receipt;
+pub mod refund;
 pub mod restart;
+pub mod settle;
 pub mod start;
 pub mod status;
 pub mod stop;
+pub mod token;
 pub mod tools;
 pub mod top;
+pub mod wallet;
 
 use anyhow::Context as _;
 

@@ -71,6 +71,16 @@ impl Home {
         self.root.join("keystore.json")
     }
 
+    /// `wallet.json`: the key that pays domains.
+    pub fn wallet(&self) -> PathBuf {
+        self.root.join("wallet.json")
+    }
+
+    /// The access tokens that were drawn here: names and hashes.
+    pub fn tokens(&self) -> PathBuf {
+        self.root.join("tokens.json")
+    }
+
     /// The keys of the API: hashes, scopes, limits.
     pub fn api_keys(&self) -> PathBuf {
         self.root.join(API_KEYS_FILE)

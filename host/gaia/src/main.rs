@@ -20,6 +20,7 @@ mod supervisor;
 mod telemetry;
 mod terminal;
 mod toolbox;
+mod visit;
 
 use std::process::ExitCode;
 
