@@ -9,6 +9,8 @@ use alloy_primitives::Address;
 use gaia_ledger::price::PriceError;
 use gaia_ledger::split::SplitError;
 use gaia_ledger::{DecimalError, PriceTable};
+use gaia_registry::Canary;
+use gaia_registry::canary::Interval;
 use serde::Deserialize;
 
 use crate::model::Model;
@@ -50,6 +52,16 @@ pub struct DomainFile {
     /// The most tokens that nodes add to a prompt: their own prompts and passages.
     #[serde(default = "added_default")]
     pub added_tokens_max: u64,
+    /// Questions with known answers that nodes are asked at times they cannot know. Without any they are asked
+    /// something to which any answer is right.
+    #[serde(default)]
+    pub canaries: Vec<Canary>,
+    /// Between which times a node that serves is asked one, in seconds.
+    #[serde(default = "interval_default")]
+    pub canary_interval: Interval,
+    /// Whether nodes may be dialled at addresses that are not public: for domains within one network.
+    #[serde(default)]
+    pub dials_private: bool,
 }
 
 /// The table `[tls]`: files in PEM.
@@ -71,6 +83,12 @@ pub struct Chain {
     /// Blocks after which a deposit counts.
     #[serde(default = "confirmations_default")]
     pub confirmations: u64,
+    /// Seconds between two looks for deposits.
+    #[serde(default = "poll_default")]
+    pub poll_seconds: u64,
+    /// Whether this gateway settles epochs, with its own key; it needs a little of the chain's coin for gas.
+    #[serde(default = "settles_default")]
+    pub settles: bool,
 }
 
 fn ledger_default() -> String {
@@ -91,6 +109,21 @@ fn added_default() -> u64 {
 
 fn confirmations_default() -> u64 {
     12
+}
+
+fn poll_default() -> u64 {
+    4
+}
+
+fn settles_default() -> bool {
+    true
+}
+
+fn interval_default() -> Interval {
+    Interval {
+        seconds_min: 600,
+        seconds_max: 3600,
+    }
 }
 
 /// Why a domain's file is of no use.
@@ -225,6 +258,7 @@ impl DomainFile {
         for (name, is_zero) in [
             ("requests_running_max", self.requests_running_max == 0),
             ("answer_tokens_max", self.answer_tokens_max == 0),
+            ("chain.poll_seconds", self.chain.poll_seconds == 0),
         ] {
             if is_zero {
                 wrong.push(Wrong::Zero(name));

@@ -13,6 +13,12 @@ impl Folder {
         Self(home.join("domain"))
     }
 
+    /// The folder at `root`.
+    #[must_use]
+    pub fn at_root(root: PathBuf) -> Self {
+        Self(root)
+    }
+
     /// The folder itself.
     #[must_use]
     pub fn root(&self) -> &Path {

@@ -8,6 +8,7 @@
 mod deployment;
 mod file;
 mod folder;
+mod gateway;
 mod model;
 mod split;
 #[cfg(test)]
@@ -16,5 +17,6 @@ mod tests;
 pub use deployment::{Deployment, DeploymentError};
 pub use file::{Chain, DomainFile, FILE_BYTES_MAX, ReadDomainError, Tls, Wrong};
 pub use folder::Folder;
+pub use gateway::Gateway;
 pub use model::Model;
 pub use split::{OtherPart, SplitFile};

@@ -18,10 +18,17 @@ pub struct Model {
     pub cached: String,
     /// USD for a million tokens that are written.
     pub output: String,
+    /// The longest context that a node gives one request, in tokens.
+    #[serde(default = "context_default")]
+    pub context_tokens: u64,
     /// Its GGUF file, of which the vocabulary is read to count tokens. Without it nodes' claims are believed within
     /// what a request can cost.
     #[serde(default)]
     pub vocabulary: Option<PathBuf>,
+}
+
+fn context_default() -> u64 {
+    4096
 }
 
 impl Model {

@@ -82,6 +82,8 @@ enum Verb {
     Eval(commands::eval::Arguments),
     /// The models this machine has or could have
     Model(commands::model::Arguments),
+    /// One address for many nodes: make and run a domain
+    Domain(commands::domain::Arguments),
     /// The key that pays domains, and draws what was earned
     Wallet(commands::wallet::Arguments),
     /// Deposit money for a domain's service
@@ -128,6 +130,7 @@ impl Cli {
             Verb::Prompt(arguments) => commands::prompt::run(&context, &arguments),
             Verb::Eval(arguments) => commands::eval::run(&context, &arguments),
             Verb::Model(arguments) => commands::model::run(&context, &arguments),
+            Verb::Domain(arguments) => commands::domain::run(&context, &arguments),
             Verb::Wallet(arguments) => commands::wallet::run(&context, &arguments),
             Verb::Deposit(arguments) => commands::deposit::run(&context, &arguments),
             Verb::Token(arguments) => commands::token::run(&context, &arguments),

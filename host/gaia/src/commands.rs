@@ -8,6 +8,7 @@ pub mod config;
 pub mod confine;
 pub mod deposit;
 pub mod doctor;
+pub mod domain;
 pub mod eval;
 pub mod init;
 pub mod key;

@@ -50,22 +50,45 @@ pub enum DaemonError {
 /// Starts the node of `home` in the background; returns once it answers. `tick` is called while
 /// waiting, with the state once there is one.
 pub fn start(home: &Home, tick: &mut dyn FnMut(Option<&State>)) -> Result<State, DaemonError> {
-    let path = home.log();
-    let log = open_log(&path).map_err(|source| DaemonError::Log {
-        path: path.clone(),
+    let mut command = Command::new(std::env::current_exe().map_err(DaemonError::Start)?);
+    command
+        .arg("--home")
+        .arg(home.root())
+        .args(["start", "--foreground"])
+        .stdin(Stdio::null())
+        .current_dir(home.root());
+    launch(command, &home.log(), |pid| {
+        let state = state::running(home).filter(|state| state.pid == pid);
+        match state {
+            Some(state) if state.phase == Phase::Ready => Some(state),
+            state => {
+                tick(state.as_ref());
+                None
+            }
+        }
+    })
+}
+
+/// Starts `command` in a session of its own, writing to `log`; returns once `look`, which is given the process id,
+/// finds it ready.
+pub fn launch<S>(
+    command: Command,
+    log: &Path,
+    mut look: impl FnMut(u32) -> Option<S>,
+) -> Result<S, DaemonError> {
+    let file = open_log(log).map_err(|source| DaemonError::Log {
+        path: log.to_owned(),
         source,
     })?;
-    let before = log.metadata().map(|facts| facts.len()).unwrap_or_default();
-    let mut child = spawn(home, log).map_err(DaemonError::Start)?;
+    let before = file.metadata().map(|facts| facts.len()).unwrap_or_default();
+    let mut child = spawn(command, file).map_err(DaemonError::Start)?;
     loop {
-        let state = state::running(home).filter(|state| state.pid == child.id());
-        match state {
-            Some(state) if state.phase == Phase::Ready => return Ok(state),
-            state => tick(state.as_ref()),
+        if let Some(found) = look(child.id()) {
+            return Ok(found);
         }
         if let Some(status) = child.try_wait().map_err(DaemonError::Start)? {
             return Err(DaemonError::Ended {
-                reason: last_words(&path, before, status),
+                reason: last_words(log, before, status),
                 status,
             });
         }
@@ -84,17 +107,9 @@ fn open_log(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-fn spawn(home: &Home, log: File) -> io::Result<Child> {
+fn spawn(mut command: Command, log: File) -> io::Result<Child> {
     use std::os::unix::process::CommandExt;
-    let mut command = Command::new(std::env::current_exe()?);
-    command
-        .arg("--home")
-        .arg(home.root())
-        .args(["start", "--foreground"])
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log)
-        .current_dir(home.root());
+    command.stdout(log.try_clone()?).stderr(log);
     let hook = || {
         rustix::process::setsid()?;
         Ok(())
@@ -118,7 +133,7 @@ fn last_words(path: &Path, before: u64, status: ExitStatus) -> String {
             text[at + "gaia: ".len()..].trim_end().to_owned()
         }
         _ => format!(
-            "the node ended while it started ({status}); see `{}`",
+            "it ended while it started ({status}); see `{}`",
             path.display()
         ),
     }
@@ -160,21 +175,17 @@ mod tests {
 
     #[test]
     fn the_last_error_since_the_start_counts() {
-        check("gaia: old\n", 10, "the node ended while it started");
+        check("gaia: old\n", 10, "it ended while it started");
         check(
             "gaia: old\ninfo\ngaia: port taken\nby x\n",
             10,
             "port taken\nby x",
         );
-        check("say gaia: no\n", 0, "the node ended");
-        check("", 0, "the node ended");
+        check("say gaia: no\n", 0, "it ended");
+        check("", 0, "it ended");
         let in_json = "{\"target\":\"gaia::end\",\"message\":\"port taken\"}\n";
         check(in_json, 0, "port taken");
-        check(
-            "{\"target\":\"gaia\",\"message\":\"no\"}\n",
-            0,
-            "the node ended",
-        );
+        check("{\"target\":\"gaia\",\"message\":\"no\"}\n", 0, "it ended");
     }
 
     #[test]
