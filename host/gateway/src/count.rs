@@ -8,15 +8,16 @@ use std::sync::Arc;
 use gaia_ledger::price::TokenCeiling;
 use gaia_metering::{Kind, Metered, hold};
 use gaia_statements::{Counted, TokenCounts};
-use serde_json::Value;
+use hyper::body::Bytes;
 
 /// Bytes of text that are about a token.
 const TOKEN_BYTES: u64 = 4;
 
 /// Counts tokens with a model's own tokenizer. May take milliseconds; it is called on a thread that may block.
 pub trait Count: Send + Sync {
-    /// The tokens of a request and of what was answered to it; `None` where that cannot be counted.
-    fn count(&self, kind: Kind, request: &Value, answer: &Metered) -> Option<TokenCounts>;
+    /// The tokens of a request, whose body this is as the node got it, and of what was answered to it; `None` where
+    /// that cannot be counted.
+    fn count(&self, kind: Kind, request: &[u8], answer: &Metered) -> Option<TokenCounts>;
 }
 
 /// Whose word a number of tokens is.
@@ -45,10 +46,8 @@ impl Basis {
 pub(crate) struct Tally {
     pub kind: Kind,
     pub counter: Option<Arc<dyn Count>>,
-    /// The request; nothing where nobody counts.
-    pub request: Value,
-    /// How long it was.
-    pub request_bytes: usize,
+    /// The request's body, as the node got it.
+    pub request: Bytes,
     pub ceiling: TokenCeiling,
     pub answer: Metered,
 }
@@ -59,7 +58,7 @@ impl Tally {
         if self.counter.is_none() {
             return self.reckon(None);
         }
-        let kept = (self.ceiling, self.request_bytes);
+        let kept = (self.ceiling, self.request.len());
         match tokio::task::spawn_blocking(move || self.with_counter()).await {
             Ok(done) => done,
             // The counter has panicked: nothing of it is left, not even the answer.
@@ -95,7 +94,7 @@ impl Tally {
 
     fn estimate(&self) -> TokenCounts {
         TokenCounts {
-            input: tokens(self.request_bytes),
+            input: tokens(self.request.len()),
             cached: 0,
             output: tokens(self.answer.bytes()),
         }

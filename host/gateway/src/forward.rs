@@ -218,13 +218,12 @@ impl Run {
 
     async fn pay(&mut self, node: &NodeInfo, metered: Metered) -> Result<(), ApiError> {
         let shared = &self.job.shared;
-        let asked = &mut self.job.asked;
+        let asked = &self.job.asked;
         let model = shared.config.models.get(asked.model);
         let tally = Tally {
             kind: asked.kind,
             counter: model.and_then(|model| model.counter.clone()),
-            request: asked.value.take(),
-            request_bytes: asked.body_bytes,
+            request: asked.body.clone(),
             ceiling: asked.ceiling,
             answer: metered,
         };

@@ -34,12 +34,8 @@ pub(crate) struct Asked {
     pub ask: Ask,
     /// As the node gets it.
     pub body: Bytes,
-    /// How long the client's was.
-    pub body_bytes: usize,
     /// Whether the node is asked for usage that the client did not ask for.
     pub hides_usage: bool,
-    /// The request, for the counter; nothing where there is none.
-    pub value: Value,
 }
 
 /// What is read without a copy; everything else is for the node.
@@ -81,7 +77,6 @@ impl Asked {
             knowledge: knowledge.map(str::to_owned),
         };
         let ask = ask(shared, access, service, &body);
-        let body_bytes = body.len();
         let body = match knowledge {
             Some(_) => without_knowledge(&body, asked, name),
             None => body,
@@ -96,11 +91,6 @@ impl Asked {
             ask,
             hides_usage: with_usage.is_some(),
             body: with_usage.map_or(body, Bytes::from),
-            body_bytes,
-            value: match model.counter {
-                Some(_) => value,
-                None => Value::Null,
-            },
         })
     }
 }

@@ -51,7 +51,8 @@ pub const PLACE: Place = Place {
 struct Words;
 
 impl Count for Words {
-    fn count(&self, _: Kind, request: &Value, answer: &Metered) -> Option<TokenCounts> {
+    fn count(&self, _: Kind, request: &[u8], answer: &Metered) -> Option<TokenCounts> {
+        let request: Value = serde_json::from_slice(request).ok()?;
         let said = request["messages"][0]["content"]
             .as_str()
             .unwrap_or_default();
