@@ -19,8 +19,8 @@ mod chat;
 mod dialling;
 mod evidence;
 mod http;
-mod live;
 mod lines;
+mod live;
 mod session;
 mod store;
 
@@ -134,15 +134,25 @@ impl Members {
         tokio::join!(self.keep_time(), self.keep_evidence(), self.keep_dialling());
     }
 
+    /// Ends all tunnels; their nodes dial again, where there is somebody to dial.
+    pub fn close(&self) {
+        let all: Vec<Channel> = self
+            .live()
+            .values()
+            .map(|live| live.channel.clone())
+            .collect();
+        for channel in all {
+            channel.close();
+        }
+    }
+
     /// The domain's operator lifts a suspension.
     ///
     /// # Errors
     /// When there is none, or it cannot be kept.
     pub async fn reinstate(&self, node: Address) -> Result<(), ChangeError> {
         let store = &self.0.store;
-        let changed = store.change(node, |registry, _| {
-            registry.reinstate(node).map(|_| ())
-        });
+        let changed = store.change(node, |registry, _| registry.reinstate(node).map(|_| ()));
         let ((), change) = changed.await?;
         self.apply(change);
         Ok(())
@@ -182,13 +192,14 @@ impl Prober for Members {
     }
 
     fn drained(&self, node: Address) {
-        let is_served = self
-            .live()
-            .get(&node)
-            .is_some_and(|live| live.is_serving());
-        if !is_served && let Some(nodes) = self.nodes() {
-            nodes.left(node);
-        }
+        let members = self.clone();
+        // Not here: who calls this holds the table of nodes.
+        tokio::spawn(async move {
+            let is_served = members.live().get(&node).is_some_and(Live::is_serving);
+            if !is_served && let Some(nodes) = members.nodes() {
+                nodes.left(node);
+            }
+        });
     }
 
     fn counted(&self, node: Address, counted: Counted, claimed: Claimed) {

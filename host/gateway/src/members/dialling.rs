@@ -47,7 +47,9 @@ impl Members {
             }
             synced = Instant::now();
             match self.0.store.sync().await {
-                Ok(changes) => changes.into_iter().for_each(|change| self.apply(Some(change))),
+                Ok(changes) => changes
+                    .into_iter()
+                    .for_each(|change| self.apply(Some(change))),
                 Err(error) => tracing::warn!("members: {}", http::chain(&error)),
             }
         }
@@ -126,7 +128,7 @@ impl Members {
         let statement = Heartbeat {
             domain_id: config.place.domain_id,
             node: config.key.address(),
-            sequence: http::now(),
+            sequence: getrandom::u64().map_err(|error| error.to_string())?,
             time: http::now(),
             state_hash: B256::left_padding_from(node.as_slice()),
         };

@@ -48,9 +48,7 @@ impl Members {
                 counted,
                 claimed,
             } = counts;
-            tracing::info!(
-                "the node {node} claims {claimed:?} for {request}, it was {counted:?}"
-            );
+            tracing::info!("the node {node} claims {claimed:?} for {request}, it was {counted:?}");
             let changed = self.0.store.change(node, |registry, _| {
                 registry.counts(node, request, (counted, claimed), http::now())
             });

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use alloy_primitives::Address;
 use gaia_openai::ApiError;
 use gaia_registry::join::JoinRefusal;
-use gaia_registry::{MembershipRefusal, NodeLeave, Signed, Status, StatementRefusal};
+use gaia_registry::{MembershipRefusal, NodeLeave, Signed, StatementRefusal, Status};
 use gaia_tunnel::messages::{JOIN_PATH, Join, LEAVE_PATH, MESSAGE_BYTES_MAX};
 use gaia_tunnel::{Channel, PATH, ProofError, read_proof, switching};
 use http_body_util::{BodyExt, Limited};
@@ -84,7 +84,9 @@ impl Members {
             // Before it is known who asks, nobody is asked for him.
             Some(stakes) if config.policy.minimum_stake > 0 => {
                 let place = &config.place;
-                place.check(&request.join).map_err(|error| refused(&error.into()))?;
+                place
+                    .check(&request.join)
+                    .map_err(|error| refused(&error.into()))?;
                 stakes.staked(operator).await
             }
             _ => 0,
@@ -98,6 +100,10 @@ impl Members {
         let (joined, change) = changed.await.map_err(|error| failed(&error))?;
         self.apply(change);
         let status = joined.status.unwrap_or(Status::Probation);
+        // Without it the node can serve, but what it signs answers no challenge.
+        if let Err(error) = crate::chain::note_join(&config.ledger, &request).await {
+            tracing::warn!(%node, %error, "the chain will not be told of the join");
+        }
         tracing::info!("the node {node} of {operator} has joined");
         Ok(reply::json(StatusCode::OK, &Standing { node, status }))
     }
@@ -158,7 +164,7 @@ impl Members {
                 10,
             )
         })?;
-        let change = self.0.store.heartbeat(&proof, now()).await;
+        let change = self.0.store.proof(&proof, now()).await;
         self.apply(change.map_err(|error| failed(&error))?);
         let (members, node) = (self.clone(), proof.statement.node);
         let upgrade = hyper::upgrade::on(&mut request);
@@ -185,8 +191,9 @@ async fn read<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, ApiE
             format!("The body did not come whole: it may have {MESSAGE_BYTES_MAX} bytes.");
         return Err(ApiError::invalid_value("body", message));
     };
-    serde_json::from_slice(&body.to_bytes())
-        .map_err(|error| ApiError::invalid_value("body", format!("The body makes no sense: {error}.")))
+    serde_json::from_slice(&body.to_bytes()).map_err(|error| {
+        ApiError::invalid_value("body", format!("The body makes no sense: {error}."))
+    })
 }
 
 fn no_proof(error: &ProofError) -> ApiError {
@@ -200,7 +207,11 @@ fn failed(error: &ChangeError) -> ApiError {
         ChangeError::Contended => with_status(503, "contended", &chain(error)),
         ChangeError::Restore(_) | ChangeError::Write(_) => {
             tracing::error!("a member is not changed: {}", chain(error));
-            with_status(503, "ledger_unavailable", "The domain cannot look you up just now: try again.")
+            with_status(
+                503,
+                "ledger_unavailable",
+                "The domain cannot look you up just now: try again.",
+            )
         }
     }
 }
@@ -218,10 +229,12 @@ fn refused(refusal: &MembershipRefusal) -> ApiError {
         MembershipRefusal::Join(JoinRefusal::Node(refusal) | JoinRefusal::Consent(refusal)) => {
             of_statement(refusal)
         }
-        MembershipRefusal::Join(JoinRefusal::ConsentMissing(_) | JoinRefusal::ConsentForeign { .. }) => {
-            (403, "consent")
+        MembershipRefusal::Join(
+            JoinRefusal::ConsentMissing(_) | JoinRefusal::ConsentForeign { .. },
+        ) => (403, "consent"),
+        MembershipRefusal::Join(JoinRefusal::Nobody | JoinRefusal::Endpoint) => {
+            (400, "invalid_join")
         }
-        MembershipRefusal::Join(JoinRefusal::Nobody | JoinRefusal::Endpoint) => (400, "invalid_join"),
     };
     with_status(status, code, &chain(refusal))
 }

@@ -22,6 +22,9 @@ const PROOF_TIME_MAX: Duration = Duration::from_secs(10);
 /// How long a node may say nothing until its tunnel is closed. The balancer leaves it out much earlier.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
 
+/// How long the tunnel of a node that has said goodbye may stay open.
+const GOODBYE_TIME_MAX: Duration = Duration::from_secs(60);
+
 /// Why a tunnel ends.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SessionError {
@@ -49,14 +52,20 @@ impl Members {
         let ended = self.tunnel(node, &channel).await;
         channel.close();
         if let Err(error) = ended {
-            tracing::info!("the tunnel to the node {node} ended: {}", http::chain(&error));
+            tracing::info!(
+                "the tunnel to the node {node} ended: {}",
+                http::chain(&error)
+            );
         }
     }
 
     async fn tunnel(&self, node: Address, channel: &Channel) -> Result<(), SessionError> {
         let proving = timeout(PROOF_TIME_MAX, self.prove(node, channel));
         let (mut lines, first) = proving.await.map_err(|_| SessionError::Late)??;
-        let known = self.0.store.look(node, |member| (member.operator, member.status));
+        let known = self
+            .0
+            .store
+            .look(node, |member| (member.operator, member.status));
         let (operator, status) = known.await.ok_or(SessionError::Unproven)?;
         let generation = self.0.opened.fetch_add(1, Ordering::Relaxed);
         self.connected(
@@ -110,9 +119,18 @@ impl Members {
         generation: u64,
         lines: &mut Lines,
     ) -> Result<(), SessionError> {
+        let mut is_draining = false;
         loop {
             let line = timeout(SILENCE_MAX, lines.next());
-            let line = line.await.map_err(|_| SessionError::Silent)??;
+            let line = match line.await.map_err(|_| SessionError::Silent)? {
+                // It has said goodbye: what it still has to say ends with the tunnel.
+                Err(LineError::Ended) if is_draining => {
+                    tokio::time::sleep(GOODBYE_TIME_MAX).await;
+                    return Ok(());
+                }
+                line => line?,
+            };
+            is_draining |= line.draining;
             self.heard(node, line.report);
             if let Some(beat) = &line.heartbeat {
                 // Signed by somebody else, or of another domain: not this node's tunnel.
@@ -140,9 +158,7 @@ impl Members {
         match self.0.store.heartbeat(beat, http::now()).await {
             Ok(change) => self.apply(change),
             // Overtaken by one that another gateway has seen: the next one is later.
-            Err(ChangeError::Refused(
-                gaia_registry::MembershipRefusal::Sequence { .. },
-            )) => {}
+            Err(ChangeError::Refused(gaia_registry::MembershipRefusal::Sequence { .. })) => {}
             Err(ChangeError::Refused(error)) => return Err(ChangeError::Refused(error).into()),
             // The database's trouble is not the node's.
             Err(error) => tracing::warn!(%error, "a heartbeat of {node} is not noted"),

@@ -12,9 +12,7 @@ use std::time::Duration;
 use alloy_primitives::Address;
 use gaia_ledger_store::{Ledger, ReadError, Record, RecordError};
 use gaia_registry::membership::{Change, MembershipRefusal};
-use gaia_registry::{
-    Heartbeat, Member, MemberRecord, Place, Registry, Rules, Signed, Status,
-};
+use gaia_registry::{Heartbeat, Member, MemberRecord, Place, Registry, Rules, Signed, Status};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -128,9 +126,8 @@ impl Store {
             }
         }
         let mut kept = self.kept.lock().await;
-        let is_gone = |node: &Address, note: &Note| {
-            !seen.contains(node) && note.at.elapsed() > NOTE_INTERVAL
-        };
+        let is_gone =
+            |node: &Address, note: &Note| !seen.contains(node) && note.at.elapsed() > NOTE_INTERVAL;
         let gone: Vec<Address> = kept
             .notes
             .iter()
@@ -202,6 +199,20 @@ impl Store {
             .await
     }
 
+    /// A sign of life that opens something: held against what every gateway has seen, and written at once, so that it
+    /// opens nothing a second time, here or elsewhere.
+    pub(crate) async fn proof(
+        &self,
+        beat: &Signed<Heartbeat>,
+        now: u64,
+    ) -> Result<Option<Change>, ChangeError> {
+        let node = beat.statement.node;
+        // Strangers cost no question to the database.
+        self.place.check(beat).map_err(MembershipRefusal::from)?;
+        let changed = self.change(node, |registry, _| registry.heartbeat(beat, now));
+        Ok(changed.await?.1)
+    }
+
     /// A sign of life. Written where it changes something, or the last one was written long ago.
     pub(crate) async fn heartbeat(
         &self,
@@ -223,10 +234,7 @@ impl Store {
         if is_minor {
             return Ok(None);
         }
-        let changed = self
-            .change(node, |registry, _| registry.heartbeat(beat, now))
-            .await?;
-        Ok(changed.1)
+        self.proof(beat, now).await
     }
 
     /// What time alone changes.
