@@ -18,6 +18,7 @@ use crate::joined::{Joined, Joins};
 use crate::joining::{self, Wish};
 use crate::load::Load;
 use crate::node::NodeNow;
+use crate::public;
 use crate::receipts::Receipts;
 use crate::session::{self, Shared, chain};
 use crate::standing::{Board, DomainStanding};
@@ -45,6 +46,15 @@ pub(crate) struct Domain {
     url: Origin,
     trust: Trust,
     leaving: watch::Receiver<bool>,
+}
+
+/// Ends with what it is kept in.
+struct Listening(JoinHandle<()>);
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// Serves a domain until `leaving` says so. What stands against it is told on the board, and tried again.
@@ -185,8 +195,18 @@ impl Domain {
         let mut leaving = self.leaving.clone();
         let unknown = Arc::clone(&shared.unknown);
         self.renew(&shared).await;
+        let listening = self.joined.listen.map(|address| {
+            let listening = public::listen(shared.clone(), address);
+            Listening(tokio::spawn(async move {
+                listening.await;
+            }))
+        });
         while !*leaving.borrow() {
-            let listed = self.gateways(&told.borrow());
+            // Who listens is dialled.
+            let listed = match listening {
+                Some(_) => BTreeMap::new(),
+                None => self.gateways(&told.borrow()),
+            };
             sessions.retain(|url, session| {
                 let stays = listed.contains_key(url) && !session.is_finished();
                 if !stays {

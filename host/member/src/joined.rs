@@ -5,6 +5,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use alloy_primitives::{Address, B256};
@@ -34,6 +35,9 @@ pub struct Joined {
     pub operator: Address,
     /// Where gateways reach the node; empty when it dials out.
     pub endpoint: String,
+    /// Where the node listens for them, in plain HTTP, behind what ends TLS for its endpoint. Without it, it dials out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
     /// What the join was signed for.
     pub config_hash: B256,
     /// A file of authorities to believe besides the public ones.
@@ -206,6 +210,7 @@ mod tests {
             name: String::new(),
             operator: Address::ZERO,
             endpoint: String::new(),
+            listen: None,
             config_hash: B256::ZERO,
             authorities: None,
         }

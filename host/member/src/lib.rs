@@ -22,6 +22,7 @@ pub mod joined;
 mod joining;
 mod load;
 mod node;
+mod public;
 mod receipts;
 mod report;
 pub mod routes;

@@ -98,6 +98,12 @@ impl Shared {
         };
         tracing::info!("a tunnel to {origin} is open");
         self.tell(origin, None);
+        self.serve(link).await
+    }
+
+    /// Answers in an open tunnel to its end: why it ended, or nothing when it was this side's wish.
+    pub(crate) async fn serve(&self, link: gaia_tunnel::Link) -> Option<String> {
+        let mut leaving = self.leaving.clone();
         let shared = self.clone();
         let answer = move |request| shared.clone().answer(request);
         match link.serve(answer, told(&mut leaving), DRAIN).await {

@@ -305,6 +305,7 @@ pub fn joined(url: &str, node: &NodeNow) -> Joined {
         name: "test".to_owned(),
         operator: key(1).address(),
         endpoint: String::new(),
+        listen: None,
         config_hash: node.config.hash(),
         authorities: None,
     }
