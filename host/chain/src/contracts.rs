@@ -145,6 +145,7 @@ sol! {
         function cancel(uint256 id, Charge[] calldata charges, uint256 index) external;
         function contest(uint256 id, CoSigned[] calldata receipts) external payable returns (uint256 index);
         function answerContest(uint256 id, uint256 index, Leaf[] calldata leaves) external;
+        function answerContestByProof(uint256 id, uint256 index, uint64 share, bytes32[] calldata proof) external;
         function contestOf(uint256 id, uint256 index) external view returns (Contest memory);
         function contestCount(uint256 id) external view returns (uint256);
         function withdrawBonds() external;
@@ -272,6 +273,7 @@ sol! {
         error ContestReceiptCount(uint256 receipts);
         error ContestReceiptOther(uint256 index);
         error ContestTreeOther(bytes32 root);
+        error ContestTreeNotShown(address asset);
         error ContestShareTooSmall(uint256 share, uint256 least);
         error ClaimProofWrong();
         error ClaimNothing();

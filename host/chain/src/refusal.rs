@@ -231,6 +231,12 @@ fn challenge(error: &Error) -> Option<String> {
         Error::ContestTreeOther(e) => {
             format!("the leaves make the root {}, not the proposal's", e.root)
         }
+        Error::ContestTreeNotShown(e) => {
+            format!(
+                "the tree was not shown for {} yet: show all its leaves first",
+                e.asset
+            )
+        }
         Error::ContestShareTooSmall(e) => format!(
             "the tree gives {} nano-units, receipts say {}: it cannot be defended",
             e.share, e.least

@@ -14,11 +14,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use alloy_primitives::{Address, B256};
+use gaia_chain::registry::SignedJoin;
 use gaia_chain::shares::{self, Trees};
-use gaia_chain::{Domain, Settled, Settler, Step, Wallet, Watcher, watch};
+use gaia_chain::{Domain, SendError, Settled, Settler, Step, Wallet, Watcher, contracts, watch};
 use gaia_ledger::ShareTree;
-use gaia_ledger_store::Ledger;
+use gaia_ledger_store::{Ledger, ReadError, RecordError};
 use gaia_openai::ApiError;
+use gaia_registry::JoinRequest;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
@@ -35,6 +37,12 @@ pub const SHARES_PATH: &str = "/gaia/v1/shares";
 
 /// Questions about shares at a time: each asks the chain.
 pub const QUESTIONS_MAX: usize = 16;
+
+/// Records of joins that the chain is to be told of. Their id is the node's address.
+const JOINS: &str = "chain-join";
+
+/// Joins that the chain is told of at a time.
+const JOINS_MAX: u64 = 64;
 
 /// How long a question waits for its turn.
 const TURN_WAIT: Duration = Duration::from_secs(2);
@@ -109,6 +117,9 @@ impl Chain {
             return;
         };
         loop {
+            if let Err(error) = self.admit().await {
+                tracing::warn!(error = watch::with_causes(&error), "joins cannot be read");
+            }
             match settler.settle().await {
                 Ok(settled) => {
                     let mut seen = self.seen();
@@ -132,6 +143,43 @@ impl Chain {
                 }
             }
             tokio::time::sleep(self.config.settle_interval).await;
+        }
+    }
+
+    /// Admits on the chain who has joined: only then a receipt that the node has signed answers a challenge.
+    async fn admit(&self) -> Result<(), ReadError> {
+        let (Some(wallet), ledger) = (&self.config.wallet, &self.config.ledger) else {
+            return Ok(());
+        };
+        for record in ledger.records(JOINS, "", JOINS_MAX).await? {
+            let request = serde_json::from_str::<JoinRequest>(&record.value).ok();
+            let is_done = match request {
+                Some(request) => self.admit_one(wallet, request).await,
+                None => true,
+            };
+            if is_done {
+                ledger.remove_record(JOINS, &record.id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing more is to be done for this join.
+    async fn admit_one(&self, wallet: &Wallet, request: JoinRequest) -> bool {
+        let node = request.join.statement.node;
+        match gaia_chain::registry::admit(wallet, &self.config.domain, on_chain(request)).await {
+            Ok(_) => {
+                tracing::info!(%node, "the chain knows the node");
+                true
+            }
+            Err(SendError::Refused(refusal)) => {
+                tracing::warn!(%node, %refusal, "the chain does not admit the node");
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%node, error = watch::with_causes(&error), "the chain is told later");
+                false
+            }
         }
     }
 
@@ -202,6 +250,46 @@ impl Chain {
         let tree = Arc::new(tree.map_err(unavailable)?);
         self.seen().tree = Some(Arc::clone(&tree));
         Ok(tree)
+    }
+}
+
+/// Notes that the chain is to be told of a join. A gateway that settles does so.
+///
+/// # Errors
+/// When it cannot be noted.
+pub async fn note_join(ledger: &Ledger, request: &JoinRequest) -> Result<(), RecordError> {
+    let id = format!("{:#x}", request.join.statement.node);
+    let value = serde_json::to_string(request).unwrap_or_default();
+    ledger.put_record(JOINS, &id, &value, None).await?;
+    Ok(())
+}
+
+/// A join as the contract takes it.
+fn on_chain(request: JoinRequest) -> SignedJoin {
+    let said = request.join.statement;
+    let consent = request.consent.map(|signed| {
+        let said = signed.statement;
+        let consent = contracts::OperatorConsent {
+            domainId: said.domain_id,
+            node: said.node,
+            operator: said.operator,
+            nonce: said.nonce,
+            expiry: said.expiry,
+        };
+        (consent, signed.signature.to_bytes().to_vec().into())
+    });
+    SignedJoin {
+        join: contracts::NodeJoin {
+            domainId: said.domain_id,
+            node: said.node,
+            operator: said.operator,
+            configHash: said.config_hash,
+            endpoint: said.endpoint,
+            nonce: said.nonce,
+            expiry: said.expiry,
+        },
+        signature: request.join.signature.to_bytes().to_vec().into(),
+        consent,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::batch::Batch;
 use super::{SettleError, Settled, Settler};
-use crate::contracts::{Charge, Escrow, Leaf, Registry};
+use crate::contracts::{Charge, Contest, Escrow, Leaf, Registry};
 use crate::domain::ChainError;
 use crate::evidence;
 use crate::rpc::At;
@@ -10,8 +10,9 @@ use crate::shares::Trees;
 use alloy_primitives::{Bytes, U256};
 use alloy_signer::SignerSync as _;
 use gaia_ledger::account::EpochNumber;
-use gaia_ledger::{AccountId, Share};
+use gaia_ledger::{AccountId, Share, ShareTree};
 use gaia_ledger_store::StoredReceipt;
+use std::collections::BTreeSet;
 
 impl Settler {
     /// Answers what can be answered.
@@ -62,7 +63,7 @@ impl Settler {
             .await
     }
 
-    /// Shows the batch's tree to whoever demands it.
+    /// Shows the batch's tree to whoever demands it: all of it once for each asset, then the one leaf that is meant.
     async fn show_tree(
         &self,
         batch: &Batch,
@@ -72,25 +73,64 @@ impl Settler {
         let (rpc, escrow) = (&self.domain.rpc, self.domain.escrow);
         let call = Escrow::contestCountCall { id };
         let count: u64 = rpc.view(escrow, call, At::Latest).await?.saturating_to();
+        let (mut shown, mut open) = (BTreeSet::new(), Vec::new());
         for number in 0..count {
             let index = U256::from(number);
             let call = Escrow::contestOfCall { id, index };
-            if rpc.view(escrow, call, At::Latest).await?.answered {
-                continue;
+            let contest = rpc.view(escrow, call, At::Latest).await?;
+            if contest.answered {
+                shown.insert(contest.asset);
+            } else {
+                open.push((number, contest));
             }
-            let leaves = Trees::new(&self.ledger).leaves(batch.root).await?;
-            let leaf = |share: Share| Leaf {
-                account: share.account,
-                asset: share.asset,
-                cumulative: share.cumulative.get(),
-            };
-            let leaves = leaves.into_iter().map(leaf).collect();
-            let call = Escrow::answerContestCall { id, index, leaves };
-            match self.send("show the tree of shares", escrow, call).await {
-                Ok(_) => done.shown.push((id, number)),
+        }
+        let tree = Trees::new(&self.ledger).tree(batch.root).await?;
+        for (number, contest) in open {
+            let is_shown = shown.contains(&contest.asset);
+            match self
+                .answer_contest(&tree, id, number, &contest, is_shown)
+                .await
+            {
+                Ok(()) => {
+                    shown.insert(contest.asset);
+                    done.shown.push((id, number));
+                }
                 Err(error) => done.waiting.push(crate::watch::with_causes(&error)),
             }
         }
+        Ok(())
+    }
+
+    async fn answer_contest(
+        &self,
+        tree: &ShareTree,
+        id: U256,
+        number: u64,
+        contest: &Contest,
+        is_shown: bool,
+    ) -> Result<(), SettleError> {
+        let (escrow, index) = (self.domain.escrow, U256::from(number));
+        let doing = "show the tree of shares";
+        if is_shown && let Ok((share, proof)) = tree.proof(contest.operator, contest.asset) {
+            let share = share.cumulative.get();
+            let call = Escrow::answerContestByProofCall {
+                id,
+                index,
+                share,
+                proof,
+            };
+            self.send(doing, escrow, call).await?;
+            return Ok(());
+        }
+        let leaf = |share: Share| Leaf {
+            account: share.account,
+            asset: share.asset,
+            cumulative: share.cumulative.get(),
+        };
+        let leaves = Trees::new(&self.ledger).leaves(tree.root()).await?;
+        let leaves = leaves.into_iter().map(leaf).collect();
+        let call = Escrow::answerContestCall { id, index, leaves };
+        self.send(doing, escrow, call).await?;
         Ok(())
     }
 

@@ -186,15 +186,18 @@ async fn a_contest_is_answered_with_the_tree() {
         gatewaySignature: stored.gateway_signature.unwrap().to_vec().into(),
     };
     let node = scene.chain.wallet(NODE).await;
-    let call = Escrow::contestCall {
-        id: proposal,
-        receipts: vec![receipt],
-    };
-    node.pay(scene.domain.escrow, call, bond(&scene).await)
-        .await
-        .unwrap();
+    for _ in 0..2 {
+        let call = Escrow::contestCall {
+            id: proposal,
+            receipts: vec![receipt.clone()],
+        };
+        node.pay(scene.domain.escrow, call, bond(&scene).await)
+            .await
+            .unwrap();
+    }
+    // All leaves for the first, one for the second.
     let shown = scene.settle().await;
-    assert_eq!(shown.shown, [(proposal, 0)], "{shown:?}");
+    assert_eq!(shown.shown, [(proposal, 0), (proposal, 1)], "{shown:?}");
     scene.chain.pass(CHALLENGE_SECONDS).await;
     assert_eq!(scene.settle().await.finalised, [proposal]);
     // A base unit of this asset is a thousand nano-units.
