@@ -84,6 +84,10 @@ enum Verb {
     Model(commands::model::Arguments),
     /// One address for many nodes: make and run a domain
     Domain(commands::domain::Arguments),
+    /// Serve a domain with this node
+    Join(commands::join::Arguments),
+    /// Leave a domain
+    Leave(commands::leave::Arguments),
     /// The key that pays domains, and draws what was earned
     Wallet(commands::wallet::Arguments),
     /// Deposit money for a domain's service
@@ -131,6 +135,8 @@ impl Cli {
             Verb::Eval(arguments) => commands::eval::run(&context, &arguments),
             Verb::Model(arguments) => commands::model::run(&context, &arguments),
             Verb::Domain(arguments) => commands::domain::run(&context, &arguments),
+            Verb::Join(arguments) => commands::join::run(&context, &arguments),
+            Verb::Leave(arguments) => commands::leave::run(&context, &arguments),
             Verb::Wallet(arguments) => commands::wallet::run(&context, &arguments),
             Verb::Deposit(arguments) => commands::deposit::run(&context, &arguments),
             Verb::Token(arguments) => commands::token::run(&context, &arguments),

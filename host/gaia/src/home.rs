@@ -111,6 +111,21 @@ impl Home {
         self.root.join("library")
     }
 
+    /// The domains that the node has joined, a folder each.
+    pub fn domains(&self) -> PathBuf {
+        self.root.join("domains")
+    }
+
+    /// How the running node fares in its domains.
+    pub fn standings(&self) -> PathBuf {
+        self.root.join("run/domains.json")
+    }
+
+    /// The digest of the chat model's file.
+    pub fn model_digest(&self) -> PathBuf {
+        self.root.join("run/model-digest.json")
+    }
+
     /// The node's plugins, a folder each.
     pub fn plugins(&self) -> PathBuf {
         self.root.join("plugins")

@@ -14,6 +14,7 @@ mod home;
 mod import;
 mod library;
 mod logging;
+mod membership;
 mod password;
 mod prompts;
 mod supervisor;

@@ -12,6 +12,7 @@ pub mod confinement;
 pub mod daemon;
 pub mod front;
 pub mod lock;
+pub mod membership;
 pub mod models;
 pub mod node;
 pub mod port_owner;

@@ -3,6 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
+use gaia_member::Standings;
 use serde_json::json;
 
 use super::Context;
@@ -33,9 +34,10 @@ pub fn run(context: &Context, _arguments: &Arguments) -> anyhow::Result<()> {
         };
     };
     let up_seconds = seconds_since(state.started_at);
+    let domains = Standings::read(&context.home.standings()).unwrap_or_default();
     context.terminal.answer(
-        || to_json(&state, up_seconds),
-        |terminal| to_text(terminal, &state, up_seconds),
+        || to_json(&state, &domains, up_seconds),
+        |terminal| to_text(terminal, &state, &domains, up_seconds),
     );
     match state.phase {
         Phase::CrashLoop => {
@@ -60,7 +62,7 @@ const NO_EMBEDDING: &str =
     "embedding  none, so no knowledge; `gaia config set embedding_model NAME` and `gaia restart`";
 
 /// Without the keys that the state holds.
-fn to_json(state: &State, up_seconds: u64) -> serde_json::Value {
+fn to_json(state: &State, domains: &Standings, up_seconds: u64) -> serde_json::Value {
     json!({
         "phase": state.phase,
         "url": state.url,
@@ -76,12 +78,13 @@ fn to_json(state: &State, up_seconds: u64) -> serde_json::Value {
             "pid": worker.pid, "url": worker.service.url,
         })),
         "store": state.store.as_ref().map(|store| &store.url),
+        "domains": domains,
         "restarts": state.restarts,
         "last_failure": state.last_failure,
     })
 }
 
-fn to_text(terminal: &Terminal, state: &State, up_seconds: u64) -> String {
+fn to_text(terminal: &Terminal, state: &State, domains: &Standings, up_seconds: u64) -> String {
     let tint = match state.phase {
         Phase::Ready => Tint::Green,
         Phase::CrashLoop => Tint::Red,
@@ -112,10 +115,36 @@ fn to_text(terminal: &Terminal, state: &State, up_seconds: u64) -> String {
         state.restarts
     ));
     lines.push(format!("metrics    {}/metrics", state.admin_url));
+    lines.extend(domain_lines(domains));
     lines.push(format!(
         "up         {} (process {})",
         span(up_seconds),
         state.pid
     ));
     lines.join("\n")
+}
+
+/// A line for each domain, and one for each of its gateways without a tunnel.
+fn domain_lines(domains: &Standings) -> Vec<String> {
+    let mut lines = Vec::new();
+    for domain in domains.0.values() {
+        let open = domain.gateways.values().filter(|gateway| gateway.connected);
+        let (open, all) = (open.count(), domain.gateways.len());
+        lines.push(format!(
+            "domain     {} at {}, connected to {open} of {all} gateways, earns for {}",
+            domain.name, domain.url, domain.operator
+        ));
+        lines.extend(
+            domain
+                .reason
+                .iter()
+                .map(|reason| format!("           {reason}")),
+        );
+        for (url, gateway) in &domain.gateways {
+            if let Some(reason) = &gateway.reason {
+                lines.push(format!("           {url}: {reason}"));
+            }
+        }
+    }
+    lines
 }

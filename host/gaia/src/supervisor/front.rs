@@ -12,6 +12,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tracing::warn;
 
+use super::membership::Membership;
 use super::port_owner;
 use super::state::Service;
 use crate::config::Config;
@@ -57,6 +58,7 @@ pub struct Front {
     beside: [JoinHandle<()>; 2],
     usage: Usage,
     processes: Arc<Processes>,
+    membership: Option<Membership>,
 }
 
 /// Fails if an address of `config` cannot be had; cheap, and so done before anything slow. `own`: ports
@@ -143,6 +145,7 @@ impl Front {
             beside,
             usage,
             processes,
+            membership: None,
             worker,
             shutdown: Some(shutdown),
             serving,
@@ -174,11 +177,23 @@ impl Front {
         self.worker.subscribe()
     }
 
+    /// The node's part in its domains, which ends when this takes no new requests.
+    pub fn keep_membership(&mut self, membership: Membership) {
+        self.membership = Some(membership);
+    }
+
     /// Takes no new requests and waits until the running ones have finished, as long as
     /// `drain_timeout_seconds` allows.
     pub async fn drain(&mut self) {
         self.shutdown.take();
-        if let Err(error) = (&mut self.serving).await {
+        let membership = self.membership.take();
+        let leaving = async {
+            if let Some(membership) = membership {
+                membership.close().await;
+            }
+        };
+        let (served, ()) = tokio::join!(&mut self.serving, leaving);
+        if let Err(error) = served {
             warn!("the ingress ended badly: {error}");
         }
         for task in &self.beside {

@@ -23,6 +23,7 @@ use super::backoff::Backoff;
 use super::child::ChildLog;
 use super::front::{self, Front};
 use super::lock::{self, LockError};
+use super::membership::Membership;
 use super::ports::HeldPort;
 use super::prepare::Prepared;
 use super::state::{Phase, Service, State};
@@ -149,6 +150,8 @@ pub async fn run(plan: &NodePlan<'_>, on_ready: impl FnOnce(&State)) -> Result<(
         back: back.service().clone(),
         bell: HeldPort::hold().map_err(NodeError::Bell)?,
     };
+    let membership = Membership::start(plan, &front);
+    front.keep_membership(membership);
     let processes = front.processes();
     processes.set("store", store.pid());
     let outcome = tokio::select! {
