@@ -9,19 +9,25 @@ use gaia_ledger::{NanoUnits, NanoUsd};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// The contract's error, where it is one of ours.
-    pub error: Option<Error>,
+    pub error: Option<Box<Error>>,
     /// What that means.
     pub sentence: String,
 }
 
 impl Refusal {
+    /// Whether it is this error of ours.
+    #[must_use]
+    pub fn is(&self, which: impl Fn(&Error) -> bool) -> bool {
+        self.error.as_deref().is_some_and(which)
+    }
+
     /// From what a call that reverted gave back.
     #[must_use]
     pub fn decode(data: &[u8]) -> Self {
         if let Ok(error) = Error::abi_decode(data) {
             let sentence = sentence(&error);
             return Self {
-                error: Some(error),
+                error: Some(Box::new(error)),
                 sentence,
             };
         }

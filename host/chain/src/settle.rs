@@ -320,7 +320,7 @@ fn is_not_rolled(error: &RefusalsErrors) -> bool {
 
 fn refused_with(error: &ChainError, is: impl Fn(&RefusalsErrors) -> bool) -> bool {
     match error {
-        ChainError::Refused(refusal) => refusal.error.as_ref().is_some_and(is),
+        ChainError::Refused(refusal) => refusal.is(is),
         _ => false,
     }
 }

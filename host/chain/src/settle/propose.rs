@@ -114,7 +114,7 @@ impl Settler {
         error: SendError,
         done: &mut Settled,
     ) -> Result<Option<u64>, SettleError> {
-        let why = error.refusal().and_then(|refusal| refusal.error.clone());
+        let why = error.refusal().and_then(|refusal| refusal.error.as_deref());
         match why {
             // The epoch is too long ago: charges of it are refused for ever.
             Some(RefusalsErrors::SettlementEpochOutOfRange(_))
@@ -255,7 +255,10 @@ impl Settler {
         let call = Escrow::finaliseCall { id, charges };
         match self.wallet.send(self.domain.escrow, call).await {
             Ok(_) => self.finished(batch, version, id, done).await,
-            Err(source) => match source.refusal().and_then(|refusal| refusal.error.clone()) {
+            Err(source) => match source
+                .refusal()
+                .and_then(|refusal| refusal.error.as_deref())
+            {
                 // Anybody may, and somebody did; or somebody has challenged in the last moment.
                 Some(
                     RefusalsErrors::SettlementNotOpen(_)
