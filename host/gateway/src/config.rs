@@ -149,6 +149,8 @@ pub struct Limits {
     pub token_age_max: Duration,
     /// How often reservations are looked for whose time is over.
     pub expire_interval: Duration,
+    /// How often receipts are looked for that lack their node's signature, a thousand at a time.
+    pub receipts_interval: Duration,
     /// How long running requests may take once the gateway is told to stop.
     pub drain_time_max: Duration,
 }
@@ -169,6 +171,7 @@ impl Default for Limits {
             client_silence_max: Duration::from_secs(60),
             token_age_max: Duration::from_secs(2),
             expire_interval: Duration::from_secs(10),
+            receipts_interval: Duration::from_secs(20),
             drain_time_max: Duration::from_secs(30),
         }
     }

@@ -1,8 +1,10 @@
 //! Receipts after the fact: signed by the gateway, then by the node that served.
 //!
 //! What was captured is in the ledger with its receipt; only signatures are added here, so that nothing is lost where
-//! this is. A receipt that lacks one is asked for again when somebody fetches it.
+//! this is. A receipt that lacks its node's is asked for again when somebody fetches it, and all of them again and
+//! again, as long as their nodes are connected.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +24,7 @@ use tokio::sync::{Semaphore, mpsc};
 use crate::reply::{self, Reply};
 use crate::shared::Shared;
 
-/// Receipts that wait to be signed. Further ones are signed when they are fetched.
+/// Receipts that wait to be signed. Further ones are signed when they are fetched, or looked for.
 pub const RECEIPTS_WAITING_MAX: usize = 4096;
 
 /// Receipts that nodes are asked about at a time.
@@ -42,7 +44,15 @@ const ANSWER_BYTES_MAX: usize = 4 << 10;
 
 /// The line of receipts to be signed.
 #[derive(Debug)]
-pub(crate) struct Receipts(mpsc::Sender<B256>);
+pub(crate) struct Receipts(mpsc::Sender<Wanted>);
+
+/// A receipt that is to be signed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted {
+    request: B256,
+    /// How often its node is asked.
+    tries: u32,
+}
 
 /// As it is fetched: a receipt that both have signed is what `gaia receipt verify` takes.
 #[derive(Serialize)]
@@ -72,31 +82,58 @@ enum SignError {
 }
 
 impl Receipts {
-    pub(crate) fn new() -> (Self, mpsc::Receiver<B256>) {
+    pub(crate) fn new() -> (Self, mpsc::Receiver<Wanted>) {
         let (asked, waiting) = mpsc::channel(RECEIPTS_WAITING_MAX);
         (Self(asked), waiting)
     }
 
     /// Has a receipt signed, when there is time.
-    pub(crate) fn ask(&self, id: B256) {
-        if self.0.try_send(id).is_err() {
-            tracing::debug!(request = %id, "a receipt is not signed before it is fetched");
+    pub(crate) fn ask(&self, request: B256) {
+        let wanted = Wanted {
+            request,
+            tries: TRIES_MAX,
+        };
+        if self.0.try_send(wanted).is_err() {
+            tracing::debug!(%request, "a receipt waits until it is looked for");
         }
     }
 }
 
 /// Signs the receipts that wait.
-pub(crate) async fn keep(shared: Arc<Shared>, mut waiting: mpsc::Receiver<B256>) {
+pub(crate) async fn keep(shared: Arc<Shared>, mut waiting: mpsc::Receiver<Wanted>) {
     let places = Arc::new(Semaphore::new(RECEIPTS_ASKED_MAX));
-    while let Some(id) = waiting.recv().await {
+    while let Some(wanted) = waiting.recv().await {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
             return;
         };
         let shared = Arc::clone(&shared);
         tokio::spawn(async move {
-            sign(&shared, id).await;
+            sign(&shared, wanted).await;
             drop(place);
         });
+    }
+}
+
+/// Looks for receipts that lack their node's signature, again and again.
+pub(crate) async fn look(shared: &Shared) -> Infallible {
+    let mut after = B256::ZERO;
+    loop {
+        tokio::time::sleep(shared.config.limits.receipts_interval).await;
+        let page = match shared.config.ledger.unsigned_receipts(after).await {
+            Ok(page) => page,
+            Err(error) => {
+                tracing::warn!(%error, "receipts cannot be looked through");
+                continue;
+            }
+        };
+        // After the last page, from the beginning.
+        after = page.last().copied().unwrap_or_default();
+        for request in page {
+            let wanted = Wanted { request, tries: 1 };
+            if shared.receipts.0.send(wanted).await.is_err() {
+                break;
+            }
+        }
     }
 }
 
@@ -132,13 +169,13 @@ pub(crate) async fn fetch(shared: &Shared, id: &str) -> Response<Reply> {
     reply::json(StatusCode::OK, &fetched)
 }
 
-async fn sign(shared: &Shared, id: B256) {
+async fn sign(shared: &Shared, wanted: Wanted) {
     let mut pause = PAUSE;
-    for attempt in 1..=TRIES_MAX {
-        match sign_once(shared, id).await {
+    for left in (0..wanted.tries).rev() {
+        match sign_once(shared, wanted.request).await {
             Ok(()) => return,
-            Err(error) if attempt == TRIES_MAX => {
-                tracing::warn!(%error, request = %id, "a node has not signed a receipt");
+            Err(error) if left == 0 => {
+                tracing::debug!(%error, request = %wanted.request, "a receipt is not signed yet");
             }
             Err(_) => tokio::time::sleep(pause).await,
         }

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alloy_primitives::B256;
 use gaia_ingress::{Certificate, TlsError};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -18,7 +17,7 @@ use crate::connection;
 use crate::endpoint::Endpoint;
 use crate::money;
 use crate::nodes::Nodes;
-use crate::receipts::{self, Receipts};
+use crate::receipts::{self, Receipts, Wanted};
 use crate::shared::{self, Shared};
 use crate::status::Counts;
 
@@ -57,7 +56,7 @@ pub struct Gateway {
     local: SocketAddr,
     tls: Option<(TlsAcceptor, Certificate)>,
     shared: Shared,
-    waiting: mpsc::Receiver<B256>,
+    waiting: mpsc::Receiver<Wanted>,
 }
 
 impl std::fmt::Debug for Gateway {
@@ -145,6 +144,10 @@ impl Gateway {
             money::expire(&books).await;
         });
         tasks.spawn(receipts::keep(Arc::clone(&shared), self.waiting));
+        let signed = Arc::clone(&shared);
+        tasks.spawn(async move {
+            receipts::look(&signed).await;
+        });
         let (tls, certificate) = self.tls.unzip();
         if let Some(certificate) = certificate {
             tasks.spawn(async move {

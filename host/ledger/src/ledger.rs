@@ -95,6 +95,18 @@ impl Ledger {
             .await
     }
 
+    /// Requests whose receipts their nodes have not signed, at most 1,000, those behind `after`; zero begins.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn unsigned_receipts(
+        &self,
+        after: ReservationId,
+    ) -> Result<Vec<ReservationId>, ReadError> {
+        self.read(move |connection| receipts::unsigned(connection, after, PAGE_LEN_MAX))
+            .await
+    }
+
     /// Adds a signature to a receipt; one that is there stays.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! Receipts, written in the transaction that captures; signatures come after, by those who can sign.
 
 use crate::sql::{Columns, Connection, SqlError, Value};
-use crate::tables::hash;
+use crate::tables::{count, hash};
 use alloy_primitives::{Address, B256};
 use gaia_ledger::account::{KeyId, ReservationId, Timestamp};
 use gaia_ledger::price::ModelId;
@@ -96,6 +96,20 @@ pub(crate) fn find(
     let sql = "SELECT receipt, node_signature, gateway_signature FROM receipts WHERE request = $1";
     let found = connection.query(sql, &[hash(request)])?;
     found.into_iter().next().map(stored).transpose()
+}
+
+/// Requests whose receipts their nodes have not signed, in the order of their ids.
+pub(crate) fn unsigned(
+    connection: &mut dyn Connection,
+    after: ReservationId,
+    limit: u64,
+) -> Result<Vec<ReservationId>, SqlError> {
+    let sql = "SELECT request FROM receipts WHERE node_signature IS NULL AND request > $1
+        ORDER BY request LIMIT $2";
+    let found = connection.query(sql, &[hash(after), count(limit)])?;
+    let ids = found.into_iter();
+    ids.map(|mut columns| Ok(B256::from(columns.bytes()?)))
+        .collect()
 }
 
 /// Adds a signature that is not there yet.

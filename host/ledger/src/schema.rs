@@ -79,6 +79,9 @@ CREATE TABLE nodes (
     PRIMARY KEY (node, operator, asset)
 );
 ",
+    "
+CREATE INDEX receipts_unsigned ON receipts (request) WHERE node_signature IS NULL;
+",
 ];
 
 /// Brings the database to this version.

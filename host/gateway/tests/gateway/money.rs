@@ -97,3 +97,24 @@ async fn a_node_that_does_not_sign_leaves_the_receipt_with_one_signature() {
         assert_eq!(domain.get(&path, "").await.status, 404);
     }
 }
+
+#[tokio::test]
+async fn a_node_that_was_away_signs_when_it_is_back() {
+    let quick = |config: &mut gaia_gateway::Config| {
+        config.limits.receipts_interval = Duration::from_millis(50);
+    };
+    let stubborn = Node::signing(10, Script::Say(&["one"]), false);
+    let domain = Domain::changed(1_000_000, quick).await.and(&stubborn).await;
+    let answer = domain.chat(9, false).await;
+    domain.nodes.left(stubborn.address());
+    // The same node, with another mind.
+    let willing = Node::new(10, Script::Say(&["one"]));
+    willing.join(&domain.nodes).await;
+    let id = answer.id.unwrap().parse().unwrap();
+    let ledger = &domain.ledger;
+    until(async || {
+        let found = ledger.receipt(id).await.unwrap().unwrap();
+        found.node_signature.is_some() && found.gateway_signature.is_some()
+    })
+    .await;
+}

@@ -42,6 +42,9 @@ pub fn a_receipt_comes_with_its_capture(place: Place) -> Pin<Box<dyn Future<Outp
             (None, None)
         );
 
+        let unsigned = async |after| ledger.unsigned_receipts(id(after)).await.unwrap();
+        assert_eq!(unsigned(0).await, [id(1), id(2)]);
+        assert_eq!(unsigned(1).await, [id(2)]);
         ledger
             .sign_receipt(id(2), SignedBy::Node, [1; 65])
             .await
@@ -59,6 +62,8 @@ pub fn a_receipt_comes_with_its_capture(place: Place) -> Pin<Box<dyn Future<Outp
             (found.node_signature, found.gateway_signature),
             (Some([1; 65]), Some([2; 65]))
         );
+
+        assert_eq!(unsigned(0).await, [id(1)]);
 
         // A refused capture leaves none.
         let mut order = order("capture:3", capture(3, 1));
