@@ -34,6 +34,8 @@ verb_setup() { bash ../scripts/setup/contracts.sh; }
 verb_build() { forge build --quiet; }
 verb_lint() {
     forge fmt --check
+    # First, or the lints leave artifacts without bytecode that later builds take for whole.
+    forge build --quiet
     forge lint src
     verb_slither
 }
