@@ -1,5 +1,6 @@
 //! `gaia settle`: what is due of a domain's settlement, done now. A running gateway does the same by itself.
 
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -35,7 +36,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
     let password = own_password(&PasswordSources {
         file: arguments.password_file.as_deref(),
         environment: context.environment.password.as_ref(),
-        interactive: !context.terminal.json,
+        interactive: io::stdin().is_terminal() && !context.terminal.json,
         generated: generated_file(&context.environment.user_config, folder.root()),
     })?;
     let key = load_key(&folder.keystore(), &password).map_err(failed)?;
