@@ -4,6 +4,9 @@
 //! answer is an error that names the server and the method. URLs often hold a key, so of an URL only
 //! the host is ever shown.
 
+mod error;
+mod raw;
+
 use alloy_primitives::{Address, B256, Bytes, U64, U256};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -16,6 +19,9 @@ use std::time::Duration;
 use ureq::Agent;
 use ureq::tls::{RootCerts, TlsConfig};
 
+pub use error::RpcError;
+use raw::{Answer, RawBlock, RawLog, RawReceipt, kept, reverted_with, short};
+
 /// How long a connection to the server may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
@@ -25,71 +31,12 @@ pub const QUESTION_LIMIT: Duration = Duration::from_secs(30);
 /// The longest answer, in bytes.
 pub const ANSWER_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
-/// The most of a server's own words that an error repeats.
-const SAID_LEN_MAX: usize = 300;
-
 /// A way to one chain. Clones share connections.
 #[derive(Clone)]
 pub struct Rpc {
     agent: Agent,
     url: Arc<str>,
     next_id: Arc<AtomicU64>,
-}
-
-/// A question was not answered.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum RpcError {
-    /// The server cannot be reached.
-    #[error(
-        "failed to reach the chain at {host} for {method}: {why}; check the URL and the network"
-    )]
-    Reach {
-        /// Whom.
-        host: String,
-        /// What was asked.
-        method: &'static str,
-        /// What happened.
-        why: String,
-    },
-    /// No success, by HTTP.
-    #[error("the chain's server {host} answered {method} with HTTP status {status}: {said}")]
-    Status {
-        /// Who.
-        host: String,
-        /// What was asked.
-        method: &'static str,
-        /// What it answered.
-        status: u16,
-        /// Its words.
-        said: String,
-    },
-    /// It answered with an error.
-    #[error("the chain refused {method}: {message} (code {code})")]
-    Refused {
-        /// What was asked.
-        method: &'static str,
-        /// JSON-RPC's code.
-        code: i64,
-        /// Its words.
-        message: String,
-        /// What a contract that reverted gave back.
-        data: Option<Bytes>,
-    },
-    /// The answer is something else.
-    #[error(
-        "what {host} answered to {method} makes no sense ({why}): is it the URL of a chain's JSON-RPC?"
-    )]
-    Nonsense {
-        /// Who.
-        host: String,
-        /// What was asked.
-        method: &'static str,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// The process is stopping.
-    #[error("the question {0} was given up: the process is stopping")]
-    Stopped(&'static str),
 }
 
 /// A block's place in the chain.
@@ -131,51 +78,6 @@ pub struct Mined {
     pub succeeded: bool,
     /// What contracts wrote.
     pub logs: Vec<Log>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawBlock {
-    number: Option<U64>,
-    hash: Option<B256>,
-    timestamp: U64,
-    base_fee_per_gas: Option<U256>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawLog {
-    address: Address,
-    topics: Vec<B256>,
-    data: Bytes,
-    block_number: U64,
-    transaction_hash: B256,
-    log_index: U64,
-    #[serde(default)]
-    removed: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct RawReceipt {
-    transaction_hash: B256,
-    block_number: U64,
-    status: U64,
-    logs: Vec<RawLog>,
-}
-
-#[derive(Deserialize)]
-struct Answer {
-    id: Option<u64>,
-    result: Option<Value>,
-    error: Option<AnswerError>,
-}
-
-#[derive(Deserialize)]
-struct AnswerError {
-    code: i64,
-    message: String,
-    data: Option<Value>,
 }
 
 /// Which state of the chain a question is about.
@@ -433,43 +335,6 @@ impl fmt::Debug for Rpc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Rpc({})", self.host())
     }
-}
-
-impl RpcError {
-    /// What a contract that reverted gave back.
-    #[must_use]
-    pub fn reverted(&self) -> Option<&Bytes> {
-        match self {
-            Self::Refused { data, .. } => data.as_ref(),
-            _ => None,
-        }
-    }
-}
-
-fn kept(logs: Vec<RawLog>) -> Vec<Log> {
-    let standing = logs.into_iter().filter(|log| !log.removed);
-    let log = |log: RawLog| Log {
-        address: log.address,
-        topics: log.topics,
-        data: log.data,
-        block: log.block_number.to(),
-        transaction: log.transaction_hash,
-        index: log.log_index.to(),
-    };
-    standing.map(log).collect()
-}
-
-/// Clients put what a contract gave back into `data`, plain or a level deeper.
-fn reverted_with(data: &Value) -> Option<Bytes> {
-    match data {
-        Value::String(text) => text.strip_prefix("Reverted ").unwrap_or(text).parse().ok(),
-        Value::Object(fields) => fields.get("data").and_then(reverted_with),
-        _ => None,
-    }
-}
-
-fn short(text: &str) -> String {
-    text.trim().chars().take(SAID_LEN_MAX).collect()
 }
 
 #[cfg(test)]

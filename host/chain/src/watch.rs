@@ -7,18 +7,20 @@
 //! Invariant: when the block under the cursor is no longer in the chain, nothing more is booked. What was
 //! credited then may have been taken back by the chain, and only people can say what is right.
 
-use crate::contracts::Escrow::{self, EscrowEvents};
+mod error;
+mod events;
+
 use crate::domain::Domain;
 use crate::rpc::{At, Block, Log, RpcError};
-use alloy_primitives::Address;
-use alloy_sol_types::SolEventInterface as _;
+use events::{bad, command};
 use gaia_ledger::account::Timestamp;
-use gaia_ledger::amount::AmountError;
 use gaia_ledger::command::IdempotencyKeyError;
-use gaia_ledger::{AccountId, Command, IdempotencyKey, NanoUnits, Refusal};
-use gaia_ledger_store::{ExecuteError, Ledger, Order, ReadError, RecordError};
+use gaia_ledger::{Command, IdempotencyKey, NanoUnits, Refusal};
+use gaia_ledger_store::{ExecuteError, Ledger, Order, RecordError};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+pub use error::WatchError;
 
 /// Blocks whose logs are asked for at a time.
 pub const BLOCKS_PER_STEP_MAX: u64 = 2_000;
@@ -57,77 +59,6 @@ pub struct Step {
     pub events: usize,
     /// Whether confirmed blocks are left to read.
     pub is_behind: bool,
-}
-
-/// Nothing more is booked until somebody looks, or the next try.
-#[derive(Debug, thiserror::Error)]
-pub enum WatchError {
-    /// The chain does not answer.
-    #[error(transparent)]
-    Rpc(#[from] RpcError),
-    /// The block under the cursor is gone.
-    #[error(
-        "the chain has changed below the confirmations: block {block} was {known}, now {found}. Nothing more is credited. Compare deposits since then with the ledger, correct it, and remove the record {RECORDS}/{record}; raise the confirmations"
-    )]
-    Reorganised {
-        /// Which block.
-        block: u64,
-        /// What it was.
-        known: alloy_primitives::B256,
-        /// What it is; none: the chain is shorter now.
-        found: String,
-        /// The cursor's id.
-        record: String,
-    },
-    /// The chain changed while it was read.
-    #[error("the chain has changed while it was read: reading again")]
-    Moving,
-    /// A log of the escrow's that makes no sense.
-    #[error(
-        "log {index} of {transaction} is not what an escrow writes ({why}): is this program as new as the contracts?"
-    )]
-    Log {
-        /// Of which transaction.
-        transaction: alloy_primitives::B256,
-        /// Which.
-        index: u64,
-        /// Why.
-        why: String,
-    },
-    /// The ledger refuses it.
-    #[error(
-        "the ledger refuses what the chain has done ({key}): nothing more is credited until that is understood"
-    )]
-    Refused {
-        /// The event.
-        key: IdempotencyKey,
-        /// Why.
-        #[source]
-        source: Refusal,
-    },
-    /// The ledger does not answer.
-    #[error("the ledger does not take an event of the chain")]
-    Execute(#[source] ExecuteError),
-    /// The cursor cannot be kept.
-    #[error("the cursor cannot be kept")]
-    Record(#[from] RecordError),
-    /// The cursor cannot be read.
-    #[error("the cursor cannot be read")]
-    Read(#[from] ReadError),
-    /// The cursor's record was written by something else.
-    #[error("the record {RECORDS}/{0} is no cursor: was it edited?")]
-    CursorDamaged(String),
-}
-
-impl WatchError {
-    /// Whether the next try may well succeed.
-    #[must_use]
-    pub fn is_passing(&self) -> bool {
-        matches!(
-            self,
-            Self::Rpc(_) | Self::Moving | Self::Execute(_) | Self::Record(_) | Self::Read(_)
-        )
-    }
 }
 
 impl Watcher {
@@ -386,82 +317,6 @@ impl Watcher {
 pub(crate) fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     Timestamp(since.unwrap_or_default().as_secs())
-}
-
-/// What an event of the escrow's asks of the ledger; `None` where it asks nothing.
-fn command(log: &Log) -> Result<Option<(&'static str, Command)>, WatchError> {
-    let Some(topic) = log.topics.first() else {
-        return Ok(None);
-    };
-    if !EscrowEvents::SELECTORS.contains(&topic.0) {
-        return Ok(None);
-    }
-    let event = EscrowEvents::decode_raw_log(&log.topics, &log.data);
-    let event = event.map_err(|error| bad(log, &error))?;
-    let units =
-        |amount: u64| NanoUnits::try_from(amount).map_err(|error: AmountError| bad(log, &error));
-    let account = |payer: Address, asset: Address| AccountId { payer, asset };
-    Ok(Some(match event {
-        EscrowEvents::Deposited(Escrow::Deposited {
-            payer,
-            asset,
-            amount,
-            ..
-        }) => {
-            let (account, units) = (account(payer, asset), units(amount)?);
-            ("deposit", Command::Deposit { account, units })
-        }
-        EscrowEvents::RefundRequested(Escrow::RefundRequested {
-            payer,
-            asset,
-            amount,
-            ..
-        }) => {
-            let (account, units) = (account(payer, asset), units(amount)?);
-            ("refund-asked", Command::RequestRefund { account, units })
-        }
-        EscrowEvents::RefundCancelled(Escrow::RefundCancelled { payer, asset }) => {
-            let (account, units) = (account(payer, asset), NanoUnits::ZERO);
-            (
-                "refund-cancelled",
-                Command::RequestRefund { account, units },
-            )
-        }
-        EscrowEvents::Refunded(Escrow::Refunded {
-            payer,
-            asset,
-            amount,
-            ..
-        }) => {
-            let (account, units) = (account(payer, asset), units(amount)?);
-            ("refund", Command::PayRefund { account, units })
-        }
-        EscrowEvents::Claimed(Escrow::Claimed {
-            account: party,
-            asset,
-            amount,
-            ..
-        }) => {
-            let units = units(amount)?;
-            (
-                "claim",
-                Command::Claim {
-                    party,
-                    asset,
-                    units,
-                },
-            )
-        }
-        EscrowEvents::ChargesProposed(_) => return Ok(None),
-    }))
-}
-
-fn bad(log: &Log, why: &dyn std::fmt::Display) -> WatchError {
-    WatchError::Log {
-        transaction: log.transaction,
-        index: log.index,
-        why: why.to_string(),
-    }
 }
 
 /// An error with all its causes.

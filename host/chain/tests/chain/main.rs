@@ -6,6 +6,7 @@
 
 mod chain;
 mod deposits;
+mod disputes;
 mod kills;
 mod proxy;
 mod scene;
