@@ -258,7 +258,12 @@ async fn scene() -> Scene {
         .args(["deploy", "--rpc", &anvil.1, "--out"])
         .arg(&file);
     deploy.env("GAIA_GATEWAY", key(GATEWAY).address().to_string());
-    assert!(deploy.status().unwrap().success());
+    {
+        // One at a time: a deployment writes into contracts/out.
+        static DEPLOYS: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+        let _turn = DEPLOYS.lock().await;
+        assert!(deploy.status().unwrap().success());
+    }
     let deployment = Deployment::read(&file).unwrap();
     let ledger = Ledger::open(Location::File(folder.path().join("ledger.sqlite"))).unwrap();
     let rpc = Rpc::new(&anvil.1);

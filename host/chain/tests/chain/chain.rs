@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use tokio::sync::OnceCell;
 
 pub const EPOCH_SECONDS: u64 = 1_000;
 pub const CHALLENGE_SECONDS: u64 = 300;
@@ -122,12 +122,9 @@ async fn prepare() -> Prepared {
 
 impl Chain {
     pub async fn start() -> Self {
-        static PREPARED: OnceLock<Prepared> = OnceLock::new();
-        if PREPARED.get().is_none() {
-            // Two tests at once may both prepare; the first wins.
-            let _first_wins = PREPARED.set(prepare().await);
-        }
-        let prepared = PREPARED.get().unwrap();
+        // Once for all tests, whatever runs beside: a deployment writes into contracts/out.
+        static PREPARED: OnceCell<Prepared> = OnceCell::const_new();
+        let prepared = PREPARED.get_or_init(prepare).await;
         let (anvil, url) = anvil();
         let rpc = Rpc::new(&url);
         let loaded: bool = rpc
