@@ -48,9 +48,8 @@ fuzz_target!(|bytes: &[u8]| {
     assert!(metered.texts.len() <= CHOICES_MAX);
     assert!(passed == bytes || hides && streamed && passed.len() < bytes.len());
 
-    // The same bytes as a request.
+    // The same bytes as a request, which a gateway has read before it asks.
     let Ok(body) = serde_json::from_slice::<serde_json::Value>(bytes) else {
-        assert_eq!(ask_for_usage(kind, bytes), None);
         return;
     };
     let _ceiling_or_not = ceiling(kind, &body, &ModelLimits::default());

@@ -17,7 +17,7 @@ struct Asked {
     stream_options: Option<Value>,
 }
 
-/// The request `body` with `stream_options.include_usage`, and otherwise byte for byte as it was. What then comes is
+/// The request `body`, which is known to be JSON, with `stream_options.include_usage`, and otherwise byte for byte as it was. What then comes is
 /// for the gateway alone: read it with [`Meter::hiding_usage`](crate::Meter::hiding_usage).
 ///
 /// `None`: leave the body as it is. It does not stream, asks for usage by itself, is of a kind that always says it, or
