@@ -291,6 +291,15 @@ impl Registry {
         changes
     }
 
+    /// Nobody was listening before `now`: who was not heard until then is not to blame.
+    pub fn listening_since(&mut self, now: u64) {
+        for member in self.members.values_mut() {
+            if matches!(member.status, Status::Probation | Status::Serving) {
+                member.last_seen = member.last_seen.max(now);
+            }
+        }
+    }
+
     /// The domain's operator lifts a suspension: the node is on probation.
     ///
     /// # Errors

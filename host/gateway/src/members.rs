@@ -109,7 +109,8 @@ impl Members {
     /// # Errors
     /// When they cannot be read.
     pub async fn open(config: MembersConfig) -> Result<Self, RestoreError> {
-        let store = Store::open(config.ledger.clone(), config.place, config.rules).await?;
+        let (ledger, place, rules) = (config.ledger.clone(), config.place, config.rules);
+        let store = Store::open(ledger, place, rules, http::now()).await?;
         let (evidence, waiting) = mpsc::channel(evidence::WAITING_MAX);
         Ok(Self(Arc::new(Inner {
             store,

@@ -75,3 +75,14 @@ fn what_another_gateway_has_changed_is_told() {
     assert_eq!(here.registry.forget(address(1)), None);
     assert!(here.registry.record(address(1)).is_none());
 }
+
+#[test]
+fn nobody_is_blamed_for_silence_while_nobody_listened() {
+    let domain = Domain::serving();
+    let later = NOW + 100_000;
+    let mut restarted = restarted(&domain);
+    restarted.registry.listening_since(later);
+    assert_eq!(restarted.registry.tick(later), []);
+    let silent = restarted.registry.tick(later + 31);
+    assert!(matches!(silent[0].status, Some(Status::Suspended { .. })));
+}

@@ -79,6 +79,9 @@ impl Members {
                 is_draining: first.draining,
             },
         );
+        // It may have changed while nobody could be told.
+        let now = self.status(node).await;
+        self.brings(node, generation, |live| live.status = now.unwrap_or(status));
         let ended = tokio::select! {
             ended = self.listen(node, generation, &mut lines) => ended,
             () = self.keep_canaries(node, generation) => Ok(()),

@@ -82,10 +82,12 @@ struct Note {
 }
 
 impl Store {
+    /// With the members that were kept. Silence counts from `now` on.
     pub(crate) async fn open(
         ledger: Ledger,
         place: Place,
         rules: Rules,
+        now: u64,
     ) -> Result<Self, RestoreError> {
         let store = Self {
             ledger,
@@ -97,6 +99,7 @@ impl Store {
             }),
         };
         store.sync().await?;
+        store.kept.lock().await.registry.listening_since(now);
         Ok(store)
     }
 
