@@ -6,6 +6,7 @@ mod client;
 mod failing;
 mod kills;
 mod limits;
+mod members;
 mod money;
 mod node;
 mod scene;

@@ -1,0 +1,6 @@
+//! Who serves the domain, asked over real HTTP: joins, tunnels, canaries, evidence.
+
+mod joins;
+mod nodes;
+mod scene;
+mod tunnels;
