@@ -30,6 +30,9 @@ pub const RECEIPTS_WAITING_MAX: usize = 4096;
 /// Receipts that nodes are asked about at a time.
 pub const RECEIPTS_ASKED_MAX: usize = 32;
 
+/// Signatures that wait to be written; then whoever brings the next waits. As many are written at once.
+pub(crate) const SIGNATURES_WAITING_MAX: usize = 1000;
+
 /// How often a node is asked for one signature.
 pub(crate) const TRIES_MAX: u32 = 4;
 
@@ -44,7 +47,20 @@ const ANSWER_BYTES_MAX: usize = 4 << 10;
 
 /// The line of receipts to be signed.
 #[derive(Debug)]
-pub(crate) struct Receipts(mpsc::Sender<Wanted>);
+pub(crate) struct Receipts {
+    wanted: mpsc::Sender<Wanted>,
+    signed: mpsc::Sender<Signed>,
+}
+
+/// What waits to be done for receipts.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub wanted: mpsc::Receiver<Wanted>,
+    pub signed: mpsc::Receiver<Signed>,
+}
+
+/// A signature for the ledger.
+type Signed = (B256, SignedBy, [u8; 65]);
 
 /// A receipt that is to be signed.
 #[derive(Debug, Clone, Copy)]
@@ -82,9 +98,14 @@ enum SignError {
 }
 
 impl Receipts {
-    pub(crate) fn new() -> (Self, mpsc::Receiver<Wanted>) {
-        let (asked, waiting) = mpsc::channel(RECEIPTS_WAITING_MAX);
-        (Self(asked), waiting)
+    pub(crate) fn new() -> (Self, Waiting) {
+        let (wanted, wanting) = mpsc::channel(RECEIPTS_WAITING_MAX);
+        let (signed, signing) = mpsc::channel(SIGNATURES_WAITING_MAX);
+        let waiting = Waiting {
+            wanted: wanting,
+            signed: signing,
+        };
+        (Self { wanted, signed }, waiting)
     }
 
     /// Has a receipt signed, when there is time.
@@ -93,7 +114,7 @@ impl Receipts {
             request,
             tries: TRIES_MAX,
         };
-        if self.0.try_send(wanted).is_err() {
+        if self.wanted.try_send(wanted).is_err() {
             tracing::debug!(%request, "a receipt waits until it is looked for");
         }
     }
@@ -114,6 +135,17 @@ pub(crate) async fn keep(shared: Arc<Shared>, mut waiting: mpsc::Receiver<Wanted
     }
 }
 
+/// Writes the signatures that have come meanwhile, as one transaction.
+pub(crate) async fn write(shared: Arc<Shared>, mut signed: mpsc::Receiver<Signed>) {
+    let mut batch = Vec::new();
+    while signed.recv_many(&mut batch, SIGNATURES_WAITING_MAX).await > 0 {
+        let ledger = &shared.config.ledger;
+        if let Err(error) = ledger.sign_receipts(std::mem::take(&mut batch)).await {
+            tracing::warn!(%error, "signatures were not kept, and will be asked for again");
+        }
+    }
+}
+
 /// Looks for receipts that lack their node's signature, again and again.
 pub(crate) async fn look(shared: &Shared) -> Infallible {
     let mut after = B256::ZERO;
@@ -130,7 +162,7 @@ pub(crate) async fn look(shared: &Shared) -> Infallible {
         after = page.last().copied().unwrap_or_default();
         for request in page {
             let wanted = Wanted { request, tries: 1 };
-            if shared.receipts.0.send(wanted).await.is_err() {
+            if shared.receipts.wanted.send(wanted).await.is_err() {
                 break;
             }
         }
@@ -191,9 +223,6 @@ async fn sign_once(shared: &Shared, id: B256) -> Result<(), SignError> {
     let Some(gateway_signature) = by_gateway(shared, &found) else {
         return Ok(());
     };
-    if found.gateway_signature.is_none() {
-        keep_signature(shared, id, SignedBy::Gateway, gateway_signature).await;
-    }
     if found.node_signature.is_some() {
         return Ok(());
     }
@@ -204,6 +233,7 @@ async fn sign_once(shared: &Shared, id: B256) -> Result<(), SignError> {
     };
     let signed = tokio::time::timeout(SIGN_TIME_MAX, by_node(shared, &asked));
     let signature = signed.await.map_err(|_| SignError::Late)??;
+    keep_signature(shared, id, SignedBy::Gateway, gateway_signature).await;
     keep_signature(shared, id, SignedBy::Node, signature).await;
     Ok(())
 }
@@ -245,9 +275,9 @@ fn by_gateway(shared: &Shared, found: &StoredReceipt) -> Option<Signature> {
 }
 
 async fn keep_signature(shared: &Shared, id: B256, by: SignedBy, signature: Signature) {
-    let ledger = &shared.config.ledger;
-    if let Err(error) = ledger.sign_receipt(id, by, signature.to_bytes()).await {
-        tracing::warn!(%error, request = %id, "a signature was not kept");
+    let signed = (id, by, signature.to_bytes());
+    if shared.receipts.signed.send(signed).await.is_err() {
+        tracing::debug!(request = %id, "a signature came too late to be kept");
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use gaia_ingress::{Certificate, TlsError};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
@@ -17,7 +17,7 @@ use crate::connection;
 use crate::endpoint::Endpoint;
 use crate::money;
 use crate::nodes::Nodes;
-use crate::receipts::{self, Receipts, Wanted};
+use crate::receipts::{self, Receipts, Waiting};
 use crate::shared::{self, Shared};
 use crate::status::Counts;
 
@@ -56,7 +56,7 @@ pub struct Gateway {
     local: SocketAddr,
     tls: Option<(TlsAcceptor, Certificate)>,
     shared: Shared,
-    waiting: mpsc::Receiver<Wanted>,
+    waiting: Waiting,
 }
 
 impl std::fmt::Debug for Gateway {
@@ -143,10 +143,12 @@ impl Gateway {
         tasks.spawn(async move {
             money::expire(&books).await;
         });
-        tasks.spawn(receipts::keep(Arc::clone(&shared), self.waiting));
-        let signed = Arc::clone(&shared);
+        let Waiting { wanted, signed } = self.waiting;
+        tasks.spawn(receipts::keep(Arc::clone(&shared), wanted));
+        tasks.spawn(receipts::write(Arc::clone(&shared), signed));
+        let looked = Arc::clone(&shared);
         tasks.spawn(async move {
-            receipts::look(&signed).await;
+            receipts::look(&looked).await;
         });
         let (tls, certificate) = self.tls.unzip();
         if let Some(certificate) = certificate {

@@ -121,6 +121,18 @@ impl Ledger {
             .await
     }
 
+    /// Adds many signatures to receipts, in one transaction; those that are there stay.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
+    pub async fn sign_receipts(
+        &self,
+        signatures: Vec<(ReservationId, SignedBy, [u8; 65])>,
+    ) -> Result<(), ReadError> {
+        self.read(move |connection| receipts::sign_all(connection, &signatures))
+            .await
+    }
+
     /// An account: what it holds, and what it was charged.
     ///
     /// # Errors

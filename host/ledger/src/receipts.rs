@@ -130,6 +130,24 @@ pub(crate) fn sign(
     connection.execute(sql, &[Value::Bytes(signature.to_vec()), hash(request)])
 }
 
+/// The same for many at once.
+pub(crate) fn sign_all(
+    connection: &mut dyn Connection,
+    signatures: &[(ReservationId, SignedBy, [u8; 65])],
+) -> Result<(), SqlError> {
+    connection.begin()?;
+    let mut signatures = signatures.iter();
+    let signed = signatures
+        .try_for_each(|(request, by, signature)| sign(connection, *request, *by, *signature));
+    match signed {
+        Ok(()) => connection.commit(),
+        Err(error) => {
+            connection.rollback();
+            Err(error)
+        }
+    }
+}
+
 /// Whose signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignedBy {

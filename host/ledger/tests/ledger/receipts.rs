@@ -65,6 +65,21 @@ pub fn a_receipt_comes_with_its_capture(place: Place) -> Pin<Box<dyn Future<Outp
 
         assert_eq!(unsigned(0).await, [id(1)]);
 
+        let both = vec![
+            (id(1), SignedBy::Node, [4; 65]),
+            (id(1), SignedBy::Gateway, [5; 65]),
+            (id(2), SignedBy::Node, [6; 65]),
+        ];
+        ledger.sign_receipts(both).await.unwrap();
+        assert!(unsigned(0).await.is_empty());
+        let found = ledger.receipt(id(1)).await.unwrap().unwrap();
+        assert_eq!(
+            (found.node_signature, found.gateway_signature),
+            (Some([4; 65]), Some([5; 65]))
+        );
+        let found = ledger.receipt(id(2)).await.unwrap().unwrap();
+        assert_eq!(found.node_signature, Some([1; 65]));
+
         // A refused capture leaves none.
         let mut order = order("capture:3", capture(3, 1));
         order.receipt = Some(served(3, 7));
