@@ -5,10 +5,10 @@ SHELL := /bin/bash
 # cuda, vulkan or metal: `make build FEATURES=cuda`
 FEATURES ?=
 
-.PHONY: help setup build run stop test test-fast bench conformance fuzz page contracts clean
+.PHONY: help setup build run stop test test-fast bench conformance fuzz page contracts demo-domain clean
 
 help: ## this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## install what is missing, into the cache folder; quiet when nothing is
 	@scripts/setup.sh
@@ -39,6 +39,9 @@ fuzz: setup ## fuzz what reads strangers' files, five minutes each
 
 page: ## build the chat page from web/ into web/dist (needs Node)
 	@cd web && npm ci --silent && npm run --silent build
+
+demo-domain: build ## a whole domain on this machine: chain, gateway, three nodes, a user who pays
+	@scripts/demo-domain.sh
 
 contracts: setup ## check the contracts: format, static analysis, unit, fuzz, invariants, a deployment to a chain of its own
 	@bash scripts/setup/node.sh && scripts/contracts.sh setup && scripts/contracts.sh check

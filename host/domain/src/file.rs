@@ -80,6 +80,9 @@ pub struct Tls {
 pub struct Chain {
     /// Where the chain is asked.
     pub rpc: String,
+    /// Where users may ask it; nothing is said to them where this is missing, since `rpc` may hold a key.
+    #[serde(default)]
+    pub public_rpc: Option<String>,
     /// Blocks after which a deposit counts.
     #[serde(default = "confirmations_default")]
     pub confirmations: u64,

@@ -21,10 +21,20 @@ pub struct Model {
     /// The longest context that a node gives one request, in tokens.
     #[serde(default = "context_default")]
     pub context_tokens: u64,
+    /// What its nodes say to it first, unless the user does: as `system_prompt` of the nodes' configuration.
+    #[serde(default = "system_default")]
+    pub system_prompt: String,
+    /// How its nodes put passages to it: as `rag_prompt` of the nodes' configuration, where that is not empty.
+    #[serde(default)]
+    pub rag_prompt: Option<String>,
     /// Its GGUF file, of which the vocabulary is read to count tokens. Without it nodes' claims are believed within
     /// what a request can cost.
     #[serde(default)]
     pub vocabulary: Option<PathBuf>,
+}
+
+fn system_default() -> String {
+    "You are a helpful assistant.".to_owned()
 }
 
 fn context_default() -> u64 {

@@ -115,6 +115,17 @@ impl Visit {
         get(&self.agent, &self.url, path)
     }
 
+    /// What the gateway answers at `path` to who has this token.
+    pub fn get_as(&self, path: &str, token: &str) -> anyhow::Result<Value> {
+        let asked = self.agent.get(format!("{}{path}", self.url));
+        answer(
+            &self.url,
+            asked
+                .header("authorization", format!("Bearer {token}"))
+                .call(),
+        )
+    }
+
     /// Hands the gateway `body`.
     pub fn post(&self, path: &str, body: &impl Serialize) -> anyhow::Result<Value> {
         let sent = self

@@ -13,7 +13,7 @@ use gaia_ledger_store::Ledger;
 use gaia_metering::ModelLimits;
 use gaia_registry::Place;
 
-use crate::count::Count;
+use crate::count::CountTokens;
 use crate::nodes::Prober;
 
 /// All that a gateway needs. It reads nothing else.
@@ -83,7 +83,7 @@ pub struct Model {
     /// The most that a request to it can take.
     pub limits: ModelLimits,
     /// Counts its tokens. Without it the node's claim is taken, within what was set aside.
-    pub counter: Option<Arc<dyn Count>>,
+    pub counter: Option<Arc<dyn CountTokens>>,
 }
 
 impl std::fmt::Debug for Model {

@@ -7,17 +7,35 @@ use std::sync::Arc;
 
 use gaia_ledger::price::TokenCeiling;
 use gaia_metering::{Kind, Metered, hold};
-use gaia_statements::{Counted, TokenCounts};
+use gaia_statements::{Claimed, Counted, TokenCounts};
 use hyper::body::Bytes;
 
 /// Bytes of text that are about a token.
 const TOKEN_BYTES: u64 = 4;
 
 /// Counts tokens with a model's own tokenizer. May take milliseconds; it is called on a thread that may block.
-pub trait Count: Send + Sync {
+pub trait CountTokens: Send + Sync {
     /// The tokens of a request, whose body this is as the node got it, and of what was answered to it; `None` where
     /// that cannot be counted.
-    fn count(&self, kind: Kind, request: &[u8], answer: &Metered) -> Option<TokenCounts>;
+    fn count(&self, kind: Kind, request: &[u8], answer: &Metered) -> Option<Count>;
+}
+
+/// What was counted, and what that says of the node's claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Count {
+    /// The tokens.
+    pub counts: TokenCounts,
+    /// Whether the claim is further off than an honest one can be.
+    pub is_disputed: bool,
+}
+
+/// What is to be paid for.
+pub(crate) struct Taken {
+    /// The tokens, never more than was set aside.
+    pub tokens: Counted,
+    pub basis: Basis,
+    /// A claim that is evidence against the node.
+    pub disputed: Option<Claimed>,
 }
 
 /// Whose word a number of tokens is.
@@ -45,7 +63,7 @@ impl Basis {
 /// What is to be counted.
 pub(crate) struct Tally {
     pub kind: Kind,
-    pub counter: Option<Arc<dyn Count>>,
+    pub counter: Option<Arc<dyn CountTokens>>,
     /// The request's body, as the node got it.
     pub request: Bytes,
     pub ceiling: TokenCeiling,
@@ -53,8 +71,8 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// The tokens to be paid, never more than was set aside, and the answer back.
-    pub(crate) async fn count(self) -> (Counted, Basis, Metered) {
+    /// What is to be paid for.
+    pub(crate) async fn count(self) -> Taken {
         if self.counter.is_none() {
             return self.reckon(None);
         }
@@ -68,28 +86,34 @@ impl Tally {
                     input: tokens(kept.1),
                     ..TokenCounts::default()
                 };
-                (
-                    hold(Counted(counts), &kept.0),
-                    Basis::Estimated,
-                    Metered::default(),
-                )
+                Taken {
+                    tokens: hold(Counted(counts), &kept.0),
+                    basis: Basis::Estimated,
+                    disputed: None,
+                }
             }
         }
     }
 
-    fn with_counter(self) -> (Counted, Basis, Metered) {
+    fn with_counter(self) -> Taken {
         let counter = self.counter.as_deref();
         let counted = counter.and_then(|it| it.count(self.kind, &self.request, &self.answer));
         self.reckon(counted)
     }
 
-    fn reckon(self, counted: Option<TokenCounts>) -> (Counted, Basis, Metered) {
+    fn reckon(&self, counted: Option<Count>) -> Taken {
+        let disputed = counted.filter(|count| count.is_disputed);
+        let disputed = disputed.and(self.answer.claimed);
         let (counts, basis) = match (counted, self.answer.claimed) {
-            (Some(counted), _) => (counted, Basis::Counted),
+            (Some(counted), _) => (counted.counts, Basis::Counted),
             (None, Some(claimed)) => (claimed.0, Basis::Claimed),
             (None, None) => (self.estimate(), Basis::Estimated),
         };
-        (hold(Counted(counts), &self.ceiling), basis, self.answer)
+        Taken {
+            tokens: hold(Counted(counts), &self.ceiling),
+            basis,
+            disputed,
+        }
     }
 
     fn estimate(&self) -> TokenCounts {

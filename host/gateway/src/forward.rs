@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use crate::access::{Access, Place};
 use crate::attempt::{Attempt, Ended, Rest, Served};
 use crate::client::Client;
-use crate::count::{Basis, Tally};
+use crate::count::Tally;
 use crate::money::{self, Bill};
 use crate::nodes::{NodeInfo, Ticket, Word};
 use crate::reply::{self, Reply};
@@ -227,18 +227,16 @@ impl Run {
             ceiling: asked.ceiling,
             answer: metered,
         };
-        let (tokens, basis, metered) = tally.count().await;
-        if let Some(claimed) = metered.claimed
-            && basis == Basis::Counted
-        {
+        let taken = tally.count().await;
+        if let Some(claimed) = taken.disputed {
             let prober = shared.nodes.prober();
-            prober.counted(node.address, tokens, claimed);
+            prober.counted(node.address, taken.tokens, claimed);
         }
         let bill = Bill {
             id: self.id,
             node,
-            tokens,
-            basis,
+            tokens: taken.tokens,
+            basis: taken.basis,
         };
         money::capture(&self.job, &bill).await
     }

@@ -37,7 +37,7 @@ mod status;
 mod tail;
 
 pub use config::{Config, ConfigError, DomainInfo, Limits, Model, SplitRule};
-pub use count::{Basis, Count};
+pub use count::{Basis, Count, CountTokens};
 pub use endpoint::Endpoint;
 pub use members::{Members, MembersConfig};
 pub use nodes::{NodeInfo, Nodes, Prober};

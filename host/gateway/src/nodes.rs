@@ -48,7 +48,8 @@ pub trait Prober: Send + Sync {
     /// A node that was draining has nothing left to do.
     fn drained(&self, _node: Address) {}
 
-    /// A node has said what a request took, and the gateway has counted it.
+    /// A node has said what a request took, and that is further from what the gateway has counted than an honest
+    /// claim can be.
     fn counted(&self, _node: Address, _counted: Counted, _claimed: Claimed) {}
 }
 

@@ -28,6 +28,8 @@ const HOST_SHELLS: &[(&str, &str)] = &[
     ("gaia-chain", "gaia-keystore"),
     ("gaia-chain", "gaia-ledger-store"),
     ("gaia-gateway", "gaia-chain"),
+    ("gaia-gateway", "gaia-counting"),
+    ("gaia-gateway", "gaia-domain"),
     ("gaia-gateway", "gaia-ingress"),
     ("gaia-gateway", "gaia-keystore"),
     ("gaia-gateway", "gaia-ledger-store"),

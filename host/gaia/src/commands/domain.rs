@@ -2,7 +2,9 @@
 
 mod init;
 mod policy;
+mod prices;
 mod start;
+mod status;
 mod stop;
 
 use std::path::Path;
@@ -36,6 +38,12 @@ enum Action {
     Start(start::Arguments),
     /// Stop it; running answers may finish
     Stop,
+    /// How it does: requests, times, income
+    Status,
+    /// Who serves, and how
+    Nodes,
+    /// Put the prices of its file onto the chain, with the owner's wallet
+    PublishPrices(prices::Arguments),
     /// Who may join: look at it and change it
     Policy(policy::Arguments),
 }
@@ -45,6 +53,9 @@ pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
     match &arguments.action {
         Action::Init(arguments) => init::run(context, arguments),
         Action::Start(arguments) => start::run(context, arguments),
+        Action::Status => status::run(context),
+        Action::Nodes => status::nodes(context),
+        Action::PublishPrices(arguments) => prices::run(context, arguments),
         Action::Stop => stop::run(context),
         Action::Policy(arguments) => policy::run(context, arguments),
     }

@@ -9,7 +9,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use alloy_primitives::{Address, B256};
 use alloy_signer::SignerSync as _;
 use gaia_gateway::{
-    Config, Count, DomainInfo, Gateway, Limits, Model, NodeInfo, Nodes, Prober, SplitRule,
+    Config, Count, CountTokens, DomainInfo, Gateway, Limits, Model, NodeInfo, Nodes, Prober,
+    SplitRule,
 };
 use gaia_keystore::NodeKey;
 use gaia_ledger::account::{EpochNumber, Timestamp};
@@ -50,8 +51,8 @@ pub const PLACE: Place = Place {
 /// A word is a token.
 struct Words;
 
-impl Count for Words {
-    fn count(&self, _: Kind, request: &[u8], answer: &Metered) -> Option<TokenCounts> {
+impl CountTokens for Words {
+    fn count(&self, _: Kind, request: &[u8], answer: &Metered) -> Option<Count> {
         let request: Value = serde_json::from_slice(request).ok()?;
         let said = request["messages"][0]["content"]
             .as_str()
@@ -60,10 +61,15 @@ impl Count for Words {
             .texts
             .iter()
             .map(|text| text.text.split_whitespace().count());
-        Some(TokenCounts {
+        let counts = TokenCounts {
             input: said.split_whitespace().count() as u64,
             cached: 0,
             output: written.sum::<usize>() as u64,
+        };
+        let claimed = answer.claimed.map(|claimed| claimed.0);
+        Some(Count {
+            counts,
+            is_disputed: claimed.is_some_and(|claimed| claimed != counts),
         })
     }
 }

@@ -148,7 +148,7 @@ fn show(context: &Context, folder: &Folder, gateway: Address, deployment: Option
 }
 
 const POLICY: &str = "\
-# Who may serve this domain. Read again when it changes; gaia domain policy shows it in words.
+# Who may serve this domain. gaia domain policy shows it in words; what changes holds for who joins after a restart.
 
 # allow-list: only those below. open: everybody who is not denied.
 admission = \"allow-list\"
@@ -209,6 +209,8 @@ price_version = 1
 
 [chain]
 rpc = {rpc}
+# Where users may ask it, if they may: it is told to everybody.
+# public_rpc = \"https://…\"
 # Blocks after which a deposit counts.
 confirmations = 12
 
@@ -226,10 +228,15 @@ domain_address = \"{owner}\"
 
 # What is offered, and what it costs: USD for a million tokens.
 [[models]]
-name = \"SmolLM2-135M-Instruct\"
+name = \"smollm2-135m-instruct\"
 input = \"0.02\"
 cached = \"0.005\"
 output = \"0.08\"
+# The longest context that nodes give a request.
+# context_tokens = 4096
+# What nodes are set to say to it, as in their configuration: nodes whose prompts are others count others.
+# system_prompt = \"You are a helpful assistant.\"
+# rag_prompt = \"\"
 # Its GGUF file: the gateway counts tokens with its vocabulary.
 # vocabulary = \"smollm2.gguf\"
 "

@@ -31,6 +31,9 @@ use crate::place;
 /// Pause between two settlements. So late an epoch may be opened.
 const SETTLE_INTERVAL: Duration = Duration::from_secs(5);
 
+/// How long a node may take to the first byte of an answer, which is all of it where it is not streamed.
+const NODE_ANSWER_MAX: Duration = Duration::from_secs(300);
+
 /// Runs the gateway of this folder.
 pub async fn run(
     folder: &Folder,
@@ -202,7 +205,11 @@ fn config(
         split: split(file),
         operator_token: None,
         prober: Arc::new(members.clone()),
-        balancer: gaia_balancer::Config::default(),
+        balancer: gaia_balancer::Config {
+            // An answer that is not streamed says nothing before its end.
+            first_byte_max: NODE_ANSWER_MAX,
+            ..gaia_balancer::Config::default()
+        },
         limits: Limits {
             requests_running_max: file.requests_running_max,
             ..Limits::default()
@@ -212,13 +219,17 @@ fn config(
 
 fn info(file: &DomainFile, deployment: &Deployment, policy: Vec<String>) -> DomainInfo {
     let contracts = serde_json::to_value(deployment).unwrap_or_default();
+    let mut contracts = contracts.as_object().cloned().unwrap_or_default();
+    if let Some(rpc) = &file.chain.public_rpc {
+        contracts.insert("rpc".to_owned(), rpc.as_str().into());
+    }
     DomainInfo {
         name: file.name.clone(),
         gateways: file.urls.clone(),
         genesis: deployment.genesis,
         epoch_seconds: deployment.epoch_seconds,
         policy,
-        contracts: contracts.as_object().cloned().unwrap_or_default(),
+        contracts,
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::scene::{Domain, address, books, node_config, until};
+use super::scene::{Domain, books, node_config, until};
 use crate::client;
 use crate::node::MODEL;
 use crate::scene::{CHAT, PLACE, deposit, grant, key, open_epoch, sign};

@@ -1,0 +1,163 @@
+//! `gaia domain status` and `gaia domain nodes`: the gateway and its nodes at work.
+
+use gaia_domain::Gateway;
+use gaia_ledger::NanoUsd;
+use serde_json::Value;
+
+use super::folder;
+use crate::commands::Context;
+use crate::exit::{Exit, failure};
+use crate::supervisor::lock;
+use crate::terminal::{Terminal, Tint, span};
+use crate::visit::Visit;
+
+/// Runs `gaia domain status`.
+pub fn run(context: &Context) -> anyhow::Result<()> {
+    let (gateway, status) = ask(context)?;
+    context.terminal.answer(
+        || status.clone(),
+        |terminal| summary(terminal, &gateway, &status),
+    );
+    Ok(())
+}
+
+/// Runs `gaia domain nodes`.
+pub fn nodes(context: &Context) -> anyhow::Result<()> {
+    let (gateway, status) = ask(context)?;
+    let members = Visit::new(&gateway.url)?.get("/gaia/v1/nodes")?;
+    context.terminal.answer(
+        || serde_json::json!({"members": members, "nodes": status["nodes"]}),
+        |terminal| table(terminal, &members, &status),
+    );
+    Ok(())
+}
+
+fn ask(context: &Context) -> anyhow::Result<(Gateway, Value)> {
+    let folder = folder(context);
+    let pid = lock::holder(&folder.lock());
+    let gateway = Gateway::read(&folder.state())
+        .filter(|gateway| pid.is_some_and(|pid| u32::try_from(pid) == Ok(gateway.pid)));
+    let gateway = gateway.ok_or_else(|| {
+        failure(
+            Exit::NotRunning,
+            "no gateway of this domain is running here; gaia domain start starts it",
+        )
+    })?;
+    let status = Visit::new(&gateway.url)?.get_as("/gaia/v1/status", &gateway.operator_token)?;
+    Ok((gateway, status))
+}
+
+fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap_or_default()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or("-")
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn summary(terminal: &Terminal, gateway: &Gateway, status: &Value) -> String {
+    let income = NanoUsd::new(number(&status["incomeNanoUsd"])).unwrap_or(NanoUsd::MAX);
+    let nodes = list(&status["nodes"]);
+    let serving = nodes.iter().filter(|node| is_serving(node)).count();
+    let refused = status["refused"].as_object();
+    let refused: Vec<_> = refused
+        .into_iter()
+        .flatten()
+        .map(|(status, count)| format!("{count} × {status}"))
+        .collect();
+    let refused = match refused.as_slice() {
+        [] => "none".to_owned(),
+        some => some.join(", "),
+    };
+    let times = &status["firstByteMs"];
+    let tokens = &status["tokens"];
+    [
+        (
+            "Gateway",
+            format!("{} (process {})", gateway.url, gateway.pid),
+        ),
+        ("Up for", span(number(&status["upSeconds"]))),
+        ("Nodes", format!("{serving} of {} serve", nodes.len())),
+        (
+            "Requests",
+            format!(
+                "{} ({} running, {} waiting), paid for {}",
+                status["requests"], status["running"], status["waiting"], status["captured"]
+            ),
+        ),
+        ("Refused", refused),
+        (
+            "At nodes",
+            format!(
+                "{} failed, {} sent again, {} ejections",
+                status["failedAtNodes"], status["retries"], status["ejections"]
+            ),
+        ),
+        (
+            "First byte",
+            format!(
+                "p50 {} ms, p90 {} ms, p99 {} ms",
+                times["p50"], times["p90"], times["p99"]
+            ),
+        ),
+        (
+            "Tokens",
+            format!(
+                "{} read, {} of them known, {} written",
+                number(&tokens["input"]) + number(&tokens["cached"]),
+                tokens["cached"],
+                tokens["output"]
+            ),
+        ),
+        (
+            "Income",
+            format!("{} USD since the start", income.decimal()),
+        ),
+    ]
+    .map(|(name, value)| format!("{} {value}", terminal.out(Tint::Dim, &format!("{name:11}"))))
+    .join("\n")
+}
+
+fn is_serving(node: &Value) -> bool {
+    node["connected"] == true && node["draining"] == false && node["health"] != "open"
+}
+
+fn table(terminal: &Terminal, members: &Value, status: &Value) -> String {
+    let members = members
+        .as_array()
+        .map_or_else(|| list(&members["nodes"]), Vec::as_slice);
+    if members.is_empty() {
+        return "No node has joined yet.\nA node joins with: gaia join URL".to_owned();
+    }
+    let head = format!(
+        "{:42}  {:10}  {:10}  {:>8}  SERVES",
+        "NODE", "MEMBER", "HEALTH", "REQUESTS"
+    );
+    let rows = members.iter().map(|member| {
+        let node = list(&status["nodes"])
+            .iter()
+            .find(|node| node["node"] == member["node"]);
+        let (health, requests, services) = match node {
+            None => ("-", "-".to_owned(), String::new()),
+            Some(node) => {
+                let services: Vec<_> = list(&node["services"]).iter().map(text).collect();
+                let requests = format!("{}/{}", node["requests"], node["sequences"]);
+                (text(&node["health"]), requests, services.join(", "))
+            }
+        };
+        format!(
+            "{:42}  {:10}  {health:10}  {requests:>8}  {services}",
+            text(&member["node"]),
+            text(&member["status"])
+        )
+    });
+    let head = terminal.out(Tint::Dim, &head);
+    std::iter::once(head)
+        .chain(rows)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
