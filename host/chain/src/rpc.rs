@@ -359,7 +359,7 @@ mod tests {
     #[test]
     fn what_a_contract_gave_back_is_found_where_clients_put_it() {
         let check = |data: Value, found: Option<&[u8]>| {
-            assert_eq!(reverted_with(&data).as_deref(), found);
+            assert_eq!(reverted_with(&data).as_ref().map(AsRef::as_ref), found);
         };
         check(json!("0x01ff"), Some(&[1, 255]));
         check(json!("Reverted 0x01ff"), Some(&[1, 255]));
