@@ -34,6 +34,7 @@ const TOLD: &[Told] = &[
     ("gaia tools add mcp ", calls_an_mcp_server),
     ("gaia tools add plugin ", runs_a_plugin),
     ("gaia key api create ", lets_somebody_in),
+    ("make demo-domain", makes_something),
     ("WASMEDGE_PLUGIN_PATH=", runs_without_the_command),
     ("client → gaia ", is_a_drawing),
     ("make test ", makes_something),
