@@ -76,7 +76,7 @@ pub fn project() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-fn script() -> Command {
+pub fn script() -> Command {
     Command::new(project().join("scripts/contracts.sh"))
 }
 

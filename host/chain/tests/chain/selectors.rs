@@ -1,11 +1,12 @@
 //! Bindings and contracts cannot drift apart: every signature that is bound stands in what the compiler made.
 
-use crate::chain::{Chain, project};
+use crate::chain::{Chain, project, script};
 use alloy_primitives::{B256, hex, keccak256};
 use alloy_sol_types::{SolEvent, SolEventInterface as _, SolInterface as _};
 use gaia_chain::contracts::{Escrow, Prices, Refusals, Registry, Token};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Once;
 
 struct Artifact {
     functions: BTreeSet<[u8; 4]>,
@@ -15,6 +16,12 @@ struct Artifact {
 }
 
 fn artifact(name: &str) -> Artifact {
+    // In a fresh clone nothing was compiled yet.
+    static BUILT: Once = Once::new();
+    BUILT.call_once(|| {
+        let built = script().arg("build").status().unwrap();
+        assert!(built.success(), "the contracts compile");
+    });
     let path = project().join(format!("contracts/out/{name}.json"));
     let artifact: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     let of = |kind: &'static str| {
