@@ -36,7 +36,7 @@ fn thought(text: &mut String, family: Family, thinks: bool, thought: &str) {
             "<|channel|>analysis<|message|>",
             "<|end|><|start|>assistant",
         ],
-        Family::Mistral | Family::MistralArgs => ["[THINK]", "[/THINK]"],
+        Family::MistralArgs => ["[THINK]", "[/THINK]"],
         Family::Gemma4 => ["<|channel>thought\n", "<channel|>"],
         _ => ["<think>\n", "\n</think>\n\n"],
     };
