@@ -8,6 +8,7 @@ client. What is asserted is the test; what is printed is the demo. Exit code 1: 
 """
 
 import argparse
+import json
 import os
 import shutil
 import signal
@@ -238,6 +239,16 @@ class Demo:
               f"no request fails that had not begun: {failures[0]}")
         connected = [member["node"] for member in self.members() if member["connected"]]
         check(victim.address not in connected, "the domain knows that it is gone")
+        say(f"  the gateway holds {self.gateway_memory()} of memory")
+
+    def gateway_memory(self):
+        """What the gateway's process holds now, as the system says."""
+        pid = json.loads((self.operator.folder / "domain" / "gateway.json").read_text())["pid"]
+        status = Path(f"/proc/{pid}/status")
+        if not status.exists():
+            return "an unknown amount"
+        lines = (line.split(":", 1) for line in status.read_text().splitlines())
+        return dict(lines)["VmRSS"].strip()
 
     def close_epoch(self):
         """The epoch ends, its charges are proposed, stand their window and are taken."""
