@@ -100,8 +100,10 @@ fn summary(terminal: &Terminal, gateway: &Gateway, status: &Value) -> String {
         (
             "First byte",
             format!(
-                "p50 {} ms, p90 {} ms, p99 {} ms",
-                times["p50"], times["p90"], times["p99"]
+                "p50 {}, p90 {}, p99 {}",
+                milliseconds(&times["p50"]),
+                milliseconds(&times["p90"]),
+                milliseconds(&times["p99"])
             ),
         ),
         (
@@ -120,6 +122,22 @@ fn summary(terminal: &Terminal, gateway: &Gateway, status: &Value) -> String {
     ]
     .map(|(name, value)| format!("{} {value}", terminal.out(Tint::Dim, &format!("{name:11}"))))
     .join("\n")
+}
+
+fn milliseconds(value: &Value) -> String {
+    value
+        .as_f64()
+        .map_or("-".to_owned(), |time| format!("{time:.0} ms"))
+}
+
+/// The state of the node's breaker in words.
+fn health(node: &Value) -> &str {
+    match (node["connected"] == true, text(&node["health"])) {
+        (false, _) => "away",
+        (true, "closed") => "well",
+        (true, "open") => "left out",
+        (true, _) => "on trial",
+    }
 }
 
 fn is_serving(node: &Value) -> bool {
@@ -146,7 +164,7 @@ fn table(terminal: &Terminal, members: &Value, status: &Value) -> String {
             Some(node) => {
                 let services: Vec<_> = list(&node["services"]).iter().map(text).collect();
                 let requests = format!("{}/{}", node["requests"], node["sequences"]);
-                (text(&node["health"]), requests, services.join(", "))
+                (health(node), requests, services.join(", "))
             }
         };
         format!(
@@ -160,4 +178,42 @@ fn table(terminal: &Terminal, members: &Value, status: &Value) -> String {
         .chain(rows)
         .collect::<Vec<_>>()
         .join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_gateway_at_work_is_told_in_words() {
+        let node = |health: &str, connected: bool| {
+            json!({"node": "0x1", "connected": connected, "draining": false, "health": health,
+                "requests": 1, "sequences": 8, "services": ["small"]})
+        };
+        let status = json!({"upSeconds": 61, "incomeNanoUsd": 1_500_000_000, "refused": {"402": 2},
+            "firstByteMs": {"p50": 0.4, "p90": 12.6, "p99": null},
+            "nodes": [node("closed", true), node("open", true), node("closed", false)]});
+        let gateway = Gateway {
+            pid: 7,
+            url: "http://127.0.0.1:1".to_owned(),
+            operator_token: "secret".to_owned(),
+        };
+        let terminal = Terminal::new(false, true);
+        let text = summary(&terminal, &gateway, &status);
+        for expected in [
+            "1 of 3 serve",
+            "2 × 402",
+            "p50 0 ms, p90 13 ms, p99 -",
+            "1.5 USD",
+        ] {
+            assert!(text.contains(expected), "{expected}: {text}");
+        }
+        assert!(!text.contains("secret"), "{text}");
+        let members = json!({"nodes": [{"node": "0x1", "status": "serving"}]});
+        let text = table(&terminal, &members, &status);
+        assert!(text.contains("well") && text.contains("1/8"), "{text}");
+        assert!(table(&terminal, &json!({"nodes": []}), &status).contains("gaia join"));
+    }
 }
