@@ -75,6 +75,8 @@ verb_deploy() {
         esac
     done
     [ -n "$rpc" ] || fail "contracts: deploy to which chain? Say --rpc URL"
+    # Nothing was compiled here yet where this is the first verb, and the log comes before forge.
+    mkdir -p out
     rm -f out/deployment.json
     forge script script/Deploy.s.sol --rpc-url "$rpc" --broadcast --slow >out/deploy.log 2>&1 ||
         fail "contracts: the deployment failed: $(grep -m 1 -i error out/deploy.log || tail -n 1 out/deploy.log); all of it is in contracts/out/deploy.log"
@@ -84,6 +86,7 @@ verb_deploy() {
 }
 verb_check-deployment() {
     [ "${1:-}" = --rpc ] && [ -n "${2:-}" ] || fail "contracts: check the deployment on which chain? Say --rpc URL"
+    mkdir -p out
     forge script script/CheckDeployment.s.sol --rpc-url "$2" >out/check.log 2>&1 || { tail -n 5 out/check.log >&2 && return 1; }
 }
 verb_check() {

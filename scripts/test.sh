@@ -36,7 +36,8 @@ stage_rust_from_debian() { bash tests/setup/rust-from-debian.sh; }
 stage_unit() {
     # One at a time: many of these load a model or start processes, and two cores are all there may be.
     export RUST_TEST_THREADS=1
-    cargo test "${native[@]}" --exclude e2e
+    # All of them, whatever fails: one run tells everything that is wrong.
+    cargo test "${native[@]}" --exclude e2e --no-fail-fast
     cargo test --release -p gaia-vector-store
 }
 stage_fuzz() { scripts/fuzz.sh --runs 20000; }
