@@ -20,6 +20,8 @@ if [ "${1:-}" = test ]; then
     need npm npm
     # The server, which the ledger's tests start for themselves.
     ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$missing postgresql"
+    # In front of two gateways, and beside them when they are measured.
+    [ -x /usr/sbin/haproxy ] || missing="$missing haproxy"
 fi
 
 if [ -n "$missing" ]; then
