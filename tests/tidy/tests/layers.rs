@@ -7,6 +7,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("gaia-balancer", 0),
     ("gaia-openai", 1),
     ("gaia-gguf", 0),
+    ("gaia-page", 0),
     ("gaia-prompt", 0),
     ("gaia-rag", 0),
     ("gaia-trace", 0),

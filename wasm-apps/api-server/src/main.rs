@@ -26,7 +26,6 @@ mod meter;
 mod metrics;
 mod options;
 mod origin;
-mod page;
 mod pictures;
 mod prompts;
 mod random;

@@ -4,12 +4,12 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use gaia_openai::ApiError;
+use gaia_page::{CONTENT_SECURITY_POLICY, File, Site, cache_control, content_type, find};
 
 use crate::failure::Failure;
-use crate::page::{CONTENT_SECURITY_POLICY, File, cache_control, content_type, find};
 
 pub(super) async fn file_or_nothing(method: Method, uri: Uri, headers: HeaderMap) -> Response {
-    match find(uri.path()) {
+    match find(Site::Node, uri.path()) {
         Some(file) if method == Method::GET || method == Method::HEAD => serve(file, &headers),
         Some(_) => {
             Failure(ApiError::method_not_allowed(method.as_str(), uri.path())).into_response()
