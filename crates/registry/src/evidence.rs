@@ -28,6 +28,11 @@ pub enum Observed {
         /// What was wrong.
         verdict: CanaryVerdict,
     },
+    /// The domain's policy, or what its operator has staked, is against the node.
+    Policy {
+        /// What [`crate::PolicyRefusal`] says, which is short.
+        why: String,
+    },
     /// The node counted other tokens than the gateway.
     Counts {
         /// In which request.

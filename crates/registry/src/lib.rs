@@ -2,12 +2,12 @@
 //!
 //! A node comes with a statement that its key has signed, and with the consent of the operator that
 //! earns for it. The domain's [`Policy`] admits it or says why not; then the node is on probation until
-//! it has answered canaries, serves, and is suspended when it falls silent, answers them wrongly or
-//! counts tokens in its own favour.
+//! it has answered canaries, serves, and is suspended when it falls silent, answers them wrongly,
+//! counts tokens in its own favour, or does not fit the policy any more.
 //!
 //! ```text
-//! join ─▶ probation ── canaries ─▶ serving ── silence, canaries, counts ─▶ suspended ─▶ probation
-//!             └──────────────────────┴──────────── leave ──▶ left ◀──────────────┘
+//! join ─▶ probation ── canaries ─▶ serving ── silence, canaries, counts, policy ─▶ suspended ─▶ probation
+//!             └──────────────────────┴──────────── leave ──▶ left ◀──────────────────────┘
 //! ```
 //!
 //! Pure: the time and chance are arguments, and whoever calls asks the nodes.
@@ -31,7 +31,7 @@ pub use canary::{Canary, CanaryVerdict};
 pub use config::NodeConfig;
 pub use evidence::{Evidence, EvidenceLog, Observed};
 pub use join::{JoinRefusal, JoinRequest};
-pub use member::{Member, Reason, Status};
+pub use member::{Judgement, Member, Reason, Status};
 pub use membership::{Change, MembershipRefusal, Registry};
 pub use policy::{Policy, PolicyRefusal};
 pub use record::MemberRecord;

@@ -119,8 +119,8 @@ impl Registry {
         }
         let member = self.members.entry(node);
         let member = member
-            .and_modify(|member| member.rejoin(&verified, now))
-            .or_insert_with(|| Member::first(&verified, now));
+            .and_modify(|member| member.rejoin(&verified, config, now))
+            .or_insert_with(|| Member::first(&verified, config, now));
         Ok(changed(member))
     }
 
@@ -139,7 +139,7 @@ impl Registry {
         check_nonce(leave.statement.nonce, Some(member.nonce))?;
         member.nonce = leave.statement.nonce;
         let suspended = match member.status {
-            Status::Suspended { reason, .. } if reason != Reason::Silence => Some(reason),
+            Status::Suspended { reason, .. } if reason.is_earned() => Some(reason),
             _ => None,
         };
         member.status = Status::Left {
@@ -186,6 +186,21 @@ impl Registry {
             return Ok(Some(changed(member)));
         }
         Ok(None)
+    }
+
+    /// Holds a member against the policy as it is now. `staked` is what its operator has at stake, where that is known.
+    ///
+    /// # Errors
+    /// When the node is no member.
+    pub fn judge(
+        &mut self,
+        node: Address,
+        policy: &Policy,
+        staked: Option<u64>,
+        now: u64,
+    ) -> Result<Option<Change>, MembershipRefusal> {
+        let member = active(&mut self.members, node)?;
+        Ok(member.judge(policy, staked, now).then(|| changed(member)))
     }
 
     /// What a canary has shown.
@@ -264,15 +279,15 @@ impl Registry {
             .values_mut()
             .filter_map(|member| member.age(&rules, now).then(|| changed(member)))
             .collect();
+        let forget = rules.forget_seconds.max(LIFETIME_SECONDS_MAX);
         let gone = |member: &Member| match member.status {
             Status::Left {
                 since,
                 suspended: None,
+            } => now.saturating_sub(since) > forget,
+            Status::Suspended { reason, since } if !reason.is_earned() => {
+                now.saturating_sub(since.max(member.last_seen)) > forget
             }
-            | Status::Suspended {
-                reason: Reason::Silence,
-                since,
-            } => now.saturating_sub(since) > rules.forget_seconds.max(LIFETIME_SECONDS_MAX),
             _ => false,
         };
         let forgotten: Vec<Address> = self

@@ -2,6 +2,7 @@
 
 use crate::config::NodeConfig;
 use crate::join::VerifiedJoin;
+use crate::member::Reason;
 use alloy_primitives::{Address, B256};
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -110,6 +111,17 @@ pub enum PolicyRefusal {
     },
 }
 
+impl PolicyRefusal {
+    /// What a member is suspended for that this stands against.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Stake { .. } => Reason::Stake,
+            _ => Reason::Policy,
+        }
+    }
+}
+
 impl Policy {
     /// Reads `policy.toml`.
     ///
@@ -144,32 +156,37 @@ impl Policy {
         staked: u64,
     ) -> Result<(), PolicyRefusal> {
         let join = verified.join();
-        let ids = [join.node, join.operator];
+        self.takes(join.node, join.operator)?;
+        let (found, signed) = (config.hash(), join.config_hash);
+        if found != signed {
+            return Err(PolicyRefusal::ConfigHash { found, signed });
+        }
+        self.takes_config(config)?;
+        self.takes_stake(staked)
+    }
+
+    /// Whether it says nothing against who they are.
+    pub(crate) fn takes(&self, node: Address, operator: Address) -> Result<(), PolicyRefusal> {
+        let ids = [node, operator];
         if let Some(denied) = ids.iter().find(|id| self.deny.contains(*id)) {
             return Err(PolicyRefusal::Denied(*denied));
         }
         let listed = ids.iter().any(|id| self.allow.contains(id));
-        if self.admission == Admission::AllowList && !listed {
-            return Err(PolicyRefusal::NotAllowed {
-                node: join.node,
-                operator: join.operator,
-            });
+        match self.admission == Admission::AllowList && !listed {
+            true => Err(PolicyRefusal::NotAllowed { node, operator }),
+            false => Ok(()),
         }
-        self.check_config(join.config_hash, config)?;
-        if staked < self.minimum_stake {
-            return Err(PolicyRefusal::Stake {
-                staked,
-                minimum: self.minimum_stake,
-            });
-        }
-        Ok(())
     }
 
-    fn check_config(&self, signed: B256, config: &NodeConfig) -> Result<(), PolicyRefusal> {
-        let found = config.hash();
-        if found != signed {
-            return Err(PolicyRefusal::ConfigHash { found, signed });
+    pub(crate) fn takes_stake(&self, staked: u64) -> Result<(), PolicyRefusal> {
+        let minimum = self.minimum_stake;
+        match staked < minimum {
+            true => Err(PolicyRefusal::Stake { staked, minimum }),
+            false => Ok(()),
         }
+    }
+
+    pub(crate) fn takes_config(&self, config: &NodeConfig) -> Result<(), PolicyRefusal> {
         let takes = |list: &BTreeSet<B256>, digest| list.is_empty() || list.contains(digest);
         if !takes(&self.required_models, &config.model) {
             return Err(PolicyRefusal::Model(config.model));

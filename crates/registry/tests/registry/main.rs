@@ -5,6 +5,7 @@
 mod canaries;
 mod contracts;
 mod joins;
+mod judging;
 mod members;
 mod others_mistakes;
 mod policies;
