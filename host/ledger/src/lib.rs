@@ -7,6 +7,7 @@
 //! Invariants: what was answered is on the disk; a command that is sent again with its key is carried out
 //! once, wherever the process died; the tables are what the journal adds up to ([`Ledger::audit`]).
 
+mod earnings;
 mod journal;
 mod ledger;
 mod location;
@@ -19,6 +20,7 @@ mod table;
 mod tables;
 mod writer;
 
+pub use earnings::{EARNINGS_LEN_MAX, Earnings, Funds, Income, NodeEarnings};
 pub use ledger::{Audit, AuditError, JOBS_LEN_MAX, Ledger, ReadError};
 pub use location::{Location, OpenError};
 pub use receipts::{Served, SignedBy, StoredReceipt};

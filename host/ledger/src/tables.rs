@@ -318,15 +318,19 @@ pub(crate) const EARNED_OF_EPOCH: &str =
 
 /// A row of [`EARNED_OF_EPOCH`].
 pub(crate) fn read_earned(mut columns: Columns) -> Result<(Party, NanoUsd), SqlError> {
-    let role = columns.next(|cell| match cell {
+    let role = read_role(&mut columns)?;
+    let address = read_address(&mut columns)?;
+    Ok((Party { role, address }, read_usd(&mut columns)?))
+}
+
+pub(crate) fn read_role(columns: &mut Columns) -> Result<Role, SqlError> {
+    columns.next(|cell| match cell {
         Value::Integer(0) => Some(Role::Domain),
         Value::Integer(1) => Some(Role::NodeOperator),
         Value::Integer(2) => Some(Role::Stakers),
         Value::Integer(3) => Some(Role::ComponentAuthor),
         _ => None,
-    })?;
-    let address = read_address(&mut columns)?;
-    Ok((Party { role, address }, read_usd(&mut columns)?))
+    })
 }
 
 pub(crate) fn address(address: Address) -> Value {

@@ -4,6 +4,7 @@
 
 mod concurrency;
 mod damage;
+mod earnings;
 mod kills;
 mod oracle;
 mod places;
@@ -47,6 +48,14 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     (
         "what_was_answered_survives_kill_9",
         kills::what_was_answered_survives_kill_9,
+    (
+        "what_can_be_spent_is_what_a_reservation_may_take",
+        earnings::what_can_be_spent_is_what_a_reservation_may_take,
+    ),
+    (
+        "what_is_earned_is_told_by_epoch_role_and_node",
+        earnings::what_is_earned_is_told_by_epoch_role_and_node,
+    ),
     ),
     (
         "a_later_version_is_not_touched",
