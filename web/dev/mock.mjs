@@ -1,8 +1,9 @@
 // A stand-in node for working on the page: `npm run dev` starts it. No test of the product uses it.
-// Ask for "error", "busy", "toolong", "slow", "warning", "cut", "tool" or "key" to see those; with MOCK_KEY set, everything needs that key.
+// Ask for "error", "busy", "unpaid", "nobody", "toolong", "slow", "warning", "cut", "tool" or "key" to see those; with MOCK_KEY set, everything needs that key.
 import { createServer } from 'node:http';
 import { readFile } from 'node:fs/promises';
 import { extname } from 'node:path';
+import { answer } from './domain.mjs';
 
 const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.woff2': 'font/woff2', '.txt': 'text/plain' };
 const CSP = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -44,10 +45,12 @@ async function chat(request, response) {
   const { messages } = JSON.parse(body);
   const question = messages.at(-1).content;
   const has = (word) => new RegExp(`\\b${word}\\b`, 'i').test(question);
+  if (has('unpaid')) return json(response, 402, { error: { message: 'The account has 0.000012 dollars left, and the request can cost 0.0007', type: 'insufficient_quota', param: null, code: 'insufficient_quota' } });
+  if (has('nobody')) return json(response, 503, { error: { message: 'No node that serves this is healthy.', type: 'server_error', param: null, code: null } }, { 'retry-after': '5' });
   if (has('busy')) return json(response, 429, { error: { message: 'queue full', type: 'server_error', param: null, code: null } }, { 'retry-after': '7' });
   if (has('toolong')) return json(response, 400, { error: { message: 'The prompt has 9120 tokens, the context 8192.', type: 'invalid_request_error', param: 'messages', code: 'context_length_exceeded' } });
   if (has('key') && request.headers.authorization !== 'Bearer secret') return json(response, 401, { error: { message: 'invalid key', type: 'invalid_request_error', param: null, code: 'invalid_api_key' } });
-  response.writeHead(200, { 'content-type': 'text/event-stream' });
+  response.writeHead(200, { 'content-type': 'text/event-stream', ...(process.env.GAIA_PLACE === 'domain' ? { 'x-gaia-request-id': `0x${'7'.repeat(64)}` } : {}) });
   let gone = false;
   response.on('close', () => (gone = true));
   const send = (chunk) => response.write(`data: ${JSON.stringify(chunk)}\n\n`);
@@ -78,7 +81,8 @@ async function chat(request, response) {
 }
 
 async function file(path, response) {
-  const name = path === '/' ? '/index.html' : path;
+  const isPage = path === '/' || path.startsWith('/gaia/');
+  const name = isPage ? (process.env.GAIA_PLACE === 'domain' ? '/domain.html' : '/index.html') : path;
   try {
     const content = await readFile(new URL(`../dist${name}`, import.meta.url));
     response.writeHead(200, { 'content-type': TYPES[extname(name)] ?? 'application/octet-stream', 'content-security-policy': CSP }).end(content);
@@ -107,6 +111,8 @@ export function mock(port) {
   const server = createServer((request, response) => {
     const { pathname } = new URL(request.url, 'http://localhost');
     const { MOCK_KEY } = process.env;
+    const told = process.env.GAIA_PLACE === 'domain' ? answer(pathname, process.uptime(), request.headers.authorization) : null;
+    if (told !== null) return json(response, told.status ?? 200, told.body);
     if (MOCK_KEY && pathname.startsWith('/v1/') && request.headers.authorization !== `Bearer ${MOCK_KEY}`) {
       return json(response, 401, { error: { message: 'invalid key', type: 'invalid_request_error', param: null, code: 'invalid_api_key' } });
     }

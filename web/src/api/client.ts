@@ -1,6 +1,7 @@
 /**
- * Talks to the node this page came from. The only module that fetches.
+ * Talks to the node or the domain this page came from. The only module that fetches.
  */
+import { type Account, type Domain, readAccount, readCost, readDomain, readModels } from './domain.ts';
 import { readEvent, type StreamEvent } from './events.ts';
 import { type Failure, failureFromReply } from './failure.ts';
 import { EventTooLongError, SseParser } from './sse.ts';
@@ -49,7 +50,31 @@ export async function fetchMetrics(key: string | null): Promise<Reply<string>> {
   }
 }
 
-async function fetchJson(path: string, key: string | null): Promise<Reply<unknown>> {
+/** What a domain is and offers; it tells everybody. */
+export async function fetchDomain(): Promise<Reply<Domain>> {
+  return read(await fetchJson('/gaia/v1/domain', null), readDomain);
+}
+
+/** The models that a domain serves now. */
+export async function fetchModels(key: string): Promise<Reply<string[]>> {
+  return read(await fetchJson('/v1/models', key), readModels);
+}
+
+/** What a token can still spend. */
+export async function fetchAccount(key: string): Promise<Reply<Account | null>> {
+  return read(await fetchJson('/gaia/v1/account', key), readAccount);
+}
+
+/** What a request at a domain has cost; null while there is no receipt. */
+export async function fetchCost(request: string): Promise<number | null> {
+  const receipt = await fetchJson(`/gaia/v1/receipts/${request}`, null);
+  return receipt.ok ? readCost(receipt.value) : null;
+}
+
+const read = <T>(reply: Reply<unknown>, reader: (value: unknown) => T): Reply<T> =>
+  reply.ok ? { ok: true, value: reader(reply.value) } : reply;
+
+export async function fetchJson(path: string, key: string | null): Promise<Reply<unknown>> {
   try {
     const response = await fetch(path, { headers: headers(key) });
     const body: unknown = await response.json().catch(() => null);
@@ -74,6 +99,8 @@ export async function* streamChat(body: unknown, key: string | null, signal: Abo
       signal,
     });
     answering = response.ok;
+    const id = response.headers.get('x-gaia-request-id');
+    if (id !== null) yield { kind: 'request', id };
     if (!response.ok || response.body === null) {
       const reply: unknown = await response.json().catch(() => null);
       const failure = failureFromReply(response.status, reply, response.headers.get('retry-after'));

@@ -7,6 +7,8 @@ import { type Citation, list, object, readCall, readCitations, readUsage, text, 
 import { type Failure, failureFromBody } from './failure.ts';
 
 export type StreamEvent =
+  /** How a domain's gateway names the request; its receipt is found by it. */
+  | { kind: 'request'; id: string }
   /** What the knowledge base held; an empty list where it was asked and held nothing near the question. */
   | { kind: 'passages'; citations: Citation[] }
   | { kind: 'warning'; message: string }

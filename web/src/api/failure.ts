@@ -1,16 +1,18 @@
 /**
- * What can go wrong between the page and the node, and how to say it to a person.
+ * What can go wrong between the page and the node or domain, and how to say it to a person.
  *
  * Pure. `explain` never shows a status number alone: each failure has a sentence and, where there is one, a way out.
  */
+import type { Place } from '../place.ts';
 import { number, object, text } from './wire.ts';
 
 export type Failure =
   | { kind: 'unreachable' }
   | { kind: 'key-needed' }
+  | { kind: 'unpaid'; detail: string }
   | { kind: 'too-long'; detail: string }
   | { kind: 'too-large' }
-  | { kind: 'busy'; retryAfterSeconds: number | null }
+  | { kind: 'busy'; retryAfterSeconds: number | null; detail: string }
   | { kind: 'not-ready'; detail: string }
   | { kind: 'refused'; detail: string }
   | { kind: 'broken'; detail: string }
@@ -29,7 +31,8 @@ export function readFailure(stored: unknown): Failure | null {
     case 'cut-short':
       return { kind };
     case 'busy':
-      return { kind, retryAfterSeconds: null };
+      return { kind, retryAfterSeconds: null, detail };
+    case 'unpaid':
     case 'too-long':
     case 'not-ready':
     case 'refused':
@@ -53,12 +56,14 @@ export function failureFromReply(status: number, body: unknown, retryAfter: stri
   switch (status) {
     case 401:
       return { kind: 'key-needed' };
+    case 402:
+      return { kind: 'unpaid', detail: messageOf(body) };
     case 403:
       return { kind: 'refused', detail: messageOf(body) };
     case 413:
       return { kind: 'too-large' };
     case 429:
-      return { kind: 'busy', retryAfterSeconds: secondsFromHeader(retryAfter) };
+      return { kind: 'busy', retryAfterSeconds: secondsFromHeader(retryAfter), detail: messageOf(body) };
     case 502:
     case 503:
     case 504:
@@ -77,7 +82,44 @@ export function failureFromBody(body: unknown): Failure {
   return { kind: 'broken', detail };
 }
 
-export function explain(failure: Failure): Explanation {
+/** In the words of a node's page, or of a domain's. */
+export const explain = (failure: Failure, at: Place): Explanation =>
+  (at === 'domain' ? atDomain(failure) : null) ?? atNode(failure);
+
+/** What means something else where many nodes stand behind one address. */
+function atDomain(failure: Failure): Explanation | null {
+  switch (failure.kind) {
+    case 'unreachable':
+      return { title: 'The domain cannot be reached', hint: 'Its gateway may have stopped, or the network is down.', retry: true };
+    case 'key-needed':
+      return {
+        title: 'This domain asks for an access token',
+        hint: 'One that is mistyped or revoked does not count. “gaia token new” makes one for who has deposited.',
+        retry: true,
+      };
+    case 'busy':
+      return {
+        title: 'Too many requests',
+        hint: `${failure.detail || 'All nodes are at work.'} ${again(failure.retryAfterSeconds)}`,
+        retry: true,
+      };
+    case 'not-ready':
+      return { title: 'No node can answer just now', hint: `${failure.detail} Try again in a moment.`.trim(), retry: true };
+    case 'refused':
+      return { title: 'The domain refused this request', hint: failure.detail, retry: true };
+    case 'broken':
+      return { title: 'The domain could not finish this answer', hint: failure.detail, retry: true };
+    case 'garbled':
+      return { title: 'The domain sent something unreadable', hint: failure.detail, retry: true };
+    default:
+      return null;
+  }
+}
+
+const again = (seconds: number | null) =>
+  seconds === null ? 'Try again in a moment.' : `Try again in ${plural(seconds, 'second')}.`;
+
+function atNode(failure: Failure): Explanation {
   switch (failure.kind) {
     case 'unreachable':
       return {
@@ -87,6 +129,12 @@ export function explain(failure: Failure): Explanation {
       };
     case 'key-needed':
       return { title: 'This node asks for a key', hint: 'Enter the API key its owner gave you.', retry: true };
+    case 'unpaid':
+      return {
+        title: 'The credit does not cover this',
+        hint: `${sentence(failure.detail)} Deposit more with “gaia deposit”, or allow fewer tokens as the longest answer in the settings.`.trim(),
+        retry: true,
+      };
     case 'too-long':
       return {
         title: 'This conversation no longer fits the model',
@@ -98,10 +146,7 @@ export function explain(failure: Failure): Explanation {
     case 'busy':
       return {
         title: 'The node is busy',
-        hint:
-          failure.retryAfterSeconds === null
-            ? 'Too many questions at once. Try again in a moment.'
-            : `Too many questions at once. Try again in ${plural(failure.retryAfterSeconds, 'second')}.`,
+        hint: `Too many questions at once. ${again(failure.retryAfterSeconds)}`,
         retry: true,
       };
     case 'not-ready':
@@ -124,6 +169,9 @@ export function explain(failure: Failure): Explanation {
       return { title: 'The node sent something unreadable', hint: failure.detail, retry: true };
   }
 }
+
+/** A message as a sentence: with a full stop, where it has none. */
+const sentence = (message: string) => (message === '' || /[.!?]$/.test(message) ? message : `${message}.`);
 
 export const plural = (count: number, noun: string) =>
   `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`;

@@ -8,6 +8,8 @@ import type { Answer } from './conversation.ts';
 
 export function grow(answer: Answer, event: StreamEvent, elapsedMs: number): Answer {
   switch (event.kind) {
+    case 'request':
+      return { ...answer, request: event.id };
     case 'passages':
       return { ...answer, citations: event.citations };
     case 'warning':

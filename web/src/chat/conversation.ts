@@ -35,6 +35,10 @@ export interface Answer {
   warning: string | null;
   failure: Failure | null;
   timing: Timing;
+  /** At a domain: how its gateway names the request. */
+  request: string | null;
+  /** At a domain: nano-dollars that it cost, by its receipt. */
+  cost: number | null;
 }
 
 export type Message = Question | Answer;
@@ -62,6 +66,8 @@ export const emptyAnswer = (): Answer => ({
   warning: null,
   failure: null,
   timing: { firstTextMs: null, lastTextMs: null, completionTokens: null, promptTokens: null },
+  request: null,
+  cost: null,
 });
 
 export const newConversation = (id: string, now: number): Conversation => ({

@@ -5,13 +5,15 @@
  * the functions; they hold no state of their own but what is open and what is being typed.
  */
 import { batch, computed, signal } from '@preact/signals';
-import { fetchInfo, fetchPrompts, streamChat } from '../api/client.ts';
+import { fetchCost, fetchInfo, fetchPrompts, streamChat } from '../api/client.ts';
 import { explain, type Failure } from '../api/failure.ts';
 import type { NamedPrompt, NodeInfo } from '../api/wire.ts';
+import { place } from '../place.ts';
 import { plainText } from '../markdown/plain.ts';
 import { splitThoughts } from '../markdown/thoughts.ts';
 import { grow, stop } from './answering.ts';
 import * as talk from './conversation.ts';
+import { lookAtAccount, meetDomain, model } from './domain.ts';
 import { ConversationStore } from './store.ts';
 import { settings } from './preferences.ts';
 import { known } from './settings.ts';
@@ -29,6 +31,8 @@ const PUBLISH_EVERY_MS = 40;
 const ASK_NODE_AGAIN_MS = 4000;
 const KEY_NAME = 'gaia.key';
 const STATUS_HASH = '#status';
+/** When the receipt of an answer that was stopped is looked for: its gateway books it after the page has gone. */
+const RECEIPT_LOOKS_MS = [0, 1500, 4000];
 
 const store = new ConversationStore(localStorage);
 /** The key that the person entered. */
@@ -38,7 +42,7 @@ export const conversations = signal<Conversation[]>(store.list());
 /** null while a new conversation has not begun. */
 export const currentId = signal<string | null>(idFromAddress());
 /** Whether the node's status is shown instead of a conversation. */
-export const statusShown = signal(location.hash === STATUS_HASH);
+export const statusShown = signal(place === 'node' && location.hash === STATUS_HASH);
 export const node = signal<NodeState>({ kind: 'asking' });
 /** The prompts that a question may name. */
 export const prompts = signal<NamedPrompt[]>([]);
@@ -57,7 +61,13 @@ export const current = computed(() => conversations.value.find(({ id }) => id ==
 export const answering = computed(() => currentId.value !== null && currentId.value in running.value);
 /** Whether the node said no to the key it has been given. */
 export const keyRefused = computed(() => keyAsked.value !== null && key.value !== null);
-export const info = computed(() => (node.value.kind === 'there' ? node.value.info : null));
+/** What is there to answer; at a domain with the model that was chosen. */
+export const info = computed<NodeInfo | null>(() => {
+  if (node.value.kind !== 'there') return null;
+  return place === 'domain' ? { ...node.value.info, chatModel: model.value } : node.value.info;
+});
+/** Whether nobody would answer before a token is entered. */
+export const tokenMissing = computed(() => place === 'domain' && key.value === null);
 
 export function open(id: string | null) {
   currentId.value = id;
@@ -152,15 +162,22 @@ export function enterKey(entered: string) {
   then?.();
 }
 
+/** The token is gone from this browser. */
+export function forgetKey() {
+  sessionStorage.removeItem(KEY_NAME);
+  key.value = null;
+  void meetNode();
+}
+
 let askNodeAgain: ReturnType<typeof setTimeout> | undefined;
 
 /** Asks the node what it is, and again for as long as it does not answer. */
 export async function meetNode() {
   clearTimeout(askNodeAgain);
-  const reply = await fetchInfo(key.value);
+  const reply = await (place === 'domain' ? meetDomain(key.value) : fetchInfo(key.value));
   if (reply.ok) {
     node.value = { kind: 'there', info: reply.value };
-    prompts.value = await fetchPrompts(key.value);
+    if (place === 'node') prompts.value = await fetchPrompts(key.value);
     return;
   }
   node.value = { kind: 'failed', failure: reply.failure };
@@ -178,7 +195,7 @@ export function listen() {
     if (!document.hidden && keyAsked.value === null) void meetNode();
   });
   addEventListener('popstate', () => {
-    statusShown.value = location.hash === STATUS_HASH;
+    statusShown.value = place === 'node' && location.hash === STATUS_HASH;
     if (!statusShown.value) currentId.value = idFromAddress();
   });
   addEventListener('storage', ({ key: changed }) => {
@@ -213,11 +230,28 @@ function finish(id: string, answer: talk.Answer) {
   saveById(id);
   announcement.value = announced(answer);
   if (answer.failure?.kind === 'key-needed') askForKey(askAgain);
+  if (answer.request !== null) void lookAtCost(id, answer.request);
   if (answer.failure?.kind === 'unreachable' && node.value.kind === 'there') void meetNode();
 }
 
+/** Adds what an answer has cost, once its receipt is there. */
+async function lookAtCost(id: string, request: string) {
+  for (const pause of RECEIPT_LOOKS_MS) {
+    await new Promise((resolve) => setTimeout(resolve, pause));
+    const cost = await fetchCost(request);
+    if (cost === null) continue;
+    const last = conversations.value.find((other) => other.id === id)?.messages.at(-1);
+    if (last?.role === 'assistant' && last.request === request) {
+      update(id, { ...last, cost });
+      saveById(id);
+    }
+    break;
+  }
+  if (key.value !== null) await lookAtAccount(key.value);
+}
+
 function announced(answer: talk.Answer): string {
-  if (answer.failure !== null) return explain(answer.failure).title;
+  if (answer.failure !== null) return explain(answer.failure, place).title;
   return answer.state === 'stopped' ? 'Answer stopped' : `Answer: ${plainText(splitThoughts(answer.text).answer)}`;
 }
 

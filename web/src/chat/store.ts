@@ -116,9 +116,15 @@ function readMessage(value: unknown): Message[] {
         completionTokens: number(timing['completionTokens']),
         promptTokens: number(timing['promptTokens']),
       },
+      request: readRequest(fields['request']),
+      cost: number(fields['cost']),
     },
   ];
 }
+
+/** It stands in a link, so it must be what it says it is. */
+const readRequest = (value: unknown): string | null =>
+  typeof value === 'string' && /^0x[0-9a-f]{64}$/i.test(value) ? value : null;
 
 const STATES = ['streaming', 'complete', 'stopped', 'length', 'failed'] as const;
 const readState = (value: unknown): Answer['state'] => STATES.find((state) => state === value) ?? 'complete';

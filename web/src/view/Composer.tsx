@@ -1,7 +1,7 @@
 /** Where a question is typed. Enter sends, Shift+Enter breaks the line, Escape stops the answer. */
 import type { RefObject } from 'preact';
 import { useLayoutEffect } from 'preact/hooks';
-import { answering, ask, stopAnswering } from '../chat/session.ts';
+import { answering, ask, askForKey, stopAnswering, tokenMissing } from '../chat/session.ts';
 import { settings } from '../chat/preferences.ts';
 import { isDefault } from '../chat/settings.ts';
 import { Send, Sliders, Stop } from './icons.tsx';
@@ -23,6 +23,10 @@ export function Composer({ draft, onDraft, onSettings, area }: Props) {
 
   const send = () => {
     if (busy || empty) return;
+    if (tokenMissing.value) return askForKey(sendNow);
+    sendNow();
+  };
+  const sendNow = () => {
     ask(draft.trim());
     onDraft('');
     area.current?.focus();

@@ -26,7 +26,7 @@ export function NodeCard({ onOpened }: { onOpened: () => void }) {
         </button>
       </h2>
       {state.kind === 'there' && <Facts info={state.info} />}
-      {state.kind === 'failed' && <p>{explain(state.failure).title}.</p>}
+      {state.kind === 'failed' && <p>{explain(state.failure, 'node').title}.</p>}
     </section>
   );
 }

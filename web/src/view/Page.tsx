@@ -1,7 +1,6 @@
 /** The whole page: the conversations on one side, the talk on the other. */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { explain } from '../api/failure.ts';
-import { theme, type Theme } from '../chat/preferences.ts';
 import {
   announcement,
   answering,
@@ -18,15 +17,19 @@ import {
   stopAnswering,
   takeBack,
 } from '../chat/session.ts';
+import { place } from '../place.ts';
 import { ClearDialog } from './ClearDialog.tsx';
 import { Composer } from './Composer.tsx';
 import { ConversationView } from './Conversation.tsx';
-import { Auto, Close, Menu, Moon, Plus, Sun, Warning } from './icons.tsx';
+import { DomainWelcome } from './DomainWelcome.tsx';
+import { Close, Menu, Plus, Warning } from './icons.tsx';
 import { KeyDialog } from './KeyDialog.tsx';
+import { ModelChoice } from './ModelChoice.tsx';
 import { modelName } from './names.ts';
 import { SettingsDialog } from './SettingsDialog.tsx';
 import { Sidebar } from './Sidebar.tsx';
 import { Status } from './Status.tsx';
+import { ThemeButton } from './ThemeButton.tsx';
 import { Toast } from './Toast.tsx';
 import { Welcome } from './Welcome.tsx';
 
@@ -67,7 +70,7 @@ export function Page() {
 
   return (
     <div class={menu ? 'frame menu-open' : 'frame'}>
-      <aside class="sidebar" aria-label="Conversations and node" inert={narrow && !menu}>
+      <aside class="sidebar" aria-label={`Conversations and ${place}`} inert={narrow && !menu}>
         <Sidebar onClose={() => setMenu(false)} onClearAll={() => setAsks('clear')} onNew={begin} />
       </aside>
       <div class="shade" onClick={() => setMenu(false)} />
@@ -77,7 +80,7 @@ export function Page() {
             <Menu />
           </button>
           <h1>{title}</h1>
-          {info.value !== null && <span class="model">{modelName(info.value)}</span>}
+          {place === 'domain' ? <ModelChoice /> : info.value !== null && <span class="model">{modelName(info.value)}</span>}
           <ThemeButton />
           {status ? (
             <button type="button" class="quiet" aria-label="Close the status" title="Back to the conversation" onClick={leaveStatus}>
@@ -94,9 +97,9 @@ export function Page() {
         ) : (
           <>
             <Trouble />
-            {talking ? <ConversationView key={conversation.id} conversation={conversation} onEdit={edit} /> : <Welcome />}
+            {talking ? <ConversationView key={conversation.id} conversation={conversation} onEdit={edit} /> : <Greeting />}
             <Composer draft={draft} onDraft={setDraft} onSettings={() => setAsks('settings')} area={area} />
-            <p class="caution column">Models make mistakes. Check the sources.</p>
+            <p class="caution column">Models make mistakes. Check {place === 'domain' ? 'what matters' : 'the sources'}.</p>
           </>
         )}
       </main>
@@ -111,13 +114,15 @@ export function Page() {
   );
 }
 
+const Greeting = place === 'domain' ? DomainWelcome : Welcome;
+
 /** What keeps the page from working, said once: at the top, unless the last answer says it. */
 function Trouble() {
   const state = node.value;
   const last = current.value?.messages.at(-1);
   const said = last?.role === 'assistant' && last.failure !== null;
   if (state.kind === 'failed' && !answering.value && !said) {
-    const { title, hint } = explain(state.failure);
+    const { title, hint } = explain(state.failure, place);
     return (
       <p class="note column" role="status">
         <Warning />
@@ -126,7 +131,7 @@ function Trouble() {
         </span>
         {state.failure.kind === 'key-needed' && (
           <button type="button" class="outlined" onClick={() => askForKey()}>
-            Enter the key
+            {place === 'domain' ? 'Enter a token' : 'Enter the key'}
           </button>
         )}
       </p>
@@ -138,20 +143,6 @@ function Trouble() {
       <Warning />
       <span>This browser has no room to keep the conversation. It will be gone when you close the page.</span>
     </p>
-  );
-}
-
-const NEXT: Record<Theme, Theme> = { auto: 'light', light: 'dark', dark: 'auto' };
-const THEME_ICON = { auto: Auto, light: Sun, dark: Moon };
-const THEME_LABEL = { auto: 'Colours: like the system', light: 'Colours: light', dark: 'Colours: dark' };
-
-function ThemeButton() {
-  const Icon = THEME_ICON[theme.value];
-  const label = THEME_LABEL[theme.value];
-  return (
-    <button type="button" class="quiet theme" aria-label={label} title={label} onClick={() => (theme.value = NEXT[theme.value])}>
-      <Icon />
-    </button>
   );
 }
 

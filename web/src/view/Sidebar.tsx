@@ -1,8 +1,10 @@
-/** The conversations kept in this browser, and what the node is. */
+/** The conversations kept in this browser, and what the node or the domain is. */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Conversation } from '../chat/conversation.ts';
 import { conversations, currentId, open, remove, rename, running, statusShown } from '../chat/session.ts';
+import { place } from '../place.ts';
 import { byDay } from './days.ts';
+import { DomainCard } from './DomainCard.tsx';
 import { Bin, Close, Mark, Pencil, Plus } from './icons.tsx';
 import { NodeCard } from './NodeCard.tsx';
 
@@ -53,7 +55,7 @@ export function Sidebar({ onClose, onClearAll, onNew }: Props) {
           </button>
         )}
       </nav>
-      <NodeCard onOpened={onClose} />
+      {place === 'domain' ? <DomainCard /> : <NodeCard onOpened={onClose} />}
     </>
   );
 }

@@ -1,5 +1,4 @@
 /** The node as it is now: whether it answers, what it does, how fast, and what it takes. */
-import type { ComponentChildren } from 'preact';
 import { useEffect } from 'preact/hooks';
 import { explain, type Failure } from '../api/failure.ts';
 import type { NodeInfo } from '../api/wire.ts';
@@ -8,9 +7,9 @@ import { type Figures, figures, POINTS_MAX, type ToolUse } from '../status/histo
 import type { Quantiles } from '../status/quantile.ts';
 import { history, readiness, watch, withheld } from '../status/watching.ts';
 import { count, duration, orDash, percent, perSecond, precise, size } from './amounts.ts';
-import { Curve } from './Curve.tsx';
 import { Warning } from './icons.tsx';
 import { modelName, tokensName } from './names.ts';
+import { Fact, Moving, Panel } from './Panel.tsx';
 
 export function Status() {
   useEffect(watch, []);
@@ -41,7 +40,7 @@ function Readiness() {
       </p>
     );
   }
-  const { title, hint } = explain(state.failure);
+  const { title, hint } = explain(state.failure, 'node');
   return (
     <p class="readiness">
       <span class="lamp failed" aria-hidden="true" />
@@ -59,7 +58,7 @@ function Withheld({ failure }: { failure: Failure }) {
       <span>
         {forbidden
           ? 'Requests, speed, times and memory are shown to keys with the scope “admin” only.'
-          : `There are no numbers at the moment. ${explain(failure).title}.`}
+          : `There are no numbers at the moment. ${explain(failure, 'node').title}.`}
       </span>
       {forbidden && (
         <button type="button" class="outlined" onClick={() => askForKey()}>
@@ -67,24 +66,6 @@ function Withheld({ failure }: { failure: Failure }) {
         </button>
       )}
     </p>
-  );
-}
-
-function Panel({ title, children }: { title: string; children: ComponentChildren }) {
-  return (
-    <section class="panel">
-      <h2>{title}</h2>
-      {children}
-    </section>
-  );
-}
-
-function Fact({ name, value }: { name: string; value: string | null }) {
-  return (
-    <>
-      <dt>{name}</dt>
-      <dd title={value ?? undefined}>{value ?? '–'}</dd>
-    </>
   );
 }
 
@@ -116,8 +97,8 @@ function Numbers({ seen }: { seen: Figures }) {
         </dl>
       </Panel>
       <Panel title="Tokens a second">
-        <Speed name="Writing" now={seen.writing} points={history.value.writing} />
-        <Speed name="Reading" now={seen.reading} points={history.value.reading} />
+        <Moving name="Writing" now={orDash(seen.writing, perSecond)} points={history.value.writing} places={POINTS_MAX} />
+        <Moving name="Reading" now={orDash(seen.reading, perSecond)} points={history.value.reading} places={POINTS_MAX} />
       </Panel>
       <Panel title={seen.isLastMinute ? 'Time, last minute' : 'Time, since the start'}>
         <Times firstToken={seen.firstToken} gap={seen.gap} />
@@ -125,17 +106,6 @@ function Numbers({ seen }: { seen: Figures }) {
       <Memory seen={seen} />
       {seen.tools.length > 0 && <Tools tools={seen.tools} />}
     </>
-  );
-}
-
-function Speed({ name, now, points }: { name: string; now: number | null; points: number[] }) {
-  return (
-    <div class="speed">
-      <p>
-        <span>{name}</span> <strong>{orDash(now, perSecond)}</strong>
-      </p>
-      <Curve points={points} places={POINTS_MAX} />
-    </div>
   );
 }
 

@@ -3,8 +3,9 @@ import { Component } from 'preact';
 import { explain } from '../api/failure.ts';
 import { type Answer, type Message, tokensPerSecond } from '../chat/conversation.ts';
 import { askAgain, open } from '../chat/session.ts';
+import { place } from '../place.ts';
 import { splitThoughts } from '../markdown/thoughts.ts';
-import { seconds } from './amounts.ts';
+import { dollars, seconds } from './amounts.ts';
 import { Calls } from './Calls.tsx';
 import { CopyButton } from './CopyButton.tsx';
 import { Again, Pencil, Warning } from './icons.tsx';
@@ -85,7 +86,7 @@ function doing({ calls, citations }: Answer): string {
 
 function FailureNote({ answer, retry }: { answer: Answer; retry: boolean }) {
   if (answer.failure === null) return null;
-  const { title, hint, retry: canHelp } = explain(answer.failure);
+  const { title, hint, retry: canHelp } = explain(answer.failure, place);
   return (
     <div class="failure" role="alert">
       <Warning />
@@ -123,7 +124,17 @@ function SmallPrint({ answer, text, last, onEdit }: { answer: Answer; text: stri
           </button>
         )}
       </span>
-      <span class="facts">{facts(answer).join(' · ')}</span>
+      <span class="facts">
+        {facts(answer).join(' · ')}
+        {answer.cost !== null && answer.request !== null && (
+          <>
+            {' · '}
+            <a href={`/gaia/v1/receipts/${answer.request}`} target="_blank" rel="noreferrer" title="The receipt">
+              {dollars(answer.cost)}
+            </a>
+          </>
+        )}
+      </span>
     </footer>
   );
 }

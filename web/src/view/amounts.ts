@@ -45,5 +45,17 @@ export const percent = (share: number): string => `${Math.round(share * 100)} %`
 /** Something a second: one digit behind the point where there is only one before it. */
 export const perSecond = (value: number): string => (value > 0 && value < 9.95 ? value.toFixed(1) : count(Math.round(value)));
 
+/** Nano-dollars: cents where there are some, else the two digits that say something. */
+export function dollars(nano: number): string {
+  const value = nano / 1e9;
+  if (nano === 0) return '$0';
+  const cents = { minimumFractionDigits: 2, maximumFractionDigits: value < 0.0995 ? 3 : 2 };
+  const digits = value < 0.00995 ? { maximumSignificantDigits: 2 } : cents;
+  return `$${value.toLocaleString('en', digits)}`;
+}
+
+/** Nano-units of an asset, down to a millionth: more than any of them can be drawn in. */
+export const units = (nano: number): string => (nano / 1e9).toLocaleString('en', { maximumFractionDigits: 6 });
+
 /** What is not known is a dash. */
 export const orDash = <T>(value: T | null, written: (value: T) => string): string => (value === null ? '–' : written(value));

@@ -7,6 +7,9 @@ export function modelName(info: NodeInfo): string {
   return (id.split('/').at(-1) ?? id).replace(/\.gguf$/i, '');
 }
 
+/** A name at a domain: of a knowledge base that is named by its digest, only the beginning. */
+export const shortDigest = (name: string) => name.replace(/(^|@)(0x[0-9a-f]{6})[0-9a-f]{58}$/i, '$1$2…');
+
 /** The ends of an address, enough to compare with the eye. */
 export const shortAddress = (address: string) =>
   address.length > 16 ? `${address.slice(0, 8)}…${address.slice(-6)}` : address;

@@ -64,8 +64,8 @@ test('each refusal has a kind of its own', () => {
   assert.equal(kind(413, null), 'too-large');
   assert.equal(kind(500, null), 'broken');
   assert.equal(kind(503, body(null)), 'not-ready');
-  assert.deepEqual(failureFromReply(429, null, '7'), { kind: 'busy', retryAfterSeconds: 7 });
-  assert.deepEqual(failureFromReply(429, null, 'soon'), { kind: 'busy', retryAfterSeconds: null });
+  assert.deepEqual(failureFromReply(429, null, '7'), { kind: 'busy', retryAfterSeconds: 7, detail: '' });
+  assert.deepEqual(failureFromReply(429, null, 'soon'), { kind: 'busy', retryAfterSeconds: null, detail: '' });
 });
 
 test('each failure is explained, also after it was stored', () => {
@@ -81,7 +81,7 @@ test('each failure is explained, also after it was stored', () => {
     { kind: 'garbled', detail: 'x' } as const,
   ];
   for (const failure of failures) {
-    assert.ok(explain(failure).title.length > 5);
+    for (const at of ['node', 'domain'] as const) assert.ok(explain(failure, at).title.length > 5);
     assert.equal(readFailure(JSON.parse(JSON.stringify(failure)))?.kind, failure.kind);
   }
   assert.equal(readFailure({ kind: 'of the future' }), null);
