@@ -22,6 +22,7 @@ if [ "${1:-}" = test ]; then
     bash scripts/setup/node.sh
     bash scripts/setup/contracts.sh
     bash scripts/setup/openai-python.sh >/dev/null
+    bash scripts/setup/kubernetes-validate.sh >/dev/null
 fi
 elapsed=$(($(date +%s) - started))
 [ "$elapsed" -lt 5 ] || step "done in $elapsed s"

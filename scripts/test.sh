@@ -55,12 +55,13 @@ stage_e2e() {
 }
 stage_bench_short() { scripts/bench.sh --short; }
 stage_page() { bash tests/page/run.sh; }
+stage_deploy() { deploy/check.sh; }
 stage_contracts() { scripts/contracts.sh check; }
 stage_domain() { scripts/demo-domain.sh; }
 
 stages=("$@")
 if [ ${#stages[@]} -eq 0 ]; then
-    stages=(setup format build lint deny wasm rust_from_debian models unit fuzz native_shells e2e bench_short page contracts domain)
+    stages=(setup format build lint deny wasm rust_from_debian models unit fuzz native_shells e2e bench_short page deploy contracts domain)
 fi
 total=$(date +%s)
 for stage in "${stages[@]}"; do

@@ -22,6 +22,9 @@ if [ "${1:-}" = test ]; then
     ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$missing postgresql"
     # In front of two gateways, and beside them when they are measured.
     [ -x /usr/sbin/haproxy ] || missing="$missing haproxy"
+    # Reads the units in deploy/; and makes a certificate to try the proxy with.
+    need systemd-analyze systemd
+    need openssl openssl
 fi
 
 if [ -n "$missing" ]; then
