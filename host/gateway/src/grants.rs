@@ -137,16 +137,22 @@ async fn revoked(shared: &Shared, body: &Bytes) -> Result<B256, ApiError> {
 /// What a token's payer has: `GET /gaia/v1/account`.
 pub(crate) async fn account(shared: &Shared, access: &access::Access) -> Response<Reply> {
     let account = access.account();
-    match shared.config.ledger.account(account).await {
-        Ok(row) => {
+    let limit = access.limit();
+    match shared.config.ledger.funds(account, access.key).await {
+        Ok(funds) => {
+            let spent = funds.token.reserved.checked_add(funds.token.charged);
+            let left = limit.map(|limit| limit.left_after(spent.unwrap_or(NanoUsd::MAX)));
             let shown = json!({
                 "payer": account.payer,
                 "asset": account.asset,
                 "tokenHash": access.key,
-                "heldUnits": row.held.get(),
-                "refundingUnits": row.refunding.get(),
-                "chargedNanoUsd": row.charged.get(),
+                "heldUnits": funds.account.held.get(),
+                "refundingUnits": funds.account.refunding.get(),
+                "chargedNanoUsd": funds.account.charged.get(),
                 "limitNanoUsd": access.record.limit,
+                // What a request may cost now: of the account, and of a token with a limit of its own.
+                "availableNanoUsd": left.unwrap_or(NanoUsd::MAX).min(funds.available).get(),
+                "tokenChargedNanoUsd": funds.token.charged.get(),
             });
             reply::json(StatusCode::OK, &shown)
         }

@@ -14,12 +14,14 @@
 
 mod access;
 mod attempt;
+mod browsers;
 pub mod chain;
 mod client;
 mod config;
 mod connection;
 mod count;
 mod domain;
+mod earnings;
 mod endpoint;
 mod forward;
 mod grants;
@@ -27,6 +29,7 @@ pub mod members;
 mod models;
 mod money;
 mod nodes;
+mod pages;
 mod receipts;
 mod reply;
 mod request;

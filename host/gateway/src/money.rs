@@ -101,6 +101,7 @@ pub(crate) async fn capture(job: &Job, bill: &Bill<'_>) -> Result<(), ApiError> 
     let captured = execute(shared, order(key, command, Some(served))?).await;
     captured.map_err(|error| broken(&error))?;
     shared.counts.earned(cost, bill.tokens.0);
+    shared.nodes.served(bill.node.address, cost, bill.tokens.0);
     shared.receipts.ask(bill.id);
     Ok(())
 }

@@ -7,20 +7,22 @@
 //! Invariant: a request's mailbox holds all that the balancer can say to one request.
 
 mod driver;
+mod served;
 mod ticket;
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use alloy_primitives::Address;
 use gaia_balancer::{Ask, Balancer, Counters, Event, Moment, NodeId, NodeView, Offer, Report};
-use gaia_ledger::Split;
-use gaia_statements::{Claimed, Counted};
+use gaia_ledger::{NanoUsd, Split};
+use gaia_statements::{Claimed, Counted, TokenCounts};
 use gaia_tunnel::Channel;
 use tokio::sync::Notify;
 
+pub(crate) use served::Served;
 pub(crate) use ticket::{Ticket, Word};
 
 /// The most nodes that are known at a time; who joins then is not seen.
@@ -81,12 +83,18 @@ struct Node {
     channel: Option<Channel>,
     /// Whether the balancer has heard of it.
     is_told: bool,
+    /// When it gave its last sign of life.
+    heard: Option<Instant>,
+    served: Arc<Served>,
 }
 
 /// A node as the status shows it.
 pub(crate) struct Seen {
     pub view: NodeView,
     pub info: NodeInfo,
+    /// Since its last sign of life.
+    pub silent: Option<Duration>,
+    pub served: Arc<Served>,
 }
 
 impl std::fmt::Debug for Nodes {
@@ -127,6 +135,8 @@ impl Nodes {
             info: info.clone(),
             channel: None,
             is_told: false,
+            heard: None,
+            served: Arc::default(),
         });
         node.info = info;
         if node.is_told && node.channel.is_some() {
@@ -142,6 +152,7 @@ impl Nodes {
             return;
         };
         known.channel = Some(channel);
+        known.heard = Some(Instant::now());
         let event = match std::mem::replace(&mut known.is_told, true) {
             true => Event::Connected(id),
             false => Event::Joined(id, known.info.offer.clone()),
@@ -160,7 +171,11 @@ impl Nodes {
 
     /// Something was heard of it, and perhaps how it is.
     pub fn heard(&self, node: Address, report: Option<Report>) {
-        self.tell(node, |id| Event::Heartbeat(id, report));
+        let mut table = self.lock();
+        if let Some((id, known)) = table.node_mut(node) {
+            known.heard = Some(Instant::now());
+            self.step(&mut table, Event::Heartbeat(id, report));
+        }
     }
 
     /// It gets no more requests; those that it has go on.
@@ -212,14 +227,33 @@ impl Nodes {
         let table = self.lock();
         let views = table.balancer.nodes();
         let seen = views.filter_map(|view| {
-            let info = table.nodes.get(&view.node)?.info.clone();
-            Some(Seen { view, info })
+            let node = table.nodes.get(&view.node)?;
+            Some(Seen {
+                view,
+                info: node.info.clone(),
+                silent: node.heard.map(|heard| heard.elapsed()),
+                served: Arc::clone(&node.served),
+            })
         });
         (
             seen.collect(),
             table.balancer.counters(),
             table.balancer.waiting(),
         )
+    }
+
+    /// An answer of a node's was paid for.
+    pub(crate) fn served(&self, node: Address, cost: NanoUsd, tokens: TokenCounts) {
+        if let Some(served) = self.served_by(node) {
+            served.answered(cost, tokens);
+        }
+    }
+
+    /// What a node has served, where it is known.
+    pub(crate) fn served_by(&self, node: Address) -> Option<Arc<Served>> {
+        let mut table = self.lock();
+        let (_, known) = table.node_mut(node)?;
+        Some(Arc::clone(&known.served))
     }
 
     /// What can be asked for now.
@@ -261,6 +295,20 @@ impl Table {
         self.ids_given += 1;
         self.ids.insert(node, id);
         Some(id)
+    }
+
+    /// A node has begun an answer that it was asked for at `sent`.
+    fn began(&self, node: NodeId, sent: Option<Instant>) {
+        if let (Some(sent), Some(known)) = (sent, self.nodes.get(&node)) {
+            known.served.began(sent.elapsed());
+        }
+    }
+
+    /// A node has failed a request.
+    fn failed(&self, node: NodeId) {
+        if let Some(known) = self.nodes.get(&node) {
+            known.served.failed();
+        }
     }
 
     fn node_mut(&mut self, node: Address) -> Option<(NodeId, &mut Node)> {

@@ -5,6 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use alloy_primitives::Address;
 use gaia_openai::ApiError;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
@@ -88,6 +89,22 @@ pub(crate) fn typed(
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, content_type);
     response
+}
+
+/// From where on a list is asked for: `?after=ADDRESS`, or from its beginning.
+///
+/// # Errors
+/// 400 where that is no address.
+pub(crate) fn after(query: Option<&str>) -> Result<Option<Address>, ApiError> {
+    let shown = query.and_then(|query| query.strip_prefix("after="));
+    match shown.map(str::parse::<Address>) {
+        None => Ok(None),
+        Some(Ok(after)) => Ok(Some(after)),
+        Some(Err(_)) => {
+            let message = "`after` must be an address.";
+            Err(ApiError::invalid_value("after", message))
+        }
+    }
 }
 
 /// 402: the account or the token has too little.

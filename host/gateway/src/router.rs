@@ -10,11 +10,12 @@ use hyper::body::{Bytes, Incoming};
 use hyper::{Method, Request, Response};
 
 use crate::access::{Access, bearer};
+use crate::browsers::Reach;
 use crate::forward::{self, Job};
 use crate::reply::{self, Handled, Reply};
 use crate::request::Asked;
 use crate::shared::Shared;
-use crate::{domain, grants, models, receipts, status};
+use crate::{domain, earnings, grants, models, pages, receipts, status};
 
 /// The longest statement, in bytes.
 const STATEMENT_BYTES_MAX: usize = 16 << 10;
@@ -38,18 +39,31 @@ const OF_ONE_NODE: &[&str] = &[
 impl Shared {
     /// Answers a request, whatever it is.
     pub(crate) async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Handled {
+        let reach = Reach::of(request.uri().path());
+        let mut response = match reach.preflight(&request) {
+            Some(told) => told,
+            None => self.answer(reach, request).await,
+        };
+        reach.seal(&mut response);
+        Ok(response)
+    }
+
+    async fn answer(self: Arc<Self>, reach: Reach, request: Request<Incoming>) -> Response<Reply> {
         let path = request.uri().path();
         if let Some(endpoint) = self.endpoint(path) {
-            return Ok(endpoint.answer(request).await);
+            return endpoint.answer(request).await;
         }
         if let Err(error) = check_head(&self, &request) {
-            return Ok(reply::error(&error));
+            return reply::error(&error);
+        }
+        if let Err(error) = reach.check(&request, &self.config.info) {
+            return reply::error(&error);
         }
         let answered = match path.starts_with("/v1/") {
             true => self.api(request).await,
             false => self.own(request).await,
         };
-        Ok(answered.unwrap_or_else(|error| reply::error(&error)))
+        answered.unwrap_or_else(|error| reply::error(&error))
     }
 
     fn endpoint(&self, path: &str) -> Option<Arc<dyn crate::Endpoint>> {
@@ -87,6 +101,9 @@ impl Shared {
 
     /// What the gateway itself is asked.
     async fn own(&self, request: Request<Incoming>) -> Result<Response<Reply>, ApiError> {
+        if let Some(page) = pages::answer(&request) {
+            return Ok(page);
+        }
         let path = request.uri().path().to_owned();
         let is_operator = || {
             let shown = bearer(request.headers());
@@ -94,7 +111,9 @@ impl Shared {
         };
         match (request.method().as_str(), path.as_str()) {
             ("GET", "/gaia/v1/domain") => Ok(domain::show(self)),
-            ("GET", "/gaia/v1/status") if is_operator() => Ok(status::show(self)),
+            ("GET", "/gaia/v1/status") if is_operator() => {
+                status::show(self, request.uri().query()).await
+            }
             ("GET", "/metrics") if is_operator() => Ok(status::metrics(self)),
             ("GET", "/gaia/v1/status" | "/metrics") => Err(ApiError::invalid_api_key()),
             ("GET", "/health") => Ok(reply::json(hyper::StatusCode::OK, &"ok")),
@@ -110,16 +129,27 @@ impl Shared {
                 let (_place, body) = self.statement(request).await?;
                 Ok(grants::revoke(self, &body).await)
             }
-            ("GET", path) => match path.strip_prefix("/gaia/v1/receipts/") {
-                // Who knows the id is who asked, or served.
-                Some(id) => {
-                    let _place = self.stranger().await?;
-                    Ok(receipts::fetch(self, id).await)
-                }
-                None => Err(ApiError::not_found("GET", path)),
-            },
+            ("GET", path) => self.looked_up(path, request.uri().query()).await,
             (method, path) => Err(ApiError::not_found(method, path)),
         }
+    }
+
+    /// What is found by a name within its path, without a token.
+    async fn looked_up(
+        &self,
+        path: &str,
+        query: Option<&str>,
+    ) -> Result<Response<Reply>, ApiError> {
+        // Who knows a receipt's id is who asked, or served.
+        if let Some(id) = path.strip_prefix("/gaia/v1/receipts/") {
+            let _place = self.stranger().await?;
+            return Ok(receipts::fetch(self, id).await);
+        }
+        if let Some(account) = path.strip_prefix("/gaia/v1/earnings/") {
+            let _place = self.stranger().await?;
+            return earnings::show(self, account, query).await;
+        }
+        Err(ApiError::not_found("GET", path))
     }
 
     async fn ask(

@@ -1,21 +1,21 @@
 //! How the gateway does: counts since its start, first bytes by their time, nodes by their load.
 
+mod nodes;
 mod times;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use gaia_balancer::Health;
 use gaia_ledger::NanoUsd;
+use gaia_openai::ApiError;
 use gaia_statements::TokenCounts;
 use hyper::header::HeaderValue;
 use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::nodes::Seen;
 use crate::reply::{self, Reply};
 use crate::shared::Shared;
-use times::Times;
+pub(crate) use times::Times;
 
 /// Statuses that refusals are counted by.
 const REFUSED: [u16; 9] = [400, 401, 402, 404, 413, 429, 500, 502, 503];
@@ -34,6 +34,8 @@ pub(crate) struct Counts {
     cached: AtomicU64,
     output: AtomicU64,
     first_bytes: Times,
+    /// From a request's arrival to the end of its answer.
+    durations: Times,
 }
 
 impl Counts {
@@ -50,6 +52,7 @@ impl Counts {
             cached: AtomicU64::new(0),
             output: AtomicU64::new(0),
             first_bytes: Times::default(),
+            durations: Times::default(),
         }
     }
 
@@ -84,12 +87,20 @@ impl Counts {
         if let Some(begun) = begun {
             self.first_bytes
                 .note(begun.saturating_duration_since(arrived));
+            self.durations.note(arrived.elapsed());
         }
     }
 }
 
-/// `GET /gaia/v1/status`, for the operator.
-pub(crate) fn show(shared: &Shared) -> Response<Reply> {
+/// `GET /gaia/v1/status`, for the operator: nodes by their addresses, a page of them, with `?after=ADDRESS` the next.
+///
+/// # Errors
+/// 400 where `after` is no address.
+pub(crate) async fn show(
+    shared: &Shared,
+    query: Option<&str>,
+) -> Result<Response<Reply>, ApiError> {
+    let after = reply::after(query)?;
     let (nodes, balancer, waiting) = shared.nodes.seen();
     let counts = &shared.counts;
     let refused = REFUSED.iter().zip(&counts.refused);
@@ -97,6 +108,7 @@ pub(crate) fn show(shared: &Shared) -> Response<Reply> {
     let refused: serde_json::Map<_, _> = refused
         .map(|(status, count)| (status.to_string(), get(count).into()))
         .collect();
+    let page = nodes::page(&nodes, after);
     let shown = json!({
         "upSeconds": counts.started.elapsed().as_secs(),
         "requests": get(&counts.requests),
@@ -113,14 +125,24 @@ pub(crate) fn show(shared: &Shared) -> Response<Reply> {
             "cached": get(&counts.cached),
             "output": get(&counts.output),
         },
-        "firstByteMs": {
-            "p50": counts.first_bytes.quantile_ms(0.5),
-            "p90": counts.first_bytes.quantile_ms(0.9),
-            "p99": counts.first_bytes.quantile_ms(0.99),
-        },
-        "nodes": nodes.iter().map(node).collect::<Vec<_>>(),
+        "firstByteMs": quantiles(&counts.first_bytes),
+        "durationMs": quantiles(&counts.durations),
+        "income": nodes::income(shared).await,
+        "nodesKnown": nodes.len(),
+        "nodesServing": nodes.iter().filter(|node| nodes::is_serving(node)).count(),
+        "hasMoreNodes": page.has_more,
+        "nodes": page.nodes,
     });
-    reply::json(StatusCode::OK, &shown)
+    Ok(reply::json(StatusCode::OK, &shown))
+}
+
+fn quantiles(times: &Times) -> Value {
+    json!({
+        "p50": times.quantile_ms(0.5),
+        "p90": times.quantile_ms(0.9),
+        "p95": times.quantile_ms(0.95),
+        "p99": times.quantile_ms(0.99),
+    })
 }
 
 /// `GET /metrics`, as Prometheus reads it.
@@ -161,7 +183,7 @@ pub(crate) fn metrics(shared: &Shared) -> Response<Reply> {
     write("tokens_total", "counter", &tokens);
     write("requests_running", "gauge", &one(running(shared) as u64));
     write("requests_waiting", "gauge", &one(waiting as u64));
-    let healthy = nodes.iter().filter(|node| is_serving(node)).count() as u64;
+    let healthy = nodes.iter().filter(|node| nodes::is_serving(node)).count() as u64;
     write("nodes", "gauge", &one(nodes.len() as u64));
     write("nodes_serving", "gauge", &one(healthy));
     counts.first_bytes.write(&mut text);
@@ -172,31 +194,6 @@ pub(crate) fn metrics(shared: &Shared) -> Response<Reply> {
 fn running(shared: &Shared) -> usize {
     let all = shared.config.limits.requests_running_max;
     all.saturating_sub(shared.places.available_permits())
-}
-
-fn is_serving(node: &Seen) -> bool {
-    node.view.connected && !node.view.draining && node.view.health != Health::Open
-}
-
-fn node(node: &Seen) -> Value {
-    let services = node.info.offer.services.iter();
-    let services = services.map(|service| match &service.knowledge {
-        Some(knowledge) => format!("{}@{knowledge}", service.model),
-        None => service.model.clone(),
-    });
-    json!({
-        "node": node.info.address,
-        "operator": node.info.operator,
-        "services": services.collect::<Vec<_>>(),
-        "health": format!("{:?}", node.view.health).to_lowercase(),
-        "connected": node.view.connected,
-        "draining": node.view.draining,
-        "requests": node.view.requests,
-        "sequences": node.view.sequences,
-        "unreadTokens": node.view.unread,
-        "readingTokensPerSecond": node.view.reading,
-        "slowness": node.view.slowness,
-    })
 }
 
 fn add(counter: &AtomicU64, more: u64) {

@@ -1,5 +1,7 @@
 //! A request's place with the balancer, from its arrival to its end.
 
+use std::time::Instant;
+
 use gaia_balancer::{Event, Failure, NodeId, Refusal, RequestId};
 use tokio::sync::mpsc;
 
@@ -31,6 +33,8 @@ pub(crate) struct Ticket {
     words: mpsc::Receiver<Word>,
     /// A word that was read too early.
     kept: Option<Word>,
+    /// When the node was chosen that has yet to begin its answer.
+    sent: Option<Instant>,
     is_over: bool,
 }
 
@@ -41,20 +45,25 @@ impl Ticket {
             request,
             words,
             kept: None,
+            sent: None,
             is_over: false,
         }
     }
 
     /// The next word. Losing this future loses none.
     pub(crate) async fn word(&mut self) -> Word {
-        if let Some(word) = self.kept.take() {
-            return word;
-        }
-        match self.words.recv().await {
+        let word = match self.kept.take() {
             Some(word) => word,
-            // The mailbox is taken away with the ticket alone.
-            None => std::future::pending().await,
+            None => match self.words.recv().await {
+                Some(word) => word,
+                // The mailbox is taken away with the ticket alone.
+                None => std::future::pending().await,
+            },
+        };
+        if matches!(word, Word::Send(_)) {
+            self.sent = Some(Instant::now());
         }
+        word
     }
 
     /// Takes a word back, for whoever asks next.
@@ -63,23 +72,31 @@ impl Ticket {
     }
 
     /// The node's first token is here.
-    pub(crate) fn first_byte(&self, node: NodeId) {
-        self.tell(Event::FirstByte(self.request, node));
+    pub(crate) fn first_byte(&mut self, node: NodeId) {
+        let sent = self.sent.take();
+        let mut table = self.nodes.lock();
+        table.began(node, sent);
+        self.nodes
+            .step(&mut table, Event::FirstByte(self.request, node));
     }
 
     /// The node has answered.
     pub(crate) fn finished(&mut self, node: NodeId) {
-        self.tell(Event::Finished(self.request, node));
+        let sent = self.sent.take();
+        let mut table = self.nodes.lock();
+        // What is no stream begins with its end.
+        table.began(node, sent);
+        self.nodes
+            .step(&mut table, Event::Finished(self.request, node));
         self.is_over = true;
     }
 
     /// The node has not. What is to be done now comes as a word, where nothing had begun.
     pub(crate) fn failed(&self, node: NodeId, failure: Failure) {
-        self.tell(Event::Failed(self.request, node, failure));
-    }
-
-    fn tell(&self, event: Event) {
-        self.nodes.step(&mut self.nodes.lock(), event);
+        let mut table = self.nodes.lock();
+        table.failed(node);
+        self.nodes
+            .step(&mut table, Event::Failed(self.request, node, failure));
     }
 }
 

@@ -13,7 +13,7 @@ const GROWTH: f64 = 1.2;
 const STEP: usize = 4;
 
 #[derive(Debug)]
-pub(super) struct Times {
+pub(crate) struct Times {
     buckets: [AtomicU64; BUCKETS],
     sum_micros: AtomicU64,
 }
@@ -28,7 +28,7 @@ impl Default for Times {
 }
 
 impl Times {
-    pub(super) fn note(&self, time: Duration) {
+    pub(crate) fn note(&self, time: Duration) {
         let ms = time.as_secs_f64() * 1000.0;
         let place = (ms / FIRST_MS).max(1.0).log(GROWTH).ceil() as usize;
         if let Some(bucket) = self.buckets.get(place.min(BUCKETS - 1)) {
@@ -39,7 +39,7 @@ impl Times {
     }
 
     /// The upper bound of the bucket in which the quantile is; `None` where nothing was noted.
-    pub(super) fn quantile_ms(&self, part: f64) -> Option<f64> {
+    pub(crate) fn quantile_ms(&self, part: f64) -> Option<f64> {
         let counts = self.counts();
         let all: u64 = counts.iter().sum();
         let wanted = (all as f64 * part).ceil().max(1.0) as u64;
@@ -51,7 +51,7 @@ impl Times {
     }
 
     /// As a histogram of Prometheus.
-    pub(super) fn write(&self, text: &mut String) {
+    pub(crate) fn write(&self, text: &mut String) {
         text.push_str("# TYPE gaia_gateway_first_byte_seconds histogram\n");
         let counts = self.counts();
         let mut below = 0;

@@ -53,6 +53,27 @@ pub async fn begin(
     sender.send_request(request).await.unwrap()
 }
 
+/// Sends a request with headers of the caller's choice and no body.
+pub async fn with(
+    at: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> Response<Incoming> {
+    let stream = TcpStream::connect(at).await.unwrap();
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let mut request = Request::builder().method(method).uri(path);
+    if !headers.iter().any(|(name, _)| *name == "host") {
+        request = request.header("host", "gateway");
+    }
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Full::new(Bytes::new())).unwrap();
+    sender.send_request(request).await.unwrap()
+}
+
 pub async fn ask(
     at: SocketAddr,
     method: &str,

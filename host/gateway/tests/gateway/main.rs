@@ -9,6 +9,7 @@ mod limits;
 mod members;
 mod money;
 mod node;
+mod pages;
 mod scene;
 mod serving;
 mod shown;
