@@ -219,6 +219,16 @@ sol! {
     }
 
     #[derive(Debug)]
+    contract Stake {
+        function domainId() external view returns (bytes32);
+        function asset() external view returns (address);
+        function balanceOf(address account) external view returns (uint256);
+        function convertToAssets(uint256 shares) external view returns (uint256);
+        function deposit(uint256 assets, address receiver) external returns (uint256);
+        function requestUnstake(uint256 shares) external;
+    }
+
+    #[derive(Debug)]
     contract Token {
         function decimals() external view returns (uint8);
         function symbol() external view returns (string memory);

@@ -101,6 +101,14 @@ pub enum ChainError {
         /// Whose it says it is.
         found: B256,
     },
+    /// The vault of stakes is another domain's.
+    #[error("the stake {stake} says that it belongs to {found}: is deployment.json this domain's?")]
+    StakeForeign {
+        /// Which vault.
+        stake: Address,
+        /// Whose it says it is.
+        found: B256,
+    },
     /// The domain does not take it.
     #[error("the domain does not take `{asked}`; it takes {taken}")]
     AssetUnknown {

@@ -24,6 +24,7 @@ pub mod registry;
 pub mod rpc;
 pub mod settle;
 pub mod shares;
+pub mod stake;
 pub mod wallet;
 pub mod watch;
 

@@ -12,6 +12,7 @@ mod proxy;
 mod scene;
 mod selectors;
 mod settlement;
+mod stakes;
 mod transactions;
 
 /// Does what a test asks of a process that it wants to kill; by itself nothing.

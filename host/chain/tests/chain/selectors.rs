@@ -3,7 +3,7 @@
 use crate::chain::{Chain, project, script};
 use alloy_primitives::{B256, hex, keccak256};
 use alloy_sol_types::{SolEvent, SolEventInterface as _, SolInterface as _};
-use gaia_chain::contracts::{Escrow, Prices, Refusals, Registry, Token};
+use gaia_chain::contracts::{Escrow, Prices, Refusals, Registry, Stake, Token};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Once;
@@ -95,6 +95,8 @@ async fn what_is_bound_is_in_the_contracts() {
     check_functions(Escrow::EscrowCalls::selectors(), &[&escrow]);
     check_functions(Prices::PricesCalls::selectors(), &[&prices]);
     check_functions(Registry::RegistryCalls::selectors(), &[&registry]);
+    let stake = artifact("DomainStake.sol/DomainStake");
+    check_functions(Stake::StakeCalls::selectors(), &[&stake]);
     check_functions(Token::TokenCalls::selectors(), &[&token, &dollar]);
     for selector in Refusals::RefusalsErrors::selectors() {
         let all = [&escrow, &prices, &registry, &token];
