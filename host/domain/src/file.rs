@@ -1,11 +1,12 @@
 //! `domain.toml`.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, B256};
 use gaia_ledger::price::PriceError;
 use gaia_ledger::split::SplitError;
 use gaia_ledger::{DecimalError, PriceTable};
@@ -15,6 +16,12 @@ use serde::Deserialize;
 
 use crate::model::Model;
 use crate::split::SplitFile;
+
+/// Knowledge bases with a name, at most.
+pub const KNOWLEDGE_MAX: usize = 1_000;
+
+/// The longest of these names, in bytes.
+pub const KNOWLEDGE_NAME_LEN_MAX: usize = 64;
 
 /// The longest file, in bytes.
 pub const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -43,6 +50,9 @@ pub struct DomainFile {
     pub price_version: u32,
     /// What is offered, and what it costs.
     pub models: Vec<Model>,
+    /// Knowledge bases by name, with the digests that nodes sign for them.
+    #[serde(default)]
+    pub knowledge: BTreeMap<String, B256>,
     /// Requests at a time.
     #[serde(default = "requests_default")]
     pub requests_running_max: usize,
@@ -166,6 +176,17 @@ pub enum ReadDomainError {
     },
 }
 
+/// Why a text is no domain.
+#[derive(Debug, thiserror::Error)]
+pub enum ParseDomainError {
+    /// It is no TOML, or has keys that mean nothing.
+    #[error("it would not be a domain's file")]
+    Form(#[from] Box<toml::de::Error>),
+    /// Its values cannot be meant.
+    #[error("it would have wrong entries:{}", list(.0))]
+    Wrong(Vec<Wrong>),
+}
+
 /// A wrong entry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Wrong {
@@ -192,6 +213,14 @@ pub enum Wrong {
     /// The parts.
     #[error("split: {0}")]
     Split(SplitError),
+    /// A name that no request could have.
+    #[error(
+        "knowledge: `{0}` is no name: take at most {KNOWLEDGE_NAME_LEN_MAX} of a-z, A-Z, 0-9, `.`, `_` and `-`, and no 0x at the beginning"
+    )]
+    KnowledgeName(String),
+    /// More than there may be.
+    #[error("knowledge: {0} names, {KNOWLEDGE_MAX} are the most")]
+    KnowledgeMany(usize),
     /// A maximum of nothing.
     #[error("{0}: must be above zero")]
     Zero(&'static str),
@@ -218,16 +247,27 @@ impl DomainFile {
                 return Err(ReadDomainError::Read { path, source });
             }
         };
-        let file: Self = toml::from_str(&text).map_err(|source| ReadDomainError::Form {
-            path: path.to_owned(),
-            source: Box::new(source),
-        })?;
-        match file.wrong() {
-            wrong if wrong.is_empty() => Ok(file),
-            wrong => Err(ReadDomainError::Wrong {
+        Self::parse(&text).map_err(|error| match error {
+            ParseDomainError::Form(source) => ReadDomainError::Form {
+                path: path.to_owned(),
+                source,
+            },
+            ParseDomainError::Wrong(wrong) => ReadDomainError::Wrong {
                 path: path.to_owned(),
                 wrong,
-            }),
+            },
+        })
+    }
+
+    /// Reads and checks a file's text.
+    ///
+    /// # Errors
+    /// When it is no TOML, or says what cannot be meant.
+    pub fn parse(text: &str) -> Result<Self, ParseDomainError> {
+        let file: Self = toml::from_str(text).map_err(Box::new)?;
+        match file.wrong() {
+            wrong if wrong.is_empty() => Ok(file),
+            wrong => Err(ParseDomainError::Wrong(wrong)),
         }
     }
 
@@ -258,6 +298,11 @@ impl DomainFile {
         wrong.extend(self.prices().err());
         // Any operator will do: what matters is the sum.
         wrong.extend(self.split.of(SOMEBODY).err().map(Wrong::Split));
+        let names = self.knowledge.keys().filter(|name| !is_name(name));
+        wrong.extend(names.map(|name| Wrong::KnowledgeName(name.clone())));
+        if self.knowledge.len() > KNOWLEDGE_MAX {
+            wrong.push(Wrong::KnowledgeMany(self.knowledge.len()));
+        }
         for (name, is_zero) in [
             ("requests_running_max", self.requests_running_max == 0),
             ("answer_tokens_max", self.answer_tokens_max == 0),
@@ -284,6 +329,13 @@ fn read(path: &Path) -> io::Result<String> {
             "it is longer than {FILE_BYTES_MAX} bytes"
         ))),
     }
+}
+
+/// A name that stands behind a model's `@`, and is no digest.
+fn is_name(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    let fits = !name.is_empty() && name.len() <= KNOWLEDGE_NAME_LEN_MAX;
+    fits && !name.starts_with("0x") && name.bytes().all(is_plain)
 }
 
 fn has_scheme(url: &str) -> bool {

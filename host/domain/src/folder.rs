@@ -61,6 +61,12 @@ impl Folder {
         self.0.join("gateway.json")
     }
 
+    /// The token that opens the gateway's status and metrics.
+    #[must_use]
+    pub fn operator_token(&self) -> PathBuf {
+        self.0.join("operator-token")
+    }
+
     /// What the gateway writes.
     #[must_use]
     pub fn log(&self) -> PathBuf {

@@ -12,7 +12,7 @@ pub struct Gateway {
     pub pid: u32,
     /// Where it answers.
     pub url: String,
-    /// Opens its status. New with every start.
+    /// Opens its status: what the folder's `operator-token` says.
     pub operator_token: String,
 }
 

@@ -15,7 +15,10 @@ mod split;
 mod tests;
 
 pub use deployment::{Deployment, DeploymentError};
-pub use file::{Chain, DomainFile, FILE_BYTES_MAX, ReadDomainError, Tls, Wrong};
+pub use file::{
+    Chain, DomainFile, FILE_BYTES_MAX, KNOWLEDGE_MAX, KNOWLEDGE_NAME_LEN_MAX, ParseDomainError,
+    ReadDomainError, Tls, Wrong,
+};
 pub use folder::Folder;
 pub use gateway::Gateway;
 pub use model::Model;

@@ -5,7 +5,7 @@ use std::fs;
 use alloy_primitives::{Address, address};
 use gaia_ledger::NanoUsd;
 
-use crate::file::{DomainFile, FILE_BYTES_MAX};
+use crate::file::{DomainFile, FILE_BYTES_MAX, KNOWLEDGE_MAX, KNOWLEDGE_NAME_LEN_MAX};
 use crate::{Deployment, Folder};
 
 const GOOD: &str = r#"
@@ -98,6 +98,34 @@ fn what_is_wrong_is_told_by_name() {
         "split: the parts of a split add up to 10000",
     );
     refused("part = 500", "part = 0", "split: ");
+}
+
+#[test]
+fn knowledge_bases_have_names() {
+    let digest = alloy_primitives::B256::repeat_byte(7);
+    let file = |names: &[String]| {
+        let rows = names.iter().map(|name| format!("{name} = \"{digest}\"\n"));
+        read(&format!(
+            "{GOOD}\n[knowledge]\n{}",
+            rows.collect::<String>()
+        ))
+    };
+    let check = |name: &str, is_good: bool| {
+        let read = file(&[format!("\"{name}\"")]);
+        assert_eq!(read.is_ok(), is_good, "{name}");
+    };
+    check("handbook-1.0", true);
+    check("0x1", false);
+    check("a@b", false);
+    check("", false);
+    check(&"a".repeat(KNOWLEDGE_NAME_LEN_MAX), true);
+    check(&"a".repeat(KNOWLEDGE_NAME_LEN_MAX + 1), false);
+    let names: Vec<String> = (0..=KNOWLEDGE_MAX)
+        .map(|number| format!("n{number}"))
+        .collect();
+    assert_eq!(file(&names[1..]).unwrap().knowledge["n1"], digest);
+    let message = file(&names).unwrap_err();
+    assert!(message.contains("1000 are the most"), "{message}");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use alloy_signer::SignerSync as _;
 use gaia_chain::contracts::Token;
 use gaia_chain::{Domain, Rpc, Wallet};
 use gaia_domain::Deployment;
-use gaia_gateway::chain::{CHAIN_PATH, Chain, ChainConfig, SHARES_PATH, note_join};
+use gaia_gateway::chain::{CHAIN_PATH, Chain, ChainConfig, SHARES_PATH, Target, note_join};
 use gaia_gateway::{Config, DomainInfo, Gateway, Limits, NodeInfo, Prober, SplitRule};
 use gaia_keystore::NodeKey;
 use gaia_ledger::price::{ModelId, ModelPrice};
@@ -234,9 +234,33 @@ fn config(ledger: Ledger, deployment: &Deployment) -> Config {
             others: vec![(domain, BasisPoints(1_000))],
         },
         operator_token: None,
+        notices: gaia_gateway::Notices::default(),
         prober: Arc::new(Nobody),
         balancer: gaia_balancer::Config::default(),
         limits: Limits::default(),
+    }
+}
+
+/// Where the contracts of a new domain on `anvil` are.
+async fn deployed(anvil: &Anvil, folder: &Path) -> Deployment {
+    let file = folder.join("deployment.json");
+    let mut deploy = script();
+    deploy
+        .args(["deploy", "--rpc", &anvil.1, "--out"])
+        .arg(&file);
+    deploy.env("GAIA_GATEWAY", key(GATEWAY).address().to_string());
+    // One at a time: a deployment writes into contracts/out.
+    static DEPLOYS: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    let _turn = DEPLOYS.lock().await;
+    assert!(deploy.status().unwrap().success());
+    Deployment::read(&file).unwrap()
+}
+
+fn place_of(deployment: &Deployment) -> gaia_chain::Place {
+    gaia_chain::Place {
+        chain_id: deployment.chain_id,
+        registry: deployment.registry,
+        domain_id: deployment.domain_id,
     }
 }
 
@@ -252,34 +276,23 @@ struct Scene {
 async fn scene() -> Scene {
     let anvil = anvil();
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("deployment.json");
-    let mut deploy = script();
-    deploy
-        .args(["deploy", "--rpc", &anvil.1, "--out"])
-        .arg(&file);
-    deploy.env("GAIA_GATEWAY", key(GATEWAY).address().to_string());
-    {
-        // One at a time: a deployment writes into contracts/out.
-        static DEPLOYS: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-        let _turn = DEPLOYS.lock().await;
-        assert!(deploy.status().unwrap().success());
-    }
-    let deployment = Deployment::read(&file).unwrap();
+    let deployment = deployed(&anvil, folder.path()).await;
     let ledger = Ledger::open(Location::File(folder.path().join("ledger.sqlite"))).unwrap();
     let rpc = Rpc::new(&anvil.1);
-    let place = gaia_chain::Place {
-        chain_id: deployment.chain_id,
-        registry: deployment.registry,
-        domain_id: deployment.domain_id,
-    };
+    let place = place_of(&deployment);
     let domain = Domain::read(rpc.clone(), place).await.unwrap();
     let chain = Chain::new(ChainConfig {
-        domain: domain.clone(),
+        target: Target {
+            rpc,
+            place,
+            prices: None,
+            settles: Some(key(GATEWAY)),
+            confirmations: 0,
+        },
         ledger: ledger.clone(),
-        confirmations: 0,
-        wallet: Some(Wallet::open(rpc, 31337, key(GATEWAY)).await.unwrap()),
         poll: Duration::from_millis(100),
         settle_interval: Duration::from_millis(200),
+        notices: gaia_gateway::Notices::default(),
     });
     let mut gateway = Gateway::bind(config(ledger.clone(), &deployment))
         .await
@@ -402,4 +415,129 @@ async fn the_chain_is_told_of_nodes_that_join() {
     {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// What comes to `listener` goes to `to`, both ways.
+async fn pass_on(listener: tokio::net::TcpListener, to: String) {
+    loop {
+        let (mut inside, _) = listener.accept().await.unwrap();
+        let to = to.clone();
+        tokio::spawn(async move {
+            let mut outside = tokio::net::TcpStream::connect(to).await.unwrap();
+            let _ = tokio::io::copy_bidirectional(&mut inside, &mut outside).await;
+        });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_starts_without_its_chain_and_finds_it_later() {
+    let anvil = anvil();
+    let folder = tempfile::tempdir().unwrap();
+    let deployment = deployed(&anvil, folder.path()).await;
+    let ledger = Ledger::open(Location::File(folder.path().join("ledger.sqlite"))).unwrap();
+    // A port where nobody listens yet.
+    let port = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = port.local_addr().unwrap();
+    drop(port);
+    let notices = gaia_gateway::Notices::default();
+    let target = |prices| Target {
+        rpc: Rpc::new(&format!("http://{at}")),
+        place: place_of(&deployment),
+        prices,
+        settles: None,
+        confirmations: 0,
+    };
+    let chain_of = |prices| {
+        Chain::new(ChainConfig {
+            target: target(prices),
+            ledger: ledger.clone(),
+            poll: Duration::from_millis(100),
+            settle_interval: Duration::from_millis(200),
+            notices: notices.clone(),
+        })
+    };
+    let chain = chain_of(None);
+    let error = chain.connect().await.unwrap_err();
+    assert!(error.is_passing(), "{error}");
+    assert!(notices.all()[0].1.contains("failed to reach"));
+    let mut gateway = Gateway::bind(config(ledger.clone(), &deployment))
+        .await
+        .unwrap();
+    gateway.mount(CHAIN_PATH, chain.clone());
+    gateway.mount(SHARES_PATH, chain.clone());
+    let url = format!("http://{}", gateway.local_addr());
+    tokio::spawn(chain.run());
+    tokio::spawn(gateway.serve(std::future::pending()));
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .build()
+        .into();
+    let ask = |path: &str| -> (u16, Value) {
+        let mut reply = agent.get(format!("{url}{path}")).call().unwrap();
+        (
+            reply.status().as_u16(),
+            reply.body_mut().read_json().unwrap(),
+        )
+    };
+    let shares = format!("{SHARES_PATH}/{}", key(NODE).address());
+    let (status, told) = ask(CHAIN_PATH);
+    assert_eq!(
+        (status, &told["isFollowed"]),
+        (200, &json!(false)),
+        "{told}"
+    );
+    assert_eq!(ask(&shares).0, 503);
+    // Now it is there.
+    let listener = tokio::net::TcpListener::bind(at).await.unwrap();
+    let anvil_at = anvil.1.strip_prefix("http://").unwrap().to_owned();
+    tokio::spawn(pass_on(listener, anvil_at));
+    while ask(CHAIN_PATH).1["isFollowed"] != json!(true) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(ask(CHAIN_PATH).1["escrow"], json!(deployment.escrow));
+    assert_eq!(ask(&shares).0, 200);
+    assert_eq!(notices.all(), []);
+    // A chain that says something else is another matter.
+    let prices = config(ledger.clone(), &deployment).prices;
+    let error = chain_of(Some(prices)).connect().await.unwrap_err();
+    assert!(
+        !error.is_passing() && error.to_string().contains("publish-prices"),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_chain_said_of_a_stake_is_believed_when_it_is_gone() {
+    use gaia_chain::stake::StakeVault;
+    use gaia_gateway::members::{ChainStakes, Stakes as _};
+    let anvil = anvil();
+    let folder = tempfile::tempdir().unwrap();
+    let deployment = deployed(&anvil, folder.path()).await;
+    let rpc = Rpc::new(&anvil.1);
+    let vault = StakeVault::new(rpc.clone(), deployment.stake, deployment.domain_id);
+    let stakes = ChainStakes::new(vault, Duration::ZERO);
+    let (owner, node) = (key(OWNER).address(), key(NODE).address());
+    assert_eq!(stakes.known(owner), None);
+    let wallet = Wallet::open(rpc, 31337, key(OWNER)).await.unwrap();
+    let assets = U256::from(3) * U256::from(10).pow(U256::from(18));
+    let approve = Token::approveCall {
+        spender: deployment.stake,
+        value: assets,
+    };
+    wallet.send(deployment.token, approve).await.unwrap();
+    let deposit = gaia_chain::contracts::Stake::depositCall {
+        assets,
+        receiver: owner,
+    };
+    wallet.send(deployment.stake, deposit).await.unwrap();
+    assert_eq!(stakes.staked(owner).await.unwrap(), 3_000_000_000);
+    assert_eq!(stakes.known(owner), Some(3_000_000_000));
+    drop(anvil);
+    assert_eq!(stakes.staked(owner).await.unwrap(), 3_000_000_000);
+    let error = stakes.staked(node).await.unwrap_err().to_string();
+    assert!(
+        error.contains("failed to reach") && error.contains(&node.to_string()),
+        "{error}"
+    );
+    assert_eq!(stakes.known(node), None);
 }

@@ -2,31 +2,40 @@
 //!
 //! | Path | What |
 //! |---|---|
-//! | `GET /gaia/v1/chain` | up to which block deposits are credited |
+//! | `GET /gaia/v1/chain` | up to which block deposits are credited, and how far settlement is |
 //! | `GET /gaia/v1/shares/ADDRESS` | what an address has earned, with the proofs that a claim takes |
 //!
 //! Both are public: what they say follows from the chain. Several gateways may do this at once.
 //!
-//! Invariant: a gateway whose chain is out of reach serves on; only new deposits wait.
+//! Invariant: a gateway whose chain is out of reach serves on, or begins to; only new deposits wait.
+
+mod link;
+mod proposals;
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use alloy_primitives::{Address, B256};
 use gaia_chain::registry::SignedJoin;
 use gaia_chain::shares::{self, Trees};
-use gaia_chain::{Domain, SendError, Settled, Settler, Step, Wallet, Watcher, contracts, watch};
+use gaia_chain::{Domain, SendError, Settled, Step, Wallet, contracts, watch};
 use gaia_ledger::ShareTree;
 use gaia_ledger_store::{Ledger, ReadError, RecordError};
 use gaia_openai::ApiError;
 use gaia_registry::JoinRequest;
+use gaia_tunnel::backoff;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
+pub use self::link::{ConnectError, Target};
+
+use self::link::Link;
+use self::proposals::Proposals;
 use crate::endpoint::Endpoint;
+use crate::notices::Notices;
 use crate::reply::{self, Reply};
 
 /// Where a gateway says up to which block it knows the chain. To be mounted.
@@ -44,32 +53,33 @@ const JOINS: &str = "chain-join";
 /// Joins that the chain is told of at a time.
 const JOINS_MAX: u64 = 64;
 
+/// What notices are about.
+const ABOUT: &str = "chain";
+const ABOUT_SETTLING: &str = "settlement";
+
 /// How long a question waits for its turn.
 const TURN_WAIT: Duration = Duration::from_secs(2);
 
 /// What is needed to follow a chain.
 #[derive(Debug, Clone)]
 pub struct ChainConfig {
-    /// The domain, read from the chain.
-    pub domain: Domain,
+    /// Where the chain is, and what is done there.
+    pub target: Target,
     /// The domain's books.
     pub ledger: Ledger,
-    /// Blocks after which a deposit counts.
-    pub confirmations: u64,
-    /// Settles, where this gateway is to do so: the gateway's key, with some ether for gas.
-    pub wallet: Option<Wallet>,
     /// Pause between two looks at the chain.
     pub poll: Duration,
     /// Pause between two settlements. So late an epoch may be opened.
     pub settle_interval: Duration,
+    /// What is wrong, for the operator.
+    pub notices: Notices,
 }
 
 /// One domain's chain.
 #[derive(Debug)]
 pub struct Chain {
     config: ChainConfig,
-    watcher: Watcher,
-    settler: Option<Settler>,
+    link: OnceLock<Link>,
     seen: Mutex<Seen>,
     questions: Semaphore,
 }
@@ -80,44 +90,84 @@ struct Seen {
     step: Option<Step>,
     is_followed: bool,
     settled: Option<Settled>,
+    proposals: Proposals,
     tree: Option<Arc<ShareTree>>,
 }
 
 impl Chain {
-    /// Nothing is asked before [`Chain::run`].
+    /// Nothing is asked before [`Chain::connect`] or [`Chain::run`].
     #[must_use]
     pub fn new(config: ChainConfig) -> Arc<Self> {
-        let (domain, ledger) = (&config.domain, &config.ledger);
-        let watcher = Watcher::new(domain.clone(), ledger.clone(), config.confirmations);
-        let settler = config
-            .wallet
-            .clone()
-            .map(|wallet| Settler::new(domain.clone(), ledger.clone(), wallet));
         Arc::new(Self {
             config,
-            watcher,
-            settler,
+            link: OnceLock::new(),
             seen: Mutex::default(),
             questions: Semaphore::new(QUESTIONS_MAX),
         })
     }
 
+    /// Asks the chain once who it is. Needless where [`Chain::run`] may find it.
+    ///
+    /// # Errors
+    /// When it is out of reach, or not what this gateway was told.
+    pub async fn connect(&self) -> Result<(), ConnectError> {
+        let found = Link::find(&self.config.target, &self.config.ledger).await;
+        match found {
+            Ok(link) => {
+                // Who was quicker has found the same.
+                let _ = self.link.set(link);
+                self.config.notices.clear(ABOUT);
+                Ok(())
+            }
+            Err(error) => {
+                let reason = watch::with_causes(&error);
+                let text = format!("{reason}; what was deposited before is served on");
+                if self.config.notices.set(ABOUT, text.clone()) {
+                    tracing::warn!("{text}");
+                }
+                Err(error)
+            }
+        }
+    }
+
     /// Follows, and settles where it is to, until it is dropped. Each step may be broken off.
     pub async fn run(self: Arc<Self>) {
-        let follow = self.watcher.run(self.config.poll, |step| {
+        let link = self.connected().await;
+        let follow = link.watcher.run(self.config.poll, |step| {
+            let notices = &self.config.notices;
+            let _said = match step {
+                Ok(_) => notices.clear(ABOUT),
+                // The watcher has logged it.
+                Err(error) => notices.set(ABOUT, watch::with_causes(error)),
+            };
             let mut seen = self.seen();
             seen.is_followed = step.is_ok();
             seen.step = step.as_ref().ok().copied().or(seen.step);
         });
-        tokio::join!(follow, self.settle());
+        tokio::join!(follow, self.settle(link));
     }
 
-    async fn settle(&self) {
-        let Some(settler) = &self.settler else {
+    /// The chain, once it answers.
+    async fn connected(&self) -> &Link {
+        let mut failures = 0_u32;
+        loop {
+            if let Some(link) = self.link.get() {
+                return link;
+            }
+            if self.connect().await.is_err() {
+                failures = failures.saturating_add(1);
+                let chance = getrandom::u64().unwrap_or_default();
+                tokio::time::sleep(backoff::wait(failures, chance)).await;
+            }
+        }
+    }
+
+    async fn settle(&self, link: &Link) {
+        let Some((settler, wallet)) = &link.settling else {
             return;
         };
         loop {
-            if let Err(error) = self.admit().await {
+            if let Err(error) = self.admit(&link.domain, wallet).await {
                 tracing::warn!(error = watch::with_causes(&error), "joins cannot be read");
             }
             match settler.settle().await {
@@ -133,13 +183,14 @@ impl Chain {
                             "settled what was due"
                         );
                     }
+                    seen.proposals.note(&settled);
                     seen.settled = Some(settled);
+                    self.config.notices.clear(ABOUT_SETTLING);
                 }
                 Err(error) => {
-                    tracing::error!(
-                        error = watch::with_causes(&error),
-                        "settlement stands still"
-                    );
+                    let error = watch::with_causes(&error);
+                    tracing::error!(error, "settlement stands still");
+                    self.config.notices.set(ABOUT_SETTLING, error);
                 }
             }
             tokio::time::sleep(self.config.settle_interval).await;
@@ -147,14 +198,12 @@ impl Chain {
     }
 
     /// Admits on the chain who has joined: only then a receipt that the node has signed answers a challenge.
-    async fn admit(&self) -> Result<(), ReadError> {
-        let (Some(wallet), ledger) = (&self.config.wallet, &self.config.ledger) else {
-            return Ok(());
-        };
+    async fn admit(&self, domain: &Domain, wallet: &Wallet) -> Result<(), ReadError> {
+        let ledger = &self.config.ledger;
         for record in ledger.records(JOINS, "", JOINS_MAX).await? {
             let request = serde_json::from_str::<JoinRequest>(&record.value).ok();
             let is_done = match request {
-                Some(request) => self.admit_one(wallet, request).await,
+                Some(request) => admit_one(domain, wallet, request).await,
                 None => true,
             };
             if is_done {
@@ -162,25 +211,6 @@ impl Chain {
             }
         }
         Ok(())
-    }
-
-    /// Whether nothing more is to be done for this join.
-    async fn admit_one(&self, wallet: &Wallet, request: JoinRequest) -> bool {
-        let node = request.join.statement.node;
-        match gaia_chain::registry::admit(wallet, &self.config.domain, on_chain(request)).await {
-            Ok(_) => {
-                tracing::info!(%node, "the chain knows the node");
-                true
-            }
-            Err(SendError::Refused(refusal)) => {
-                tracing::warn!(%node, %refusal, "the chain does not admit the node");
-                true
-            }
-            Err(error) => {
-                tracing::warn!(%node, error = watch::with_causes(&error), "the chain is told later");
-                false
-            }
-        }
     }
 
     fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
@@ -207,13 +237,15 @@ impl Chain {
     fn show(&self) -> Response<Reply> {
         let seen = self.seen();
         let shown = json!({
-            "chainId": self.config.domain.place.chain_id,
-            "escrow": self.config.domain.escrow,
-            "confirmations": self.config.confirmations,
+            "chainId": self.config.target.place.chain_id,
+            "escrow": self.link.get().map(|link| link.domain.escrow),
+            "confirmations": self.config.target.confirmations,
             "isFollowed": seen.is_followed,
             "creditedThrough": seen.step.map(|step| step.cursor.block),
             "head": seen.step.map(|step| step.head),
             "epoch": seen.settled.as_ref().map(|settled| settled.epoch),
+            "proposals": seen.proposals.told(),
+            "waiting": seen.settled.as_ref().map(|settled| &settled.waiting),
         });
         reply::json(StatusCode::OK, &shown)
     }
@@ -226,14 +258,13 @@ impl Chain {
         let Ok(Ok(_turn)) = turn else {
             return Err(ApiError::too_many_requests(2));
         };
-        let root = shares::root(&self.config.domain)
-            .await
-            .map_err(unavailable)?;
+        let link = self.link.get().ok_or_else(out_of_reach)?;
+        let root = shares::root(&link.domain).await.map_err(unavailable)?;
         let shares = match root.is_zero() {
             true => Vec::new(),
             false => {
                 let tree = self.tree(root).await?;
-                let found = shares::proven_in(&self.config.domain, &tree, account).await;
+                let found = shares::proven_in(&link.domain, &tree, account).await;
                 found.map_err(unavailable)?
             }
         };
@@ -250,6 +281,25 @@ impl Chain {
         let tree = Arc::new(tree.map_err(unavailable)?);
         self.seen().tree = Some(Arc::clone(&tree));
         Ok(tree)
+    }
+}
+
+/// Whether nothing more is to be done for this join.
+async fn admit_one(domain: &Domain, wallet: &Wallet, request: JoinRequest) -> bool {
+    let node = request.join.statement.node;
+    match gaia_chain::registry::admit(wallet, domain, on_chain(request)).await {
+        Ok(_) => {
+            tracing::info!(%node, "the chain knows the node");
+            true
+        }
+        Err(SendError::Refused(refusal)) => {
+            tracing::warn!(%node, %refusal, "the chain does not admit the node");
+            true
+        }
+        Err(error) => {
+            tracing::warn!(%node, error = watch::with_causes(&error), "the chain is told later");
+            false
+        }
     }
 }
 
@@ -303,6 +353,10 @@ impl Endpoint for Chain {
             answered.unwrap_or_else(|error| reply::error(&error))
         })
     }
+}
+
+fn out_of_reach() -> ApiError {
+    ApiError::unavailable("The domain's chain is out of reach just now.", 5)
 }
 
 fn unavailable(error: impl std::error::Error) -> ApiError {

@@ -15,6 +15,8 @@ use gaia_registry::Place;
 
 use crate::count::CountTokens;
 use crate::nodes::Prober;
+use crate::notices::Notices;
+use crate::policy::CurrentPolicy;
 
 /// All that a gateway needs. It reads nothing else.
 #[derive(Clone)]
@@ -44,6 +46,8 @@ pub struct Config {
     pub prober: Arc<dyn Prober>,
     /// How nodes are chosen.
     pub balancer: gaia_balancer::Config,
+    /// What is wrong while it runs, for the status.
+    pub notices: Notices,
     /// Maxima of size, number and time.
     pub limits: Limits,
 }
@@ -69,8 +73,8 @@ pub struct DomainInfo {
     pub genesis: u64,
     /// How long an epoch is.
     pub epoch_seconds: u64,
-    /// Whom it admits, in words.
-    pub policy: Vec<String>,
+    /// Whom it admits.
+    pub policy: CurrentPolicy,
     /// Addresses of its contracts, and whatever else clients may want.
     pub contracts: serde_json::Map<String, serde_json::Value>,
 }

@@ -18,7 +18,7 @@ pub(crate) fn show(shared: &Shared) -> Response<Reply> {
         gateway_key: config.key.address(),
         genesis: info.genesis,
         epoch_seconds: info.epoch_seconds,
-        policy: info.policy.clone(),
+        policy: info.policy.get().explain(),
     };
     let Ok(Value::Object(mut shown)) = serde_json::to_value(&facts) else {
         return reply::json(StatusCode::OK, &facts);

@@ -19,12 +19,16 @@ mod chat;
 mod dialling;
 mod evidence;
 mod http;
+mod judging;
 mod lines;
 mod live;
+mod policies;
 mod session;
+mod stakes;
 mod store;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -33,16 +37,23 @@ use alloy_primitives::{Address, B256};
 use gaia_keystore::NodeKey;
 use gaia_ledger_store::Ledger;
 use gaia_registry::canary::Interval;
-use gaia_registry::{Canary, Place, Policy, Rules, Status};
+use gaia_registry::{Canary, Place, Rules, Status};
 use gaia_statements::{Claimed, Counted};
 use gaia_tunnel::{Channel, Trust};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
+pub use self::dialling::DIALLED_MAX;
+pub use self::http::MEMBERS_LISTED_MAX;
+pub use self::policies::POLICY_BYTES_MAX;
+pub use self::stakes::{Answer, ChainStakes, STAKE_AGE_MAX, STAKES_KEPT_MAX, StakeUnknown, Stakes};
 pub use self::store::{ChangeError, RestoreError};
 
 use self::live::Live;
+use self::policies::Policies;
 use self::store::Store;
 use crate::nodes::{NodeInfo, Nodes, Prober};
+use crate::notices::Notices;
+use crate::policy::CurrentPolicy;
 
 /// Tunnels that are open at a time, or about to be.
 pub const TUNNELS_MAX: usize = crate::nodes::NODES_MAX;
@@ -50,10 +61,28 @@ pub const TUNNELS_MAX: usize = crate::nodes::NODES_MAX;
 /// How long a probe of a node may take.
 pub const PROBE_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// What is staked for operators, where somebody knows it.
-pub trait Stakes: Send + Sync {
-    /// Nano-units that `operator` has staked for this domain.
-    fn staked(&self, operator: Address) -> Pin<Box<dyn Future<Output = u64> + Send + '_>>;
+/// How often it is asked what members' operators have staked.
+pub const STAKES_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The most of what members take up.
+#[derive(Debug, Clone, Copy)]
+pub struct MembersLimits {
+    /// Tunnels at a time; [`TUNNELS_MAX`] unless said otherwise.
+    pub tunnels_max: usize,
+    /// Members of one answer; [`MEMBERS_LISTED_MAX`] unless said otherwise.
+    pub listed_max: usize,
+    /// Nodes that are being dialled at a time; [`DIALLED_MAX`] unless said otherwise.
+    pub dialled_max: usize,
+}
+
+impl Default for MembersLimits {
+    fn default() -> Self {
+        Self {
+            tunnels_max: TUNNELS_MAX,
+            listed_max: MEMBERS_LISTED_MAX,
+            dialled_max: DIALLED_MAX,
+        }
+    }
 }
 
 /// What members are held to.
@@ -65,20 +94,30 @@ pub struct MembersConfig {
     pub key: NodeKey,
     /// Where members are kept.
     pub ledger: Ledger,
-    /// Whom the domain admits.
-    pub policy: Policy,
+    /// Whom the domain admits. Kept current.
+    pub policy: CurrentPolicy,
+    /// Where its operator changes that; without it, nobody does.
+    pub policy_file: Option<PathBuf>,
     /// When members rise and fall.
     pub rules: Rules,
+    /// Knowledge bases by name, with the digests that nodes sign for them.
+    pub knowledge: BTreeMap<String, B256>,
     /// Questions whose answers are known. Without any, a canary is a question of which any answer is right.
     pub canaries: Vec<Canary>,
     /// When a node that serves gets one.
     pub canary_interval: Interval,
     /// What operators have staked; without it, nothing.
     pub stakes: Option<Arc<dyn Stakes>>,
+    /// How often they are asked for; [`STAKES_INTERVAL`] unless said otherwise.
+    pub stakes_interval: Duration,
     /// Whose certificates are believed when nodes are dialled.
     pub trust: Trust,
     /// Whether nodes may be dialled at addresses that are not public: for domains within one network.
     pub dials_private: bool,
+    /// What is wrong, for the operator.
+    pub notices: Notices,
+    /// The most of everything.
+    pub limits: MembersLimits,
 }
 
 /// The members of the domain. Clones are the same.
@@ -88,6 +127,8 @@ pub struct Members(Arc<Inner>);
 struct Inner {
     config: MembersConfig,
     store: Store,
+    policies: Policies,
+    policy_changed: Notify,
     nodes: OnceLock<Nodes>,
     live: Mutex<BTreeMap<Address, Live>>,
     /// Counts of generations of connections.
@@ -104,21 +145,29 @@ impl std::fmt::Debug for Members {
 }
 
 impl Members {
-    /// With the members that were kept.
+    /// With the members that were kept. A record that makes no sense is left out, and told.
     ///
     /// # Errors
     /// When they cannot be read.
     pub async fn open(config: MembersConfig) -> Result<Self, RestoreError> {
         let (ledger, place, rules) = (config.ledger.clone(), config.place, config.rules);
-        let store = Store::open(ledger, place, rules, http::now()).await?;
+        let notices = config.notices.clone();
+        let store = Store::open(ledger.clone(), place, rules, notices.clone(), http::now()).await?;
+        let (policy, file) = (config.policy.clone(), config.policy_file.clone());
+        let policies = Policies::new(policy, file, ledger, notices);
+        policies.look().await;
+        policies.sync().await;
         let (evidence, waiting) = mpsc::channel(evidence::WAITING_MAX);
+        let tunnels = config.limits.tunnels_max;
         Ok(Self(Arc::new(Inner {
             store,
+            policies,
+            policy_changed: Notify::new(),
             config,
             nodes: OnceLock::new(),
             live: Mutex::default(),
             opened: Default::default(),
-            places: Arc::new(tokio::sync::Semaphore::new(TUNNELS_MAX)),
+            places: Arc::new(tokio::sync::Semaphore::new(tunnels)),
             evidence,
             evidence_waiting: Mutex::new(Some(waiting)),
         })))
@@ -132,7 +181,12 @@ impl Members {
 
     /// What time, other gateways and receipts bring about. Runs until it is dropped.
     pub async fn run(&self) {
-        tokio::join!(self.keep_time(), self.keep_evidence(), self.keep_dialling());
+        tokio::join!(
+            self.keep_time(),
+            self.keep_evidence(),
+            self.keep_dialling(),
+            self.keep_stakes()
+        );
     }
 
     /// Ends all tunnels; their nodes dial again, where there is somebody to dial.
@@ -155,7 +209,7 @@ impl Members {
         let store = &self.0.store;
         let changed = store.change(node, |registry, _| registry.reinstate(node).map(|_| ()));
         let ((), change) = changed.await?;
-        self.apply(change);
+        self.apply(change).await;
         Ok(())
     }
 

@@ -109,7 +109,13 @@ pub(crate) async fn show(
         .map(|(status, count)| (status.to_string(), get(count).into()))
         .collect();
     let page = nodes::page(&nodes, after);
+    let notices = shared.config.notices.all();
+    let notices: Vec<Value> = notices
+        .iter()
+        .map(|(about, text)| json!({"about": about, "text": text}))
+        .collect();
     let shown = json!({
+        "notices": notices,
         "upSeconds": counts.started.elapsed().as_secs(),
         "requests": get(&counts.requests),
         "running": running(shared),

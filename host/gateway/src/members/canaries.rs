@@ -134,7 +134,7 @@ impl Members {
             registry.canary(node, canary, verdict, http::now())
         });
         match changed.await {
-            Ok((_, change)) => self.apply(change),
+            Ok((_, change)) => self.apply(change).await,
             Err(error) => {
                 tracing::warn!(%error, "what a canary has shown of {node} ({before:?}) is not kept");
             }

@@ -25,7 +25,7 @@ const SYNC: Duration = Duration::from_secs(5);
 const DIAL_LOOK: Duration = Duration::from_secs(2);
 
 /// Nodes that are being dialled at a time.
-const DIALLED_MAX: usize = 64;
+pub const DIALLED_MAX: usize = 64;
 
 /// When a node is dialled next.
 #[derive(Clone, Copy)]
@@ -40,24 +40,40 @@ impl Members {
         loop {
             sleep(TICK).await;
             for change in self.0.store.tick(http::now()).await {
-                self.apply(Some(change));
+                self.apply(Some(change)).await;
             }
-            if synced.elapsed() < SYNC {
-                continue;
+            let is_due = synced.elapsed() >= SYNC;
+            let mut is_new = self.0.policies.look().await;
+            if is_due {
+                synced = Instant::now();
+                self.sync().await;
+                is_new |= self.0.policies.sync().await;
             }
-            synced = Instant::now();
-            match self.0.store.sync().await {
-                Ok(changes) => changes
-                    .into_iter()
-                    .for_each(|change| self.apply(Some(change))),
-                Err(error) => tracing::warn!("members: {}", http::chain(&error)),
+            if is_new {
+                self.0.policy_changed.notify_one();
             }
+            if is_new || is_due {
+                self.judge().await;
+            }
+        }
+    }
+
+    /// Takes over what other gateways know of members.
+    async fn sync(&self) {
+        match self.0.store.sync().await {
+            Ok(changes) => {
+                for change in changes {
+                    self.apply(Some(change)).await;
+                }
+            }
+            Err(error) => tracing::warn!("members: {}", http::chain(&error)),
         }
     }
 
     pub(crate) async fn keep_dialling(&self) -> Infallible {
         let mut next: BTreeMap<Address, Next> = BTreeMap::new();
-        let (ended, mut endings) = tokio::sync::mpsc::channel(DIALLED_MAX);
+        let dialled_max = self.0.config.limits.dialled_max;
+        let (ended, mut endings) = tokio::sync::mpsc::channel(dialled_max.max(1));
         let mut running = std::collections::BTreeSet::new();
         loop {
             sleep(DIAL_LOOK).await;
@@ -75,7 +91,7 @@ impl Members {
             next.retain(|node, _| wanted.contains_key(node));
             for (node, endpoint) in wanted {
                 let is_due = next.get(&node).is_none_or(|next| next.at <= Instant::now());
-                if !is_due || running.len() >= DIALLED_MAX || !running.insert(node) {
+                if !is_due || running.len() >= dialled_max || !running.insert(node) {
                     continue;
                 }
                 let (members, ended) = (self.clone(), ended.clone());

@@ -53,7 +53,7 @@ impl Members {
                 registry.counts(node, request, (counted, claimed), http::now())
             });
             match changed.await {
-                Ok((_, change)) => self.apply(change),
+                Ok((_, change)) => self.apply(change).await,
                 Err(error) => tracing::warn!(%error, "evidence against {node} is not noted"),
             }
         }

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, B256};
 use gaia_openai::ApiError;
 use gaia_registry::join::JoinRefusal;
 use gaia_registry::{MembershipRefusal, NodeLeave, Signed, StatementRefusal, Status};
@@ -17,7 +17,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Members;
-use super::store::ChangeError;
+use super::live::signed_knowledge;
+use super::store::{ChangeError, RestoreError};
 use crate::endpoint::Endpoint;
 use crate::reply::{self, Reply};
 
@@ -44,7 +45,11 @@ struct Listed {
     #[serde(flatten)]
     standing: Standing,
     operator: Address,
-    config_hash: alloy_primitives::B256,
+    config_hash: B256,
+    /// SHA-256 of its model.
+    model: Option<B256>,
+    /// The digest of what it answers from.
+    knowledge: Option<B256>,
     connected: bool,
 }
 
@@ -80,14 +85,16 @@ impl Members {
         let said = &request.join.statement;
         let (node, operator) = (said.node, said.operator);
         let config = &self.0.config;
+        let policy = self.0.policies.now.get();
         let staked = match &config.stakes {
             // Before it is known who asks, nobody is asked for him.
-            Some(stakes) if config.policy.minimum_stake > 0 => {
+            Some(stakes) if policy.minimum_stake > 0 => {
                 let place = &config.place;
                 place
                     .check(&request.join)
                     .map_err(|error| refused(&error.into()))?;
-                stakes.staked(operator).await
+                let staked = stakes.staked(operator).await;
+                staked.map_err(|error| with_status(503, "stake_unknown", &error.to_string()))?
             }
             _ => 0,
         };
@@ -95,10 +102,10 @@ impl Members {
             if members >= config.rules.members_max && registry.member(node).is_none() {
                 return Err(MembershipRefusal::Full(config.rules.members_max));
             }
-            registry.join(&request, &message.config, staked, &config.policy, now())
+            registry.join(&request, &message.config, staked, &policy, now())
         });
         let (joined, change) = changed.await.map_err(|error| failed(&error))?;
-        self.apply(change);
+        self.apply(change).await;
         let status = joined.status.unwrap_or(Status::Probation);
         // Without it the node can serve, but what it signs answers no challenge.
         if let Err(error) = crate::chain::note_join(&config.ledger, &request).await {
@@ -115,7 +122,7 @@ impl Members {
             .store
             .change(node, |registry, _| registry.leave(&message, now()));
         let (left, change) = changed.await.map_err(|error| failed(&error))?;
-        self.apply(change);
+        self.apply(change).await;
         let status = left.status.unwrap_or(Status::Left {
             since: now(),
             suspended: None,
@@ -142,12 +149,15 @@ impl Members {
                 },
                 operator: member.operator,
                 config_hash: member.config_hash,
+                model: member.config.as_ref().map(|config| config.model),
+                knowledge: Some(signed_knowledge(member)).filter(|digest| !digest.is_zero()),
                 connected: connected.contains(&member.node),
             })
         });
         let mut nodes = listed.await;
-        let has_more = nodes.len() > MEMBERS_LISTED_MAX;
-        nodes.truncate(MEMBERS_LISTED_MAX);
+        let listed_max = self.0.config.limits.listed_max;
+        let has_more = nodes.len() > listed_max;
+        nodes.truncate(listed_max);
         let body = serde_json::json!({ "nodes": nodes, "has_more": has_more });
         Ok(reply::json(StatusCode::OK, &body))
     }
@@ -165,7 +175,7 @@ impl Members {
             )
         })?;
         let change = self.0.store.proof(&proof, now()).await;
-        self.apply(change.map_err(|error| failed(&error))?);
+        self.apply(change.map_err(|error| failed(&error))?).await;
         let (members, node) = (self.clone(), proof.statement.node);
         let upgrade = hyper::upgrade::on(&mut request);
         tokio::spawn(async move {
@@ -204,6 +214,11 @@ fn no_proof(error: &ProofError) -> ApiError {
 fn failed(error: &ChangeError) -> ApiError {
     match error {
         ChangeError::Refused(refusal) => refused(refusal),
+        ChangeError::Restore(RestoreError::Form { .. }) => {
+            tracing::error!("a member is not changed: {}", chain(error));
+            let message = "What the domain has noted of this node makes no sense to it: ask its operator to mend that.";
+            with_status(503, "record", message)
+        }
         ChangeError::Contended => with_status(503, "contended", &chain(error)),
         ChangeError::Restore(_) | ChangeError::Write(_) => {
             tracing::error!("a member is not changed: {}", chain(error));

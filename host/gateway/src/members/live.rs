@@ -1,9 +1,11 @@
 //! The nodes that are connected, and what the balancer is told of them.
 
-use alloy_primitives::Address;
+use std::collections::BTreeMap;
+
+use alloy_primitives::{Address, B256};
 use gaia_balancer as balancer;
-use gaia_registry::Status;
 use gaia_registry::membership::Change;
+use gaia_registry::{Member, Status};
 use gaia_tunnel::Channel;
 use gaia_tunnel::messages::{Offer, Report};
 
@@ -18,6 +20,8 @@ pub(crate) struct Live {
     pub channel: Channel,
     pub operator: Address,
     pub offer: Offer,
+    /// The digest of what it has signed that it answers from; zero: nothing.
+    pub knowledge: B256,
     pub status: Status,
     /// It said that it wants to go.
     pub is_draining: bool,
@@ -29,11 +33,11 @@ impl Live {
         self.status == Status::Serving && !self.is_draining && !self.offer.services.is_empty()
     }
 
-    fn info(&self, address: Address) -> NodeInfo {
+    fn info(&self, address: Address, names: &BTreeMap<String, B256>) -> NodeInfo {
         NodeInfo {
             address,
             operator: self.operator,
-            offer: offer(&self.offer),
+            offer: offer(&self.offer, self.knowledge, names),
             split: None,
         }
     }
@@ -68,10 +72,12 @@ impl Members {
     }
 
     /// A member stands elsewhere than before.
-    pub(crate) fn apply(&self, change: Option<Change>) {
+    pub(crate) async fn apply(&self, change: Option<Change>) {
         let Some(Change { node, status }) = change else {
             return;
         };
+        // A node that has joined anew may have signed for something else.
+        let knowledge = self.0.store.look(node, signed_knowledge).await;
         match status {
             Some(status) => tracing::info!("the node {node} is {} now", word(status)),
             None => tracing::info!("the node {node} is forgotten"),
@@ -85,6 +91,7 @@ impl Members {
             let live = all.get_mut(&node);
             live.map(|live| {
                 live.status = status;
+                live.knowledge = knowledge.unwrap_or_default();
                 live.clone()
             })
         };
@@ -123,7 +130,7 @@ impl Members {
             nodes.draining(node);
             return;
         }
-        match nodes.joined(live.info(node)) {
+        match nodes.joined(live.info(node, &self.0.config.knowledge)) {
             true => nodes.connected(node, live.channel.clone()),
             false => tracing::warn!("there is no room for the node {node}"),
         }
@@ -146,15 +153,37 @@ pub(crate) fn word(status: Status) -> String {
     }
 }
 
-fn offer(offer: &Offer) -> balancer::Offer {
-    let services = offer.services.iter().take(balancer::SERVICES_PER_NODE_MAX);
+/// The digest of what a member has signed that it answers from; zero: nothing.
+pub(crate) fn signed_knowledge(member: &Member) -> B256 {
+    let config = member.config.as_ref();
+    config.map(|config| config.knowledge).unwrap_or_default()
+}
+
+/// What the balancer is told: a knowledge base only where the node has signed for it, under its digest and under the
+/// names that the domain has for that.
+fn offer(offer: &Offer, signed: B256, names: &BTreeMap<String, B256>) -> balancer::Offer {
+    let service = |model: &str, knowledge: Option<String>| balancer::Service {
+        model: model.to_owned(),
+        knowledge,
+    };
+    let digest = (!signed.is_zero()).then(|| signed.to_string());
+    let mut services = Vec::new();
+    for offered in offer.services.iter().take(balancer::SERVICES_PER_NODE_MAX) {
+        let model = &offered.model;
+        match &offered.knowledge {
+            None => services.push(service(model, None)),
+            Some(_) if offered.knowledge != digest => {}
+            Some(digest) => {
+                let names = names.iter().filter(|(_, named)| **named == signed);
+                let names = names.map(|(name, _)| service(model, Some(name.clone())));
+                services.push(service(model, Some(digest.clone())));
+                services.extend(names);
+            }
+        }
+    }
+    services.truncate(balancer::SERVICES_PER_NODE_MAX);
     balancer::Offer {
-        services: services
-            .map(|service| balancer::Service {
-                model: service.model.clone(),
-                knowledge: service.knowledge.clone(),
-            })
-            .collect(),
+        services,
         sequences: offer.sequences,
         reading: offer.reading,
     }
@@ -165,5 +194,54 @@ fn report(report: Report) -> balancer::Report {
         requests: report.requests,
         unread: report.unread,
         reading: report.reading,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gaia_tunnel::messages::Service;
+
+    use super::*;
+
+    #[test]
+    fn a_knowledge_base_is_offered_where_it_is_signed_for() {
+        let (mine, other) = (B256::repeat_byte(1), B256::repeat_byte(2));
+        let names = [("mine", mine), ("also", mine), ("other", other)];
+        let names = names.map(|(name, digest)| (name.to_owned(), digest)).into();
+        let service = |knowledge: Option<String>| Service {
+            model: "m".to_owned(),
+            knowledge,
+        };
+        let offered = Offer {
+            services: vec![service(None), service(Some(mine.to_string()))],
+            sequences: 1,
+            reading: None,
+        };
+        let check = |signed: B256, expected: &[&str]| {
+            let services = offer(&offered, signed, &names).services;
+            let shown = services.iter().map(|service| {
+                let knowledge = service.knowledge.as_deref();
+                knowledge.unwrap_or("-").to_owned()
+            });
+            assert_eq!(shown.collect::<Vec<_>>(), expected, "{signed}");
+        };
+        check(B256::ZERO, &["-"]);
+        check(other, &["-"]);
+        check(mine, &["-", &mine.to_string(), "also", "mine"]);
+    }
+
+    #[test]
+    fn a_node_has_only_so_many_services() {
+        let service = Service {
+            model: "m".to_owned(),
+            knowledge: None,
+        };
+        let offered = Offer {
+            services: vec![service; balancer::SERVICES_PER_NODE_MAX + 1],
+            sequences: 1,
+            reading: None,
+        };
+        let told = offer(&offered, B256::ZERO, &BTreeMap::new());
+        assert_eq!(told.services.len(), balancer::SERVICES_PER_NODE_MAX);
     }
 }

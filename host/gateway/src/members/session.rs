@@ -12,7 +12,7 @@ use hyper::{Request, StatusCode};
 use tokio::time::timeout;
 
 use super::lines::{LineError, Lines};
-use super::live::Live;
+use super::live::{Live, signed_knowledge};
 use super::store::ChangeError;
 use super::{Members, chat, http};
 
@@ -62,11 +62,10 @@ impl Members {
     async fn tunnel(&self, node: Address, channel: &Channel) -> Result<(), SessionError> {
         let proving = timeout(PROOF_TIME_MAX, self.prove(node, channel));
         let (mut lines, first) = proving.await.map_err(|_| SessionError::Late)??;
-        let known = self
-            .0
-            .store
-            .look(node, |member| (member.operator, member.status));
-        let (operator, status) = known.await.ok_or(SessionError::Unproven)?;
+        let known = self.0.store.look(node, |member| {
+            (member.operator, member.status, signed_knowledge(member))
+        });
+        let (operator, status, knowledge) = known.await.ok_or(SessionError::Unproven)?;
         let generation = self.0.opened.fetch_add(1, Ordering::Relaxed);
         self.connected(
             node,
@@ -75,6 +74,7 @@ impl Members {
                 channel: channel.clone(),
                 operator,
                 offer: first.offer.unwrap_or_default(),
+                knowledge,
                 status,
                 is_draining: first.draining,
             },
@@ -112,7 +112,7 @@ impl Members {
             return Err(SessionError::Unproven);
         }
         let change = self.0.store.heartbeat(beat, http::now()).await?;
-        self.apply(change);
+        self.apply(change).await;
         Ok((lines, first))
     }
 
@@ -159,7 +159,7 @@ impl Members {
         beat: &gaia_registry::Signed<gaia_registry::Heartbeat>,
     ) -> Result<(), SessionError> {
         match self.0.store.heartbeat(beat, http::now()).await {
-            Ok(change) => self.apply(change),
+            Ok(change) => self.apply(change).await,
             // Overtaken by one that another gateway has seen: the next one is later.
             Err(ChangeError::Refused(gaia_registry::MembershipRefusal::Sequence { .. })) => {}
             Err(ChangeError::Refused(error)) => return Err(ChangeError::Refused(error).into()),

@@ -16,6 +16,8 @@ use gaia_registry::{Heartbeat, Member, MemberRecord, Place, Registry, Rules, Sig
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use crate::notices::Notices;
+
 /// The kind of members' records.
 pub const KIND: &str = "member";
 
@@ -28,6 +30,12 @@ const NOTE_INTERVAL: Duration = Duration::from_secs(8);
 /// Members of one page.
 const PAGE: u64 = 1000;
 
+/// What notices are about.
+const ABOUT: &str = "members";
+
+/// Records without sense that a notice names.
+const NAMED_MAX: usize = 8;
+
 /// Why members cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
@@ -35,7 +43,9 @@ pub enum RestoreError {
     #[error("failed to read the domain's members")]
     Read(#[from] ReadError),
     /// A record that is none.
-    #[error("the record of the member `{id}` makes no sense")]
+    #[error(
+        "the record `{KIND}/{id}` in the ledger's database makes no sense: mend it, or remove it to have the node join anew"
+    )]
     Form {
         /// Its name.
         id: String,
@@ -66,6 +76,7 @@ pub(crate) struct Store {
     ledger: Ledger,
     place: Place,
     rules: Rules,
+    notices: Notices,
     kept: Mutex<Kept>,
 }
 
@@ -87,12 +98,14 @@ impl Store {
         ledger: Ledger,
         place: Place,
         rules: Rules,
+        notices: Notices,
         now: u64,
     ) -> Result<Self, RestoreError> {
         let store = Self {
             ledger,
             place,
             rules,
+            notices,
             kept: Mutex::new(Kept {
                 registry: Registry::new(place, rules),
                 notes: BTreeMap::new(),
@@ -103,9 +116,10 @@ impl Store {
         Ok(store)
     }
 
-    /// Takes over what other gateways have written.
+    /// Takes over what other gateways have written. What makes no sense stays in the database, and is told.
     pub(crate) async fn sync(&self) -> Result<Vec<Change>, RestoreError> {
         let mut changes = Vec::new();
+        let mut senseless = Vec::new();
         let mut seen = std::collections::BTreeSet::new();
         let mut after = String::new();
         loop {
@@ -114,8 +128,16 @@ impl Store {
             let mut kept = self.kept.lock().await;
             for record in page {
                 after.clone_from(&record.id);
+                // Whatever it says, it is there.
+                seen.extend(record.id.parse::<Address>());
                 let version = record.version;
-                let member = parse(&record)?;
+                let member = match parse(&record) {
+                    Ok(member) => member,
+                    Err(error) => {
+                        senseless.push(error);
+                        continue;
+                    }
+                };
                 let node = member.member.node;
                 seen.insert(node);
                 let known = kept.notes.get(&node).map_or(0, |note| note.version);
@@ -128,6 +150,7 @@ impl Store {
                 break;
             }
         }
+        self.tell(&senseless);
         let mut kept = self.kept.lock().await;
         let is_gone =
             |node: &Address, note: &Note| !seen.contains(node) && note.at.elapsed() > NOTE_INTERVAL;
@@ -142,6 +165,24 @@ impl Store {
             changes.extend(kept.registry.forget(node));
         }
         Ok(changes)
+    }
+
+    fn tell(&self, senseless: &[RestoreError]) {
+        if senseless.is_empty() {
+            self.notices.clear(ABOUT);
+            return;
+        }
+        let named = senseless
+            .iter()
+            .take(NAMED_MAX)
+            .map(|error| super::http::chain(error));
+        let mut text = named.collect::<Vec<_>>().join("; ");
+        if senseless.len() > NAMED_MAX {
+            text.push_str(&format!("; and {} more", senseless.len() - NAMED_MAX));
+        }
+        if self.notices.set(ABOUT, text.clone()) {
+            tracing::warn!("left out: {text}");
+        }
     }
 
     /// Changes a member by `act`, which is given a registry with that member alone, and how many there are in all.

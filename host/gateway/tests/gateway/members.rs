@@ -1,6 +1,8 @@
 //! Who serves the domain, asked over real HTTP: joins, tunnels, canaries, evidence.
 
 mod joins;
+mod limits;
 mod nodes;
+mod policies;
 mod scene;
 mod tunnels;

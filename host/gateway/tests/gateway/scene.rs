@@ -75,7 +75,7 @@ impl CountTokens for Words {
 }
 
 /// Finds every node well that answers a chat.
-struct Chats;
+pub struct Chats;
 
 impl Prober for Chats {
     fn probe(&self, _: NodeInfo, channel: Channel) -> Pin<Box<dyn Future<Output = bool> + Send>> {
@@ -168,6 +168,7 @@ pub fn config(ledger: Ledger) -> Config {
             others: vec![(domain, BasisPoints(1_000))],
         },
         operator_token: Some(B256::from_slice(&Sha256::digest(OPERATOR_TOKEN))),
+        notices: gaia_gateway::Notices::default(),
         prober: Arc::new(Chats),
         balancer: gaia_balancer::Config {
             // Nodes of these tests send no reports.

@@ -6,11 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alloy_primitives::B256;
-use gaia_chain::{Domain, Rpc, Wallet, registry};
+use gaia_chain::Rpc;
+use gaia_chain::stake::StakeVault;
 use gaia_domain::{Deployment, DomainFile, Folder};
-use gaia_gateway::chain::{CHAIN_PATH, Chain, ChainConfig, SHARES_PATH};
+use gaia_gateway::chain::{CHAIN_PATH, Chain, ChainConfig, ConnectError, SHARES_PATH, Target};
+use gaia_gateway::members::{ChainStakes, STAKE_AGE_MAX, STAKES_INTERVAL};
 use gaia_gateway::{
-    Config, DomainInfo, Gateway, Limits, Members, MembersConfig, SplitRule, StartError,
+    Config, CurrentPolicy, DomainInfo, Gateway, Limits, Members, MembersConfig, MembersLimits,
+    Notices, SplitRule, StartError,
 };
 use gaia_ingress::TlsFiles;
 use gaia_keystore::NodeKey;
@@ -34,6 +37,20 @@ const SETTLE_INTERVAL: Duration = Duration::from_secs(5);
 /// How long a node may take to the first byte of an answer, which is all of it where it is not streamed.
 const NODE_ANSWER_MAX: Duration = Duration::from_secs(300);
 
+/// How long the chain is waited for at the start. It is asked again and again after that.
+const CHAIN_WAIT: Duration = Duration::from_secs(10);
+
+/// What all parts are made of.
+struct Domain<'a> {
+    folder: &'a Folder,
+    file: DomainFile,
+    deployment: Deployment,
+    key: NodeKey,
+    ledger: Ledger,
+    policy: CurrentPolicy,
+    notices: Notices,
+}
+
 /// Runs the gateway of this folder.
 pub async fn run(
     folder: &Folder,
@@ -41,17 +58,19 @@ pub async fn run(
     deployment: Deployment,
     key: NodeKey,
 ) -> Result<(), End> {
-    let ledger = open_ledger(folder, &file)?;
-    let chain = open_chain(&file, &deployment, &ledger, &key).await?;
-    let policy = read_policy(&folder.policy())?;
-    let explained = policy.explain();
-    let members = members(&file, &deployment, &ledger, &key, policy).await?;
-    let operator_token = token()?;
-    let config = config(folder, &file, &deployment, explained, ledger, key, &members)?;
-    let config = Config {
-        operator_token: Some(B256::from_slice(&Sha256::digest(&operator_token))),
-        ..config
+    let domain = Domain {
+        policy: read_policy(&folder.policy())?.into(),
+        ledger: open_ledger(folder, &file)?,
+        notices: Notices::default(),
+        folder,
+        file,
+        deployment,
+        key,
     };
+    let chain = domain.chain().await?;
+    let members = domain.members().await?;
+    let operator_token = place::token(&folder.operator_token())?;
+    let config = domain.config(&members, &operator_token)?;
     let mut gateway = Gateway::bind(config).await.map_err(|error| match error {
         StartError::Bind { .. } => End::port(&error),
         StartError::Config(_) | StartError::Tls(_) => End::config(&error),
@@ -65,7 +84,7 @@ pub async fn run(
     }
     let said = gaia_domain::Gateway {
         pid: std::process::id(),
-        url: url(&file, &gateway),
+        url: url(&domain.file, &gateway),
         operator_token,
     };
     place::tell(&folder.state(), &said).map_err(|error| End::failure(&error))?;
@@ -95,141 +114,121 @@ fn open_ledger(folder: &Folder, file: &DomainFile) -> Result<Ledger, End> {
     Ledger::open(location).map_err(|error| End::failure(&error))
 }
 
-async fn open_chain(
-    file: &DomainFile,
-    deployment: &Deployment,
-    ledger: &Ledger,
-    key: &NodeKey,
-) -> Result<Arc<Chain>, End> {
-    let failed = |error: gaia_chain::ChainError| End::failure(&error);
-    let rpc = Rpc::new(&file.chain.rpc);
-    let place = gaia_chain::Place {
-        chain_id: deployment.chain_id,
-        registry: deployment.registry,
-        domain_id: deployment.domain_id,
-    };
-    let domain = Domain::read(rpc.clone(), place).await.map_err(failed)?;
-    check_prices(file, &domain).await?;
-    let wallet = match file.chain.settles {
-        true => Some(
-            Wallet::open(rpc, place.chain_id, key.clone())
-                .await
-                .map_err(failed)?,
-        ),
-        false => None,
-    };
-    Ok(Chain::new(ChainConfig {
-        domain,
-        ledger: ledger.clone(),
-        confirmations: file.chain.confirmations,
-        wallet,
-        poll: Duration::from_secs(file.chain.poll_seconds),
-        settle_interval: SETTLE_INTERVAL,
-    }))
-}
-
-/// A receipt names a price table; what is not on the chain would answer no challenge.
-async fn check_prices(file: &DomainFile, domain: &Domain) -> Result<(), End> {
-    let table = file.prices().map_err(|error| End::config(&error))?;
-    let published = registry::price_table(domain, table.version())
-        .await
-        .map_err(|error| End::failure(&error))?;
-    match published == table.hash() {
-        true => Ok(()),
-        false => Err(End::config(&PricesUnpublished(table.version()))),
-    }
-}
-
-/// The chain does not know the prices.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "the prices in domain.toml are not what the chain has as version {0}: gaia domain publish-prices puts them there, with the owner's key"
-)]
-struct PricesUnpublished(u32);
-
 fn read_policy(path: &Path) -> Result<Policy, End> {
     let text = std::fs::read_to_string(path).map_err(|error| End::config(&error))?;
     Policy::parse(&text).map_err(|error| End::config(&error))
 }
 
-async fn members(
-    file: &DomainFile,
-    deployment: &Deployment,
-    ledger: &Ledger,
-    key: &NodeKey,
-    policy: Policy,
-) -> Result<Members, End> {
-    let opened = Members::open(MembersConfig {
-        place: place_of(deployment),
-        key: key.clone(),
-        ledger: ledger.clone(),
-        policy,
-        rules: Rules::default(),
-        canaries: file.canaries.clone(),
-        canary_interval: file.canary_interval,
-        stakes: None,
-        trust: Trust::public(),
-        dials_private: file.dials_private,
-    });
-    opened.await.map_err(|error| End::failure(&error))
-}
-
-fn place_of(deployment: &Deployment) -> Place {
-    Place {
-        signing: deployment.signing_domain(),
-        domain_id: deployment.domain_id,
+impl Domain<'_> {
+    /// The chain. One that is out of reach is looked for while the gateway serves; one that says something else than
+    /// the domain's files stops the start.
+    async fn chain(&self) -> Result<Arc<Chain>, End> {
+        let file = &self.file;
+        let chain = Chain::new(ChainConfig {
+            target: Target {
+                rpc: Rpc::new(&file.chain.rpc),
+                place: gaia_chain::Place {
+                    chain_id: self.deployment.chain_id,
+                    registry: self.deployment.registry,
+                    domain_id: self.deployment.domain_id,
+                },
+                prices: Some(file.prices().map_err(|error| End::config(&error))?),
+                settles: file.chain.settles.then(|| self.key.clone()),
+                confirmations: file.chain.confirmations,
+            },
+            ledger: self.ledger.clone(),
+            poll: Duration::from_secs(file.chain.poll_seconds),
+            settle_interval: SETTLE_INTERVAL,
+            notices: self.notices.clone(),
+        });
+        match tokio::time::timeout(CHAIN_WAIT, chain.connect()).await {
+            Ok(Err(error @ ConnectError::Prices(_))) => Err(End::config(&error)),
+            Ok(Err(error)) if !error.is_passing() => Err(End::failure(&error)),
+            // What it was told says why; it is asked again.
+            Ok(Err(_) | Ok(())) => Ok(chain),
+            Err(_) => {
+                tracing::warn!("the chain has not answered yet: the gateway starts without it");
+                Ok(chain)
+            }
+        }
     }
-}
 
-fn config(
-    folder: &Folder,
-    file: &DomainFile,
-    deployment: &Deployment,
-    policy: Vec<String>,
-    ledger: Ledger,
-    key: NodeKey,
-    members: &Members,
-) -> Result<Config, End> {
-    Ok(Config {
-        listen: file.listen,
-        tls: file.tls.as_ref().map(|tls| TlsFiles {
-            certificate: folder.at(&tls.certificate),
-            key: folder.at(&tls.key),
-        }),
-        ledger,
-        place: place_of(deployment),
-        info: info(file, deployment, policy),
-        key,
-        prices: file.prices().map_err(|error| End::config(&error))?,
-        models: counters::models(folder, file)?,
-        split: split(file),
-        operator_token: None,
-        prober: Arc::new(members.clone()),
-        balancer: gaia_balancer::Config {
-            // An answer that is not streamed says nothing before its end.
-            first_byte_max: NODE_ANSWER_MAX,
-            ..gaia_balancer::Config::default()
-        },
-        limits: Limits {
-            requests_running_max: file.requests_running_max,
-            ..Limits::default()
-        },
-    })
-}
-
-fn info(file: &DomainFile, deployment: &Deployment, policy: Vec<String>) -> DomainInfo {
-    let contracts = serde_json::to_value(deployment).unwrap_or_default();
-    let mut contracts = contracts.as_object().cloned().unwrap_or_default();
-    if let Some(rpc) = &file.chain.public_rpc {
-        contracts.insert("rpc".to_owned(), rpc.as_str().into());
+    async fn members(&self) -> Result<Members, End> {
+        let (file, deployment) = (&self.file, &self.deployment);
+        let rpc = Rpc::new(&file.chain.rpc);
+        let vault = StakeVault::new(rpc, deployment.stake, deployment.domain_id);
+        let opened = Members::open(MembersConfig {
+            place: self.place(),
+            key: self.key.clone(),
+            ledger: self.ledger.clone(),
+            policy: self.policy.clone(),
+            policy_file: Some(self.folder.policy()),
+            rules: Rules::default(),
+            knowledge: file.knowledge.clone(),
+            canaries: file.canaries.clone(),
+            canary_interval: file.canary_interval,
+            stakes: Some(Arc::new(ChainStakes::new(vault, STAKE_AGE_MAX))),
+            stakes_interval: STAKES_INTERVAL,
+            trust: Trust::public(),
+            dials_private: file.dials_private,
+            notices: self.notices.clone(),
+            limits: MembersLimits::default(),
+        });
+        opened.await.map_err(|error| End::failure(&error))
     }
-    DomainInfo {
-        name: file.name.clone(),
-        gateways: file.urls.clone(),
-        genesis: deployment.genesis,
-        epoch_seconds: deployment.epoch_seconds,
-        policy,
-        contracts,
+
+    fn place(&self) -> Place {
+        Place {
+            signing: self.deployment.signing_domain(),
+            domain_id: self.deployment.domain_id,
+        }
+    }
+
+    fn config(&self, members: &Members, operator_token: &str) -> Result<Config, End> {
+        let (folder, file) = (self.folder, &self.file);
+        Ok(Config {
+            listen: file.listen,
+            tls: file.tls.as_ref().map(|tls| TlsFiles {
+                certificate: folder.at(&tls.certificate),
+                key: folder.at(&tls.key),
+            }),
+            ledger: self.ledger.clone(),
+            place: self.place(),
+            info: self.info(),
+            key: self.key.clone(),
+            prices: file.prices().map_err(|error| End::config(&error))?,
+            models: counters::models(folder, file)?,
+            split: split(file),
+            operator_token: Some(B256::from_slice(&Sha256::digest(operator_token))),
+            prober: Arc::new(members.clone()),
+            balancer: gaia_balancer::Config {
+                // An answer that is not streamed says nothing before its end.
+                first_byte_max: NODE_ANSWER_MAX,
+                ..gaia_balancer::Config::default()
+            },
+            notices: self.notices.clone(),
+            limits: Limits {
+                requests_running_max: file.requests_running_max,
+                ..Limits::default()
+            },
+        })
+    }
+
+    fn info(&self) -> DomainInfo {
+        let (file, deployment) = (&self.file, &self.deployment);
+        let contracts = serde_json::to_value(deployment).unwrap_or_default();
+        let mut contracts = contracts.as_object().cloned().unwrap_or_default();
+        if let Some(rpc) = &file.chain.public_rpc {
+            contracts.insert("rpc".to_owned(), rpc.as_str().into());
+        }
+        DomainInfo {
+            name: file.name.clone(),
+            gateways: file.urls.clone(),
+            genesis: deployment.genesis,
+            epoch_seconds: deployment.epoch_seconds,
+            policy: self.policy.clone(),
+            contracts,
+        }
     }
 }
 
@@ -246,13 +245,6 @@ fn split(file: &DomainFile) -> SplitRule {
         node_operator: BasisPoints(file.split.node_operator),
         others: own.into_iter().chain(others).collect(),
     }
-}
-
-/// A token for the operator's commands, new with every start.
-fn token() -> Result<String, End> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(|error| End::failure(&error))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Ready at the first SIGTERM or SIGINT.

@@ -1,19 +1,17 @@
 //! Every refusal of a join has its reason, and nobody speaks for another.
 
 use alloy_primitives::{Address, B256};
-use gaia_gateway::Members;
 use gaia_registry::{NodeLeave, Policy, Status};
 use gaia_statements::SigningDomain;
 use gaia_tunnel::messages::{JOIN_PATH, Join, LEAVE_PATH, MESSAGE_BYTES_MAX};
 
 use super::scene::{
-    Domain, address, beat, books, consent_of, join_of, leave_of, members_config, node_config,
-    request,
+    Domain, address, beat, books, consent_of, join_of, leave_of, node_config, request, until,
 };
 use crate::client::{self, Answer};
 use crate::scene::{PLACE, now, sign, sign_for};
 
-fn check(answer: &Answer, status: u16, code: &str) {
+pub fn check(answer: &Answer, status: u16, code: &str) {
     assert_eq!(answer.status, status, "{}", answer.text);
     assert_eq!(answer.json()["error"]["code"], code, "{}", answer.text);
     assert!(!answer.message().is_empty());
@@ -185,7 +183,7 @@ async fn the_policy_decides_who_comes_and_says_why_not() {
         address(2)
     );
     let policy = Policy::parse(&allowed).unwrap();
-    let change = |config: &mut gaia_gateway::MembersConfig| config.policy = policy;
+    let change = |config: &mut gaia_gateway::MembersConfig| config.policy = policy.into();
     let domain = Domain::changed(ledger, change, |_| {}).await;
     assert_eq!(domain.join(&request(1, 101)).await.status, 200);
     let denied = domain.join(&request(2, 101)).await;
@@ -264,12 +262,26 @@ async fn two_gateways_on_one_ledger_know_the_same() {
 }
 
 #[tokio::test]
-async fn a_record_that_makes_no_sense_stops_the_start_and_is_named() {
+async fn a_record_that_makes_no_sense_is_left_out_named_and_kept() {
     let (_folder, ledger) = books();
-    ledger
-        .put_record("member", "0x01", "{", None)
-        .await
-        .unwrap();
-    let error = Members::open(members_config(ledger)).await.unwrap_err();
-    assert!(error.to_string().contains("`0x01`"), "{error}");
+    let domain = Domain::on(ledger.clone()).await;
+    assert_eq!(domain.join(&request(1, 101)).await.status, 200);
+    domain.stop().await;
+    let id = format!("{:#x}", address(2));
+    ledger.put_record("member", &id, "{", None).await.unwrap();
+    let notices = gaia_gateway::Notices::default();
+    let told = notices.clone();
+    let domain = Domain::changed(ledger.clone(), |config| config.notices = told, |_| {}).await;
+    assert_eq!(domain.status(1).await, Some(Status::Probation));
+    let [(about, text)] = &notices.all()[..] else {
+        panic!("{:?}", notices.all());
+    };
+    assert!(*about == "members" && text.contains(&id), "{text}");
+    // What it was is not known, so nothing is written over it.
+    check(&domain.join(&request(2, 101)).await, 503, "record");
+    let kept = ledger.record("member", &id).await.unwrap().unwrap();
+    assert_eq!(kept.value, "{");
+    ledger.remove_record("member", &id).await.unwrap();
+    assert_eq!(domain.join(&request(2, 101)).await.status, 200);
+    until("no notice", async || notices.all().is_empty()).await;
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use alloy_primitives::B256;
 use gaia_member::{Agent, Joined, Joins, NodeKey, NodeNow, Wish, join};
 use gaia_tunnel::Trust;
 use gaia_tunnel::messages::{Offer, Service};
@@ -16,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::scene::{Domain, books, node_config, until};
+use super::scene::{Domain, address, books, node_config, until};
 use crate::client;
 use crate::node::MODEL;
 use crate::scene::{CHAT, PLACE, deposit, grant, key, open_epoch, sign};
@@ -54,20 +55,59 @@ async fn node() -> (SocketAddr, JoinHandle<()>) {
 /// A node whose agent runs.
 struct Running {
     _home: tempfile::TempDir,
+    tell: watch::Sender<Option<NodeNow>>,
     agent: JoinHandle<()>,
     node: JoinHandle<()>,
+}
+
+/// What a node at this address serves, that answers from a knowledge base.
+fn serving(at: SocketAddr, knowledge: B256) -> NodeNow {
+    let service = |knowledge: Option<B256>| Service {
+        model: MODEL.to_owned(),
+        knowledge: knowledge.map(|digest| digest.to_string()),
+    };
+    NodeNow {
+        address: at,
+        key: NodeKey::new(String::new()),
+        metrics: None,
+        config: gaia_registry::NodeConfig {
+            knowledge,
+            ..node_config()
+        },
+        offer: Offer {
+            services: vec![service(None), service(Some(knowledge))],
+            sequences: 8,
+            reading: None,
+        },
+    }
 }
 
 impl Running {
     /// Joins at the first gateway, and serves all that the domain lists.
     async fn start(domain: &Domain, number: u8) -> Self {
-        Self::reached(domain, number, String::new(), None).await
+        Self::knowing(domain, number, node_config().knowledge).await
+    }
+
+    /// The same, with a knowledge base.
+    async fn knowing(domain: &Domain, number: u8, knowledge: B256) -> Self {
+        Self::joined(domain, number, knowledge, String::new(), None).await
     }
 
     /// The same, at an address where it listens.
     async fn reached(
         domain: &Domain,
         number: u8,
+        endpoint: String,
+        listen: Option<SocketAddr>,
+    ) -> Self {
+        let knowledge = node_config().knowledge;
+        Self::joined(domain, number, knowledge, endpoint, listen).await
+    }
+
+    async fn joined(
+        domain: &Domain,
+        number: u8,
+        knowledge: B256,
         endpoint: String,
         listen: Option<SocketAddr>,
     ) -> Self {
@@ -79,7 +119,8 @@ impl Running {
             consent: None,
             endpoint: endpoint.clone(),
         };
-        let (origin, config) = (domain.origin(), node_config());
+        let now = serving(at, knowledge);
+        let (origin, config) = (domain.origin(), now.config.clone());
         join(&origin, &Trust::public(), &signer, &PLACE, &wish, &config)
             .await
             .unwrap();
@@ -96,22 +137,7 @@ impl Running {
                 authorities: None,
             })
             .unwrap();
-        let service = Service {
-            model: MODEL.to_owned(),
-            knowledge: None,
-        };
-        let now = NodeNow {
-            address: at,
-            key: NodeKey::new(String::new()),
-            metrics: None,
-            config,
-            offer: Offer {
-                services: vec![service],
-                sequences: 8,
-                reading: None,
-            },
-        };
-        let (_tell, watched) = watch::channel(Some(now));
+        let (tell, watched) = watch::channel(Some(now));
         let config = gaia_member::Config {
             key: signer,
             joins,
@@ -121,9 +147,20 @@ impl Running {
         let agent = tokio::spawn(Agent::run(config, std::future::pending()));
         Self {
             _home: home,
+            tell,
             agent,
             node,
         }
+    }
+}
+
+impl Running {
+    /// From now on it answers from something else.
+    fn learn(&self, knowledge: B256) {
+        self.tell.send_modify(|now| {
+            let at = now.as_ref().unwrap().address;
+            *now = Some(serving(at, knowledge));
+        });
     }
 }
 
@@ -144,8 +181,12 @@ async fn token(domain: &Domain) -> String {
 }
 
 async fn chat(domain: &Domain, token: &str) -> client::Answer {
+    chat_with(domain, token, MODEL).await
+}
+
+async fn chat_with(domain: &Domain, token: &str, model: &str) -> client::Answer {
     let body = json!({
-        "model": MODEL,
+        "model": model,
         "messages": [{"role": "user", "content": "one two"}],
         "max_tokens": 10,
     });
@@ -295,4 +336,73 @@ async fn addresses_that_are_not_public_are_dialled_only_where_the_operator_says_
     let _node = Running::reached(&domain, 1, endpoint, Some(free_port())).await;
     let dialled = tokio::time::timeout(std::time::Duration::from_secs(5), listener.accept()).await;
     assert!(dialled.is_err(), "nobody may be dialled here");
+}
+
+/// The node that answered, as its receipt says.
+async fn answered_by(domain: &Domain, answer: &client::Answer) -> String {
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let path = format!("/gaia/v1/receipts/{}", answer.id.as_ref().unwrap());
+    let receipt = client::ask(domain.at, "GET", &path, "", "").await;
+    let node = &receipt.json()["receipt"]["node"];
+    node.as_str().unwrap().to_lowercase()
+}
+
+async fn models(domain: &Domain, token: &str) -> Vec<String> {
+    let listed = client::ask(domain.at, "GET", "/v1/models", token, "").await;
+    let listed = listed.json();
+    let models = listed["data"].as_array().unwrap().iter();
+    let names = models.map(|model| model["id"].as_str().unwrap().to_owned());
+    names.collect()
+}
+
+#[tokio::test]
+async fn a_knowledge_base_is_asked_for_by_name_or_digest_and_follows_its_node() {
+    let (_folder, ledger) = books();
+    open_epoch(&ledger).await;
+    deposit(&ledger, 1, 1_000_000_000).await;
+    let (docs, other) = (B256::repeat_byte(0xa), B256::repeat_byte(0xb));
+    let named = |config: &mut gaia_gateway::MembersConfig| {
+        config.knowledge = [("docs".to_owned(), docs)].into();
+    };
+    let domain = Domain::changed(ledger, named, |config| config.info.gateways.clear()).await;
+    let _first = Running::knowing(&domain, 1, docs).await;
+    let second = Running::knowing(&domain, 2, other).await;
+    domain.until_serving(1).await;
+    domain.until_serving(2).await;
+    let token = token(&domain).await;
+    let [by_name, by_digest, by_other] = ["docs".to_owned(), docs.to_string(), other.to_string()]
+        .map(|knowledge| format!("{MODEL}@{knowledge}"));
+    let listed = models(&domain, &token).await;
+    for name in [MODEL, &by_name, &by_digest, &by_other] {
+        assert!(
+            listed.iter().any(|listed| listed == name),
+            "{name}: {listed:?}"
+        );
+    }
+    assert_eq!(listed.len(), 4);
+    let address = |number| format!("{:#x}", address(number));
+    for _ in 0..3 {
+        for (model, number) in [(&by_name, 1), (&by_digest, 1), (&by_other, 2)] {
+            let answer = chat_with(&domain, &token, model).await;
+            assert_eq!(
+                answered_by(&domain, &answer).await,
+                address(number),
+                "{model}"
+            );
+        }
+    }
+    let unknown = chat_with(&domain, &token, &format!("{MODEL}@nothing")).await;
+    assert_eq!(unknown.status, 404, "{}", unknown.text);
+    // It joins again by itself, and proves itself again, for what it answers from now.
+    second.learn(docs);
+    until("the new join", async || {
+        !models(&domain, &token).await.contains(&by_other)
+    })
+    .await;
+    domain.until_serving(2).await;
+    let listed = client::ask(domain.at, "GET", "/gaia/v1/nodes", "", "").await;
+    for node in listed.json()["nodes"].as_array().unwrap() {
+        assert_eq!(node["knowledge"], json!(docs), "{node}");
+    }
+    assert_eq!(chat_with(&domain, &token, &by_other).await.status, 404);
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use alloy_primitives::{Address, B256};
-use gaia_gateway::{Config, Gateway, Members, MembersConfig, Nodes};
+use gaia_gateway::{Config, Gateway, Members, MembersConfig, MembersLimits, Nodes, Notices};
 use gaia_ledger_store::Ledger;
 use gaia_outbound::Origin;
 use gaia_registry::canary::{Expectation, Interval};
@@ -118,20 +118,25 @@ pub fn members_config(ledger: Ledger) -> MembersConfig {
         place: PLACE,
         key: scene::gateway_key(),
         ledger,
-        policy: Policy::parse("admission = \"open\"").unwrap(),
+        policy: Policy::parse("admission = \"open\"").unwrap().into(),
+        policy_file: None,
         rules: Rules {
             // Canaries come one after another in tests.
             canary_pause_seconds: 3_600,
             ..Rules::default()
         },
+        knowledge: std::collections::BTreeMap::new(),
         canaries: vec![canary()],
         canary_interval: Interval {
             seconds_min: 0,
             seconds_max: 0,
         },
         stakes: None,
+        stakes_interval: Duration::from_millis(100),
         trust: Trust::public(),
         dials_private: true,
+        notices: Notices::default(),
+        limits: MembersLimits::default(),
     }
 }
 
@@ -157,9 +162,15 @@ impl Domain {
     ) -> Self {
         let mut members_config = members_config(ledger.clone());
         members(&mut members_config);
+        let (policy, notices) = (
+            members_config.policy.clone(),
+            members_config.notices.clone(),
+        );
         let members = Members::open(members_config).await.unwrap();
         let mut config = scene::config(ledger);
         config.prober = Arc::new(members.clone());
+        config.info.policy = policy;
+        config.notices = notices;
         config.balancer = gaia_balancer::Config {
             slow_start: Duration::ZERO,
             ..gaia_balancer::Config::default()
