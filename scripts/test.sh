@@ -55,7 +55,10 @@ stage_e2e() {
 }
 stage_bench_short() { scripts/bench.sh --short; }
 stage_page() { bash tests/page/run.sh; }
-stage_deploy() { deploy/check.sh; }
+stage_deploy() {
+    deploy/check.sh
+    python3 scripts/scale.py --check
+}
 stage_contracts() { scripts/contracts.sh check; }
 stage_domain() { scripts/demo-domain.sh; }
 
