@@ -52,6 +52,7 @@ BROKEN = [
     ("Kubernetes", "kubernetes/node.yaml", "gaia config set chat_model", "gaia config set model", "has no model"),
     ("Kubernetes", "kubernetes/node.yaml", "value: qwen3-4b-instruct-2507", "value: qwen3-4b", "no model qwen3-4b"),
     ("Kubernetes", "kubernetes/node.yaml", '["gaia", "start"', '["gaia", "begin"', "knows no `begin`"),
+    ("Kubernetes", "kubernetes/node.yaml", "gaia --json status", "gaia --jason status", "has no --jason"),
     ("Kubernetes", "kubernetes/postgres.yaml", "app: postgres", "app: [postgres", "kubernetes"),
     ("Kubernetes", "kubernetes/kustomization.yaml", "  - node.yaml\n", "", "node.yaml is in no kustomization"),
     ("Kubernetes", "kubernetes/runwasi/worker.yaml", "--stock-engine", "--stock-motor", "has no --stock-motor"),

@@ -80,6 +80,8 @@ def check(manifests):
             continue
         probes = [container.get(kind, {}).get("exec", {}).get("command") for kind in ("startupProbe", "readinessProbe", "livenessProbe")]
         lines = [container["command"], *probes, *(shlex.split(line) for line in script.splitlines())]
+        shells = [line[-1] for line in lines if line and line[0] == "/bin/sh"]
+        lines += [shlex.split(part) for text in shells for part in text.split("|")]
         for line in lines:
             if line and line[0] == "gaia":
                 yield from (f"{who}: {found}" for found in understood(line))
