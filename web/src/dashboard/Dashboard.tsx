@@ -154,17 +154,15 @@ function Money({ now }: { now: GatewayStatus }) {
       <dl>
         <Fact name="Here, since the start" value={dollars(now.earned)} />
         <Fact name="Answers paid for" value={count(now.captured)} />
-        {epochs.map((epoch) => {
+        {epochs.flatMap((epoch) => {
           const rows = now.income.filter((row) => row.epoch === epoch);
-          return (
-            <>
-              <Fact key={epoch} name={`Epoch ${epoch}`} value={dollars(sum(rows))} />
-              {Object.keys(ROLES).map((role) => {
-                const earned = sum(rows.filter((row) => row.role === role));
-                return earned > 0 && <Fact key={`${epoch}${role}`} name={`– ${ROLES[role]}`} value={dollars(earned)} />;
-              })}
-            </>
-          );
+          const parts = Object.entries(ROLES).map(([role, name]) => ({ name, earned: sum(rows.filter((row) => row.role === role)) }));
+          return [
+            <Fact key={epoch} name={`Epoch ${epoch}`} value={dollars(sum(rows))} />,
+            ...parts
+              .filter(({ earned }) => earned > 0)
+              .map(({ name, earned }) => <Fact key={`${epoch} ${name}`} name={`– ${name}`} value={dollars(earned)} />),
+          ];
         })}
       </dl>
     </Panel>

@@ -52,7 +52,7 @@ function Facts() {
       )}
       {priced !== null && (
         <>
-          <dt>Price</dt>
+          <dt>Per 1M tokens</dt>
           <dd title={`${model.value ?? ''}: for a million tokens read, and for a million written`}>
             {dollars(priced.input)} in, {dollars(priced.output)} out
           </dd>

@@ -54,8 +54,9 @@ export function dollars(nano: number): string {
   return `$${value.toLocaleString('en', digits)}`;
 }
 
-/** Nano-units of an asset, down to a millionth: more than any of them can be drawn in. */
-export const units = (nano: number): string => (nano / 1e9).toLocaleString('en', { maximumFractionDigits: 6 });
+/** Nano-units of an asset, down to a millionth: less than that cannot be drawn. */
+export const units = (nano: number): string =>
+  nano > 0 && nano < 1000 ? '< 0.000001' : (nano / 1e9).toLocaleString('en', { maximumFractionDigits: 6 });
 
 /** What is not known is a dash. */
 export const orDash = <T>(value: T | null, written: (value: T) => string): string => (value === null ? '–' : written(value));

@@ -49,7 +49,7 @@ test('money is read only where it is there', () => {
 test('money is written so that it says something', () => {
   const nano = [0, 20_160, 12_340_000, 37_000_000, 900_000_000, 999_999_999, 4_812_340_000, 1_234_567_890_000];
   assert.deepEqual(nano.map(dollars), ['$0', '$0.00002', '$0.012', '$0.037', '$0.90', '$1.00', '$4.81', '$1,234.57']);
-  assert.deepEqual([0, 1_120_000_000, 12_345_678].map(units), ['0', '1.12', '0.012346']);
+  assert.deepEqual([0, 999, 1_120_000_000, 12_345_678].map(units), ['0', '< 0.000001', '1.12', '0.012346']);
 });
 
 test('a digest is shown by its beginning, a name whole', () => {
