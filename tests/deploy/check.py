@@ -21,17 +21,15 @@ from found import ROOT  # noqa: E402
 DEPLOY = ROOT / "deploy"
 
 
-def kubernetes(deploy):
-    """The manifests, by Kubernetes and by our programs."""
-    for name in ("kubernetes", "kubernetes/runwasi"):
-        found = list(manifests.check(deploy / name))
-        yield from found
-        if not found:
-            yield from programs.check(manifests.Manifests(deploy / name))
+def kubernetes(folder):
+    """A folder of manifests, by Kubernetes and by our programs."""
+    found = list(manifests.check(folder))
+    return found or list(programs.check(manifests.Manifests(folder)))
 
 
 CHECKS = {
-    "Kubernetes": kubernetes,
+    "Kubernetes": lambda deploy: kubernetes(deploy / "kubernetes"),
+    "runwasi": lambda deploy: kubernetes(deploy / "kubernetes/runwasi"),
     "systemd": lambda deploy: units.check_systemd(deploy / "systemd"),
     "HAProxy": lambda deploy: units.check_haproxy(deploy / "haproxy"),
     "the Containerfile": lambda deploy: container.check(deploy / "container"),
@@ -55,8 +53,8 @@ BROKEN = [
     ("Kubernetes", "kubernetes/node.yaml", "gaia --json status", "gaia --jason status", "has no --jason"),
     ("Kubernetes", "kubernetes/postgres.yaml", "app: postgres", "app: [postgres", "kubernetes"),
     ("Kubernetes", "kubernetes/kustomization.yaml", "  - node.yaml\n", "", "node.yaml is in no kustomization"),
-    ("Kubernetes", "kubernetes/runwasi/worker.yaml", "--stock-engine", "--stock-motor", "has no --stock-motor"),
-    ("Kubernetes", "kubernetes/runwasi/worker.yaml", "runtimeClassName: wasmedge", "runtimeClassName: wasm", "no RuntimeClass wasm"),
+    ("runwasi", "kubernetes/runwasi/worker.yaml", "--stock-engine", "--stock-motor", "has no --stock-motor"),
+    ("runwasi", "kubernetes/runwasi/worker.yaml", "runtimeClassName: wasmedge", "runtimeClassName: wasm", "no RuntimeClass wasm"),
     ("systemd", "systemd/gaia-gateway.service", "ProtectSystem=", "ProtectSytem=", "ProtectSytem"),
     ("systemd", "systemd/gaia-gateway.service", "--foreground", "--forground", "has no --forground"),
     ("systemd", "systemd/gaia-node.service", "CapabilityBoundingSet=\n", "", "exposure"),

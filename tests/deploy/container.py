@@ -1,5 +1,6 @@
 """The Containerfile, by the tree: nobody builds it within a test, but what it names must be there."""
 
+import functools
 import json
 import os
 import re
@@ -79,6 +80,7 @@ def sources(name, lines, found, built):
                 yield from wrong(os.access(ROOT / path, os.X_OK), f"{name}: no program {path}")
 
 
+@functools.cache
 def products():
     """What the build leaves: targets of the workspace, what scripts/build.sh copies, what the Containerfile installs."""
     listed = metadata(ROOT)
@@ -136,8 +138,12 @@ def asked(command):
         listener.listen()
         (Path(at) / "domain").mkdir()
         (Path(at) / "domain/domain.toml").write_text(f'name = "x"\nlisten = "127.0.0.1:{listener.getsockname()[1]}"\n')
-        threading.Thread(target=listener.accept, daemon=True).start()
+        taking = threading.Thread(target=listener.accept, daemon=True)
+        taking.start()
         well = subprocess.run(command, cwd=at, stderr=subprocess.DEVNULL).returncode
+        # Who still waits in accept keeps the port open.
+        if well == 0:
+            taking.join(timeout=5)
         listener.close()
         ill = subprocess.run(command, cwd=at, stderr=subprocess.DEVNULL).returncode
     yield from wrong(well == 0, "the gateway's HEALTHCHECK does not see who listens")

@@ -1,5 +1,5 @@
-"""A real gateway out of the manifests: the folder put together by the pod's own script, on a chain of its own, with the
-file of the ConfigMap, asked at the pod's own probes, and ended as a pod is."""
+"""A real gateway out of the manifests: the folder put together by the pod's own script, on a chain of its own and the
+pod's PostgreSQL, with the file of the ConfigMap, asked at the pod's own probes, and ended as a pod is."""
 
 import json
 import os
@@ -15,6 +15,7 @@ import urllib.request
 from pathlib import Path
 
 from found import ROOT, wrong
+from database import PASSWORD, Database
 from manifests import Manifests
 import programs
 import units
@@ -75,7 +76,14 @@ def check(folder, work):
     """What is wrong, in sentences."""
     manifests = Manifests(folder)
     yield from node(manifests, work / "node")
-    yield from gateway(manifests, work / "gateway")
+    database = Database(Pod(manifests, "postgres", work / "postgres"), free_port())
+    units.certificate(database.pod.at("/run/secrets/tls"))
+    authority = (database.pod.at("/run/secrets/tls") / "ca.crt").read_text()
+    try:
+        database.start()
+        yield from gateway(manifests, work / "gateway", database, authority)
+    finally:
+        database.stop()
 
 
 def node(manifests, work):
@@ -94,14 +102,17 @@ def node(manifests, work):
     yield from wrong(f'name = "{wanted}"' in policy, f"domain.toml does not offer {wanted}")
 
 
-def gateway(manifests, work):
-    """A gateway answers, counts, and ends."""
+def gateway(manifests, work, database, authority):
+    """A gateway answers, counts, and ends; its ledger is in the database, and the way there is encrypted."""
     pod = Pod(manifests, "gateway", work)
     chain = Chain(work)
     process = None
     try:
         operator = work / "operator"
         port = free_port()
+        secret = pod.at("/run/secrets/ledger")
+        (secret / "url").write_text(ledger_url(pod, database.port))
+        (secret / "ca.crt").write_text(authority)
         found = found_domain(manifests, pod, chain, operator, port)
         container = pod.spec["containers"][0]
         process = subprocess.Popen(pod.words(container), env=pod.environment(container, {}), stdin=subprocess.DEVNULL,
@@ -112,6 +123,11 @@ def gateway(manifests, work):
             status, _ = answer(url, process)
             yield from wrong(status == 200, f"gateway: {kind} gets {status}: {(work / 'gateway.log').read_text()[-500:]}")
         yield from metrics(f"https://127.0.0.1:{port}", found)
+        question = """SELECT count(*) FILTER (WHERE NOT ssl), count(*) FILTER (WHERE ssl) > 0
+            FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE client_addr IS NOT NULL"""
+        said = database.ask(question)
+        yield from wrong(said == "0|t", f"gateway: connections to its ledger without TLS, and with: {said}")
+        yield from wrong(database.ask("SELECT count(*) FROM gaia_ledger") == "1", "gateway: its ledger is elsewhere")
         process.send_signal(signal.SIGTERM)
         status = process.wait(timeout=pod.spec["terminationGracePeriodSeconds"])
         yield from wrong(status == 0, f"gateway: ended with {status}")
@@ -120,6 +136,14 @@ def gateway(manifests, work):
             process.kill()
             process.wait()
         chain.stop()
+
+
+def ledger_url(pod, port):
+    """The URL that the README tells to put into the Secret, with this machine's place and password."""
+    readme = (ROOT / "deploy/README.md").read_text()
+    url = re.search(r"`(postgres://[^`]+)`", readme)[1]
+    assert "gaia:PASSWORD@postgres:5432/" in url, url
+    return pod.moved(url.replace("gaia:PASSWORD@postgres:5432/", f"gaia:{PASSWORD}@localhost:{port}/"))
 
 
 def found_domain(manifests, pod, chain, operator, port):
@@ -144,7 +168,6 @@ def found_domain(manifests, pod, chain, operator, port):
         text = text.replace(before, after)
     (configured / "domain.toml").write_text(pod.moved(text))
     units.certificate(pod.at("/run/secrets/tls"))
-    (pod.at("/run/secrets/ledger") / "url").write_text("ledger.sqlite\n")
     shutil.copy(operator / "domain/keystore.json", pod.at("/run/secrets/key"))
     (pod.at("/run/secrets/password") / "password").write_text("only for this check\n")
     (pod.at("/run/secrets/operator") / "token").write_text(f"{OPERATOR}\n")
