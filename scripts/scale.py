@@ -163,8 +163,9 @@ class Domain:
         self.nodes_cpu = nodes * (x.cpu_line / x.beat + x.cpu_beat / x.signed_beat) / 1e6
         # Full to seven tenths, so that one may fail; two at least, for the same reason.
         by_running = ceil(self.running / (x.running_max * 0.7))
-        # A gateway hears every node, whatever else it does; four cores each.
-        by_cpu = ceil(self.requests_cpu / max(4 * 0.7 - self.nodes_cpu, 0.1))
+        # A gateway hears every node, whatever else it does; four cores each. Where that alone is more, none can.
+        free = 4 * 0.7 - self.nodes_cpu
+        by_cpu = ceil(self.requests_cpu / free) if free > 0 else 0
         self.gateways = max(2, by_running, by_cpu)
         self.cpu_each = self.requests_cpu / self.gateways + self.nodes_cpu
         self.memory_each = x.rest + (nodes * x.tunnel_kib + self.running / self.gateways * x.stream_kib) / 1024
@@ -220,7 +221,7 @@ def needs(x):
         ("requests/s, over the day · at the peak", lambda d: f"{number(d.mean)} · {number(d.top)}"),
         ("answers that run at the peak", lambda d: number(d.running)),
         ("**gateways** (four cores each)", lambda d: f"**{number(d.gateways)}**"),
-        ("cores busy a gateway: requests and nodes", lambda d: number(d.cpu_each)),
+        ("cores busy a gateway: nodes · requests", lambda d: f"{number(d.nodes_cpu)} · {number(d.cpu_each - d.nodes_cpu)}"),
         ("memory a gateway", lambda d: f"{number(d.memory_each)} MiB"),
         ("tunnels a gateway", lambda d: number(d.nodes)),
         ("file descriptors a gateway", lambda d: number(d.files_each)),
@@ -229,6 +230,7 @@ def needs(x):
         ("time of the ledger’s connections for looking at members", lambda d: f"{number(d.looks * 100)} %"),
         ("statements/s of requests at the peak", lambda d: number(d.statements)),
         ("the same as time of one connection, near · far", lambda d: f"{number(d.busy_near * 100)} % · {number(d.busy_far * 100)} %"),
+        ("what a request by itself waits for the ledger, near · far", lambda d: f"{number(x.alone * x.near)} ms · {number(x.alone * x.far)} ms"),
         ("ledger and receipts, a day: SQLite · PostgreSQL", lambda d: f"{size(d.sqlite_day)} · {size(d.bytes_day)}"),
         ("the latter in a year", lambda d: size(d.bytes_day * 365)),
         ("accounts charged an epoch", lambda d: number(d.accounts)),
@@ -254,11 +256,9 @@ def breaks(x):
     rows = [
         (x.running_max / one.running, "one gateway has no place for more answers at a time",
          "raise `requests_running_max`, or a second gateway, and with it PostgreSQL"),
-        (requests(x.alone, x.far), "PostgreSQL on another machine, as long as requests come one by one: each statement waits for the one before, and one gateway at a time writes",
-         "nothing: under load many requests share a transaction, which is the next row"),
-        (requests(x.batched, x.far), "the same with full batches: the ledger cannot keep up at the peak",
+        (requests(x.batched, x.far), "PostgreSQL on another machine: in full batches, too, each statement waits for the one before, and one gateway at a time writes",
          "put the database on a gateway’s machine; in the program: write a batch’s rows with one statement a table"),
-        (requests(x.batched, x.near), "full batches with the database beside the gateway",
+        (requests(x.batched, x.near), "PostgreSQL beside a gateway, the same",
          "in the program: the same; then journals by account, each with a writer of its own"),
         (x.put_shared * noted_every(x), "signs of life alone keep the ledger busy with two gateways: each is written by itself, in a transaction",
          "in the program: write those of a second together; nothing else waits for them"),
