@@ -5,7 +5,7 @@ SHELL := /bin/bash
 # cuda, vulkan or metal: `make build FEATURES=cuda`
 FEATURES ?=
 
-.PHONY: help setup build run stop test test-fast bench conformance fuzz page contracts demo-domain clean
+.PHONY: help setup build run stop test test-fast bench bench-domain conformance fuzz page contracts demo-domain clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ test-fast: build ## unit tests of the crates only
 
 bench: build ## measure this machine: first token, tokens a second, ingestion, memory
 	@scripts/bench.sh
+
+bench-domain: build ## measure a domain's gateway beside HAProxy and LiteLLM before the same nodes
+	@scripts/bench-domain.sh
 
 conformance: build ## hold the node against other people's tests; the table goes to docs/conformance.md
 	@python3 tests/conformance/run.py

@@ -1,6 +1,5 @@
 //! Who is measured. Each is started with the same model file, threads, sequences and room for tokens.
 
-pub mod child;
 pub mod engine;
 pub mod llama_cpp_server;
 pub mod llama_server;

@@ -7,12 +7,8 @@ mod chat;
 mod client;
 mod contender;
 mod load;
-mod machine;
 mod measure;
-mod memory;
 mod model_choice;
-mod report;
-mod statistics;
 mod workload;
 
 use std::path::PathBuf;
@@ -21,12 +17,16 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 use clap::Parser;
+use gaia_bench::{machine, memory, report, statistics};
 
 use crate::contender::llama_tools::name_of;
 use crate::machine::Machine;
 use crate::measure::{LlamaCpp, MORE, PARTS, Part, Plan, SHORT};
 use crate::model_choice::ModelChoice;
 use crate::report::{Section, page};
+
+/// The page that numbers are written into.
+const PAGE: &str = "performance";
 
 /// How often the short form tries before it says that a margin is missed.
 const SHORT_TRIES: usize = 2;
@@ -92,7 +92,7 @@ fn main() -> anyhow::Result<ExitCode> {
     };
     show(&found);
     if options.write {
-        page::write(&e2e::root().join("docs"), &found)?;
+        page::write(&e2e::root().join("docs"), PAGE, &found)?;
     }
     Ok(ExitCode::SUCCESS)
 }

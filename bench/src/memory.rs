@@ -14,6 +14,22 @@ fn of_one(pid: u32) -> f64 {
     kibibytes(&rollup, "Pss:").map_or(f64::NAN, |kib| kib / 1024.0)
 }
 
+/// The memory of a process that is in the machine's, what it shares with others in full, in MiB. NaN where `/proc` does
+/// not say.
+pub fn resident_mib(pid: u32) -> f64 {
+    status_mib(pid, "VmRSS:")
+}
+
+/// The most that it ever was.
+pub fn peak_mib(pid: u32) -> f64 {
+    status_mib(pid, "VmHWM:")
+}
+
+fn status_mib(pid: u32, key: &str) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    kibibytes(&status, key).map_or(f64::NAN, |kib| kib / 1024.0)
+}
+
 fn kibibytes(text: &str, key: &str) -> Option<f64> {
     let line = text.lines().find_map(|line| line.strip_prefix(key))?;
     line.split_whitespace().next()?.parse().ok()
@@ -93,6 +109,7 @@ mod tests {
         let me = std::process::id();
         assert!(proportional_mib(&[me]) > 0.1);
         assert!(cpu_seconds(me) >= 0.0);
+        assert!(resident_mib(me) > 0.1 && peak_mib(me) >= resident_mib(me));
         assert!(proportional_mib(&[u32::MAX]).is_nan());
     }
 

@@ -7,7 +7,7 @@ use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
 use super::Setting;
-use super::child::end_with_this_process;
+use gaia_bench::child::end_with_this_process;
 
 /// So many tokens are embedded at a measurement.
 const EMBEDDED_TOKENS: u32 = 8192;

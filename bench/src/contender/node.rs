@@ -10,10 +10,10 @@ use anyhow::{Context as _, bail};
 use e2e::node::Node as Home;
 
 use super::Setting;
-use super::child::Held;
 use crate::chat::Served;
 use crate::client::Client;
 use crate::memory;
+use gaia_bench::child::Held;
 
 /// Lines of a log that are shown when a node does not start.
 const LAST_WORDS: usize = 5;

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use tempfile::TempDir;
 
-use super::child::Held;
 use crate::client::Client;
+use gaia_bench::child::Held;
 
 const READY_LIMIT: Duration = Duration::from_secs(120);
 

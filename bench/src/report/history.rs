@@ -44,7 +44,7 @@ pub fn held(rows: &[Value]) -> String {
     let mut out = String::new();
     for row in repeated {
         if out.is_empty() {
-            out.push_str("Runs in which a bar held, of those kept in `performance.json`:\n\n");
+            out.push_str("Runs in which a bar held, of those that are kept:\n\n");
         }
         let _ = writeln!(
             out,

@@ -1,4 +1,4 @@
-//! Writes `docs/performance.json`, the plots, and the part of `docs/performance.md` that numbers fill.
+//! Writes a page of `docs`: its numbers as JSON, its plots, and the part of its text that numbers fill.
 //!
 //! The page's other words are written by people: what stands between its two marks is replaced, nothing else.
 
@@ -77,16 +77,16 @@ pub fn figures(sections: &[Section]) -> String {
     out
 }
 
-/// Writes all files under `docs`.
+/// Writes all files of the page `name` under `docs`.
 ///
 /// # Errors
 /// A file cannot be written, or the page has lost its marks.
-pub fn write(docs: &Path, sections: &[Section]) -> anyhow::Result<()> {
+pub fn write(docs: &Path, name: &str, sections: &[Section]) -> anyhow::Result<()> {
     let machine = sections
         .first()
         .map(|section| section.machine.clone())
         .unwrap_or_default();
-    let path = docs.join("performance.json");
+    let path = docs.join(format!("{name}.json"));
     let before = fs::read(&path).ok();
     let before = before.and_then(|text| serde_json::from_slice(&text).ok());
     let before: Value = before.unwrap_or_default();
@@ -107,7 +107,7 @@ pub fn write(docs: &Path, sections: &[Section]) -> anyhow::Result<()> {
         history::held(&rows)
     );
     let text = serde_json::to_string_pretty(&json!({"machine": machine, "rows": rows}))?;
-    fs::write(path, text + "\n").context("writing performance.json")?;
+    fs::write(path, text + "\n").with_context(|| format!("writing {name}.json"))?;
     for plotted in sections.iter().flat_map(|section| &section.plots) {
         let file = format!("images/perf-{}.svg", plotted.file);
         fs::create_dir_all(docs.join("images"))?;
@@ -121,17 +121,18 @@ pub fn write(docs: &Path, sections: &[Section]) -> anyhow::Result<()> {
         figures(sections),
         runs(sections)
     );
-    let page = docs.join("performance.md");
+    let page = docs.join(format!("{name}.md"));
     let old = fs::read_to_string(&page).with_context(|| format!("reading {}", page.display()))?;
-    fs::write(&page, filled(&old, &middle)?).with_context(|| format!("writing {}", page.display()))
+    fs::write(
+        &page,
+        filled(&old, &middle).with_context(|| format!("filling {}", page.display()))?,
+    )
+    .with_context(|| format!("writing {}", page.display()))
 }
 
 fn filled(page: &str, middle: &str) -> anyhow::Result<String> {
     let parts = page.split_once(BEGIN).zip(page.split_once(END));
-    ensure!(
-        parts.is_some(),
-        "performance.md has lost `{BEGIN}` or `{END}`"
-    );
+    ensure!(parts.is_some(), "the page has lost `{BEGIN}` or `{END}`");
     let ((before, _), (_, after)) = parts.unwrap_or_default();
     Ok(format!("{before}{BEGIN}\n{middle}{END}{after}"))
 }
