@@ -20,5 +20,5 @@ pub mod query;
 pub use chunk::{AssembleError, Chunk, ChunkLimits, Segment, assemble, segment};
 pub use citation::{Citation, Hit, Order, Payload, SelectLimits, fit, select};
 pub use document::{Block, BlockKind, Document, Format};
-pub use identity::{document_hash, point_id};
+pub use identity::{document_hash, knowledge_digest, point_id};
 pub use query::query;

@@ -126,6 +126,11 @@ impl Home {
         self.root.join("run/model-digest.json")
     }
 
+    /// The digest of what the node answers from.
+    pub fn knowledge_digest(&self) -> PathBuf {
+        self.root.join("run/knowledge-digest.json")
+    }
+
     /// The node's plugins, a folder each.
     pub fn plugins(&self) -> PathBuf {
         self.root.join("plugins")

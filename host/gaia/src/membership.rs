@@ -1,5 +1,7 @@
 //! The node as its domains see it: what it serves with, what it brings, and its key.
 
+pub mod knowledge;
+
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
@@ -40,10 +42,9 @@ pub fn joins(home: &Home) -> Joins {
     Joins::new(home.domains())
 }
 
-/// What a node with this chat model serves with. Reads the model's file where that was not done before.
-///
-/// The digest of its knowledge is zero: what a store holds has no digest yet.
-pub fn node_config(home: &Home, chat: &ModelInUse) -> anyhow::Result<NodeConfig> {
+/// What a node with this chat model and the digest `knowledge` (zero: none) serves with. Reads the model's file where
+/// that was not done before.
+pub fn node_config(home: &Home, chat: &ModelInUse, knowledge: B256) -> anyhow::Result<NodeConfig> {
     let model = digest_of(home, &chat.file)
         .with_context(|| format!("failed to read the model `{}`", chat.file.display()))?;
     let folder = Folder::read(home)?;
@@ -55,7 +56,7 @@ pub fn node_config(home: &Home, chat: &ModelInUse) -> anyhow::Result<NodeConfig>
         .collect();
     Ok(NodeConfig {
         model,
-        knowledge: B256::ZERO,
+        knowledge,
         prompts: match prompts.is_empty() {
             true => B256::ZERO,
             false => prompts_digest(&prompts),
@@ -64,16 +65,22 @@ pub fn node_config(home: &Home, chat: &ModelInUse) -> anyhow::Result<NodeConfig>
     })
 }
 
-/// What it can be asked for.
-pub fn offer(config: &Config, chat: &ModelInUse, others: [Option<&ModelInUse>; 2]) -> Offer {
+/// What it can be asked for: its models, and its chat model with what it answers from.
+pub fn offer(
+    config: &Config,
+    knowledge: B256,
+    chat: &ModelInUse,
+    others: [Option<&ModelInUse>; 2],
+) -> Offer {
+    let service = |model: &ModelInUse, knowledge: Option<B256>| Service {
+        model: model.name.clone(),
+        knowledge: knowledge.map(|digest| digest.to_string()),
+    };
     let models = [Some(chat)].into_iter().chain(others).flatten();
+    let models = models.map(|model| service(model, None));
+    let with_knowledge = (!knowledge.is_zero()).then(|| service(chat, Some(knowledge)));
     Offer {
-        services: models
-            .map(|model| Service {
-                model: model.name.clone(),
-                knowledge: None,
-            })
-            .collect(),
+        services: models.chain(with_knowledge).collect(),
         sequences: config.requests_running_max,
         reading: None,
     }
@@ -147,19 +154,31 @@ mod tests {
             reason: String::new(),
             file: file.clone(),
         };
-        let first = node_config(&home, &chat).unwrap();
+        let none = B256::ZERO;
+        let first = node_config(&home, &chat, none).unwrap();
         assert_eq!(
             first.model.to_string(),
             "0x7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed"
         );
         assert_eq!(
-            node_config(&home, &chat).unwrap(),
+            node_config(&home, &chat, none).unwrap(),
             first,
             "from what is kept"
         );
+        let knowledge = B256::repeat_byte(7);
+        let taught = node_config(&home, &chat, knowledge).unwrap();
+        assert_ne!(taught.hash(), first.hash());
         std::fs::write(&file, "other").unwrap();
-        assert_ne!(node_config(&home, &chat).unwrap().hash(), first.hash());
-        let offer = offer(&Config::default(), &chat, [None, Some(&chat)]);
-        assert_eq!(offer.services.len(), 2);
+        assert_ne!(
+            node_config(&home, &chat, none).unwrap().hash(),
+            first.hash()
+        );
+        let config = Config::default();
+        let plain = offer(&config, none, &chat, [None, Some(&chat)]);
+        assert_eq!(plain.services.len(), 2);
+        let taught = offer(&config, knowledge, &chat, [None, Some(&chat)]);
+        assert_eq!(taught.services[..2], plain.services);
+        let named = taught.services[2].knowledge.as_deref().unwrap();
+        assert_eq!(named, format!("0x{}", "07".repeat(32)));
     }
 }

@@ -22,6 +22,6 @@ pub use evaluate::{
 pub use http::{Endpoint, HttpError};
 pub use ingest::{Event, IngestError, Options, Report, ingest};
 pub use read::{ReadError, Skipped};
-pub use store::{Held, Point, Store, Version};
+pub use store::{Held, Holding, Point, Store, Version};
 pub use walk::{Source, Sources, WalkError, find};
 pub use worker::{EmbeddingModel, Worker, WorkerError};

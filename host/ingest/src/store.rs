@@ -69,6 +69,17 @@ impl Version {
     }
 }
 
+/// What a collection holds, in one digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holding {
+    /// Nothing.
+    Nothing,
+    /// Documents are being added or changed.
+    Changing,
+    /// What has this digest: [`gaia_rag::knowledge_digest`].
+    Digest([u8; 32]),
+}
+
 /// A collection.
 pub struct Store {
     client: Client,
@@ -184,36 +195,65 @@ impl Store {
         Ok(())
     }
 
+    /// What the collection holds, in one digest.
+    ///
+    /// # Errors
+    /// When the store does not answer as it should.
+    pub fn holding(&self) -> Result<Holding, HttpError> {
+        let documents = self.documents()?;
+        if !documents.values().all(Held::is_complete) {
+            return Ok(Holding::Changing);
+        }
+        let mut passages = Vec::new();
+        let nameless = json!({"must": [{"is_empty": {"key": "document"}}]});
+        self.scroll(&nameless, &["source"], |point| {
+            let source = point.pointer("/payload/source").and_then(Value::as_str);
+            passages.push(source.unwrap_or_default().to_owned());
+        })?;
+        let versions = documents.iter().flat_map(|(name, held)| {
+            let hashes = held.versions.keys();
+            hashes.map(|hash| (name.as_str(), hash.as_str()))
+        });
+        let digest = gaia_rag::knowledge_digest(versions, passages.iter().map(String::as_str));
+        Ok(digest.map_or(Holding::Nothing, Holding::Digest))
+    }
+
     /// What is there, by document name. Points without a name (those of a GaiaNet snapshot) are left out.
     ///
     /// # Errors
     /// When the store does not answer as it should.
     pub fn documents(&self) -> Result<BTreeMap<String, Held>, HttpError> {
-        let path = self.path("/points/scroll");
+        let fields = ["document", "document_hash", "chunk", "chunks", "origin"];
         let mut documents = BTreeMap::new();
+        self.scroll(&json!({}), &fields, |point| hold(&mut documents, point))?;
+        Ok(documents)
+    }
+
+    /// Shows `see` these fields of all points that fit the filter.
+    fn scroll(
+        &self,
+        filter: &Value,
+        fields: &[&str],
+        mut see: impl FnMut(&Value),
+    ) -> Result<(), HttpError> {
+        let path = self.path("/points/scroll");
         let mut offset = Value::Null;
         loop {
             let body = json!({
                 "limit": SCROLL_POINTS_MAX, "offset": offset, "with_vector": false,
-                "with_payload": ["document", "document_hash", "chunk", "chunks", "origin"],
+                "filter": filter, "with_payload": fields,
             });
             let Some(mut reply) = found(self.client.post(&path, &body))? else {
-                return Ok(documents);
+                return Ok(());
             };
-            for point in reply
-                .pointer("/result/points")
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten()
-            {
-                hold(&mut documents, point);
-            }
+            let points = reply.pointer("/result/points").and_then(Value::as_array);
+            points.into_iter().flatten().for_each(&mut see);
             offset = reply
                 .pointer_mut("/result/next_page_offset")
                 .map(Value::take)
                 .unwrap_or_default();
             if offset.is_null() {
-                return Ok(documents);
+                return Ok(());
             }
         }
     }

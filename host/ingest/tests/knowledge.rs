@@ -14,8 +14,8 @@ use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gaia_ingest::{
-    Endpoint, IngestError, Options, Report, Store, Worker, WorkerError, find, ingest, search,
-    search_among,
+    Endpoint, Holding, IngestError, Options, Report, Store, Worker, WorkerError, find, ingest,
+    search, search_among,
 };
 use gaia_rag::evaluation::Question;
 use real_store::RealStore;
@@ -214,6 +214,44 @@ fn removing_leaves_the_others() {
     setting.store.collection().remove("k/a.md", None).unwrap();
     let documents = setting.store.collection().documents().unwrap();
     assert_eq!(documents.keys().collect::<Vec<_>>(), ["k/b.md"]);
+}
+
+#[test]
+fn a_collection_has_the_digest_of_what_is_in_it() {
+    let setting = Setting::new(Behaviour::default());
+    let holding = |setting: &Setting| setting.store.collection().holding().unwrap();
+    assert_eq!(holding(&setting), Holding::Nothing);
+    setting.write("a.md", document("a", 3));
+    setting.write("b.md", document("b", 2));
+    setting.check_add("2 added");
+    let Holding::Digest(both) = holding(&setting) else {
+        panic!("{:?}", holding(&setting));
+    };
+    // Elsewhere, added in another order, it is the same.
+    let other = Setting::new(Behaviour::default());
+    other.write("b.md", document("b", 2));
+    other.check_add("1 added");
+    assert_ne!(holding(&other), Holding::Digest(both));
+    other.write("a.md", document("a", 3));
+    other.check_add("1 added, 1 unchanged");
+    assert_eq!(holding(&other), Holding::Digest(both));
+    other.write("a.md", document("c", 3));
+    other.check_add("1 replaced, 1 unchanged");
+    assert_ne!(holding(&other), Holding::Digest(both));
+    // A passage that belongs to no document counts.
+    let nameless = serde_json::json!({"points": [{
+        "id": 7, "vector": vec![0.5; other.store.collection().dimensions().unwrap().unwrap()],
+        "payload": {"source": "from a snapshot"},
+    }]});
+    let url = format!(
+        "{}/collections/default/points?wait=true",
+        setting.store.endpoint.url
+    );
+    let put = ureq::put(url).header("api-key", real_store::KEY);
+    put.header("content-type", "application/json")
+        .send(nameless.to_string())
+        .unwrap();
+    assert!(matches!(holding(&setting), Holding::Digest(digest) if digest != both));
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! One domain that was joined: what it says of itself, and a tunnel to each of its gateways.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use alloy_primitives::B256;
 use alloy_signer_local::PrivateKeySigner;
 use gaia_outbound::Origin;
 use gaia_tunnel::messages::{DomainFacts, GATEWAYS_MAX};
@@ -43,6 +44,8 @@ pub(crate) struct Common {
 pub(crate) struct Domain {
     common: Common,
     joined: Joined,
+    /// What the last join was signed for.
+    signed: Mutex<B256>,
     url: Origin,
     trust: Trust,
     leaving: watch::Receiver<bool>,
@@ -80,7 +83,7 @@ pub(crate) async fn serve(common: Common, joined: Joined, leaving: watch::Receiv
     }
 }
 
-fn tell(board: &Board, id: alloy_primitives::B256, reason: Option<String>) {
+fn tell(board: &Board, id: B256, reason: Option<String>) {
     board.change(|standings| {
         if let Some(domain) = standings.0.get_mut(&id) {
             domain.reason = reason;
@@ -97,6 +100,7 @@ impl Domain {
             Some(path) => Trust::with_authorities(path).map_err(|error| chain(&error))?,
         };
         Ok(Self {
+            signed: Mutex::new(joined.config_hash),
             common,
             joined,
             url,
@@ -194,7 +198,10 @@ impl Domain {
         let mut sessions: BTreeMap<String, JoinHandle<()>> = BTreeMap::new();
         let mut leaving = self.leaving.clone();
         let unknown = Arc::clone(&shared.unknown);
-        self.renew(&shared).await;
+        let mut node = shared.node.clone();
+        // While it starts, nobody knows what it will serve with.
+        let _it_runs = node.wait_for(Option::is_some).await.is_ok();
+        self.renew().await;
         let listening = self.joined.listen.map(|address| {
             let listening = public::listen(shared.clone(), address);
             Listening(tokio::spawn(async move {
@@ -221,8 +228,10 @@ impl Domain {
             tokio::select! {
                 () = sleep(FACTS_INTERVAL) => {}
                 () = unknown.notified() => self.rejoin().await,
+                Ok(()) = node.changed() => {}
                 () = session::told(&mut leaving) => break,
             }
+            self.renew().await;
             match self.facts().await {
                 Ok(facts) => drop(told.send_replace(facts)),
                 Err(reason) => tracing::debug!("the domain's gateways stay as known: {reason}"),
@@ -248,17 +257,34 @@ impl Domain {
     }
 
     /// Joins again where the node serves with something else than what the join was signed for.
-    async fn renew(&self, shared: &Shared) {
-        let mut node = shared.node.clone();
-        let changed = match node.wait_for(Option::is_some).await {
-            Ok(node) => node
-                .as_ref()
-                .is_some_and(|node| node.config.hash() != self.joined.config_hash),
-            Err(_) => false,
+    async fn renew(&self) {
+        let node = self.common.node.borrow().clone();
+        let Some(now) = node.map(|node| node.config.hash()) else {
+            return;
         };
-        if changed {
-            self.rejoin().await;
+        if now == *self.signed() {
+            return;
         }
+        match self.noted().await == Some(now) {
+            // The node's owner was quicker.
+            true => *self.signed() = now,
+            false => self.rejoin().await,
+        }
+    }
+
+    /// What the last join was signed for, as the list of joined domains has it.
+    async fn noted(&self) -> Option<B256> {
+        let (joins, id) = (self.common.joins.clone(), self.joined.place.domain_id);
+        let listed = tokio::task::spawn_blocking(move || joins.list()).await;
+        let listed = listed.ok()?.ok()?;
+        let joined = listed
+            .into_iter()
+            .find(|joined| joined.place.domain_id == id);
+        joined.map(|joined| joined.config_hash)
+    }
+
+    fn signed(&self) -> std::sync::MutexGuard<'_, B256> {
+        self.signed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Only the node's own word is needed where it earns for itself; another operator's consent is good once.
@@ -287,6 +313,7 @@ impl Domain {
         let place = &self.joined.place;
         match joining::join(&self.url, &self.trust, key, place, &wish, &config).await {
             Ok(_) => {
+                *self.signed() = config.hash();
                 let joined = Joined {
                     config_hash: config.hash(),
                     ..self.joined.clone()

@@ -18,6 +18,7 @@ use serde_json::json;
 use super::{Context, chain, runtime};
 use crate::exit::{Exit, failure};
 use crate::membership;
+use crate::membership::knowledge::Knowledge;
 use crate::supervisor::state::{self, State};
 
 /// The longest file with a consent, in bytes.
@@ -135,7 +136,15 @@ fn tell(
     key: &NodeKey,
     state: &State,
 ) -> anyhow::Result<(Joined, Status)> {
-    let config = membership::node_config(&context.home, &state.chat)?;
+    let knowledge = Knowledge::of(&context.config()?, state.store.as_ref());
+    let digest = knowledge
+        .digest()
+        .context("failed to read what the node knows")?;
+    let digest = digest.ok_or_else(|| {
+        let words = "the node's knowledge is being changed: join when `gaia knowledge list` shows no document as not complete";
+        failure(Exit::Failure, words)
+    })?;
+    let config = membership::node_config(&context.home, &state.chat, digest)?;
     let place = domain.facts.place();
     let wish = Wish {
         operator: arguments.operator.unwrap_or(key.address()),
@@ -146,6 +155,7 @@ fn tell(
     let joining = join(origin, trust, key.signer(), &place, &wish, &config);
     let standing = runtime()?.block_on(joining);
     let standing = standing.map_err(|error| failure(Exit::Failure, chain(&error)))?;
+    knowledge.keep(&context.home, digest);
     let authorities = arguments.authorities.as_deref();
     let authorities = authorities.map(std::path::absolute).transpose()?;
     let joined = Joined {

@@ -9,9 +9,10 @@ mod workshop;
 
 use std::path::{Path, PathBuf};
 
+use alloy_primitives::B256;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use gaia_ingest::{Endpoint, Options, Report, Store, Worker, find, ingest};
+use gaia_ingest::{Endpoint, Holding, Options, Report, Store, Worker, find, ingest};
 use serde_json::{Value, json};
 
 use super::Context;
@@ -224,9 +225,13 @@ fn reports_text(terminal: &Terminal, reports: &[Report]) -> String {
 fn list(context: &Context, node: &Node) -> anyhow::Result<()> {
     let documents = node.store.documents()?;
     let unnamed = node.store.count_without("document")?;
+    let digest = match node.store.holding()? {
+        Holding::Digest(digest) => Some(B256::from(digest)),
+        Holding::Nothing | Holding::Changing => None,
+    };
     let json = || {
         let line = |(name, held): (&String, &gaia_ingest::Held)| json!({"document": name, "passages": held.points(), "complete": held.is_complete()});
-        json!({"collection": node.store.collection(), "documents": documents.iter().map(line).collect::<Vec<_>>(), "passages_without_document": unnamed})
+        json!({"collection": node.store.collection(), "documents": documents.iter().map(line).collect::<Vec<_>>(), "passages_without_document": unnamed, "digest": digest})
     };
     context.terminal.answer(json, |terminal| {
         let mut text = String::new();
@@ -256,7 +261,8 @@ fn list(context: &Context, node: &Node) -> anyhow::Result<()> {
             passages as u64 + unnamed,
             node.store.collection()
         );
-        text + &terminal.out(Tint::Dim, &total)
+        let digest = digest.map_or(String::new(), |digest| format!("\ndigest {digest}"));
+        text + &terminal.out(Tint::Dim, &(total + &digest))
     });
     Ok(())
 }

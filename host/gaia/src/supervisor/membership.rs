@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use alloy_primitives::B256;
 use gaia_member::{Agent, NodeNow};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -14,7 +15,8 @@ use crate::config::Config;
 use crate::environment::Environment;
 use crate::home::Home;
 use crate::membership;
-use crate::supervisor::state::ModelInUse;
+use crate::membership::knowledge::Knowledge;
+use crate::supervisor::state::{ModelInUse, Service};
 
 /// How often it is looked whether a first domain was joined.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -39,11 +41,12 @@ struct Parts {
     /// Where the ingress and its metrics are.
     addresses: [Option<SocketAddr>; 2],
     worker: watch::Receiver<Option<gaia_ingress::Worker>>,
+    knowledge: Knowledge,
 }
 
 impl Membership {
     /// Looks for joined domains from now on.
-    pub fn start(plan: &NodePlan<'_>, front: &Front) -> Self {
+    pub fn start(plan: &NodePlan<'_>, front: &Front, store: Option<&Service>) -> Self {
         let models = &plan.prepared.models;
         let parts = Parts {
             home: plan.home.clone(),
@@ -53,6 +56,7 @@ impl Membership {
             others: [models.embedding.clone(), models.reranking.clone()],
             addresses: [front.url(), front.admin_url()].map(plain_address),
             worker: front.watch_worker(),
+            knowledge: Knowledge::of(plan.config, store),
         };
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(run(parts, stopped));
@@ -117,39 +121,62 @@ async fn run(parts: Parts, mut stopped: oneshot::Receiver<()>) {
     );
     tokio::select! {
         () = agent => {}
-        () = parts.follow(&config, &tell) => {}
+        () = parts.follow(config, &tell) => {}
     }
 }
 
 impl Parts {
     /// The key, and what the node serves with: both may take seconds.
     async fn open(&self) -> anyhow::Result<(gaia_keystore::NodeKey, gaia_registry::NodeConfig)> {
-        let (home, environment, chat) = (
+        let (home, environment, chat, knowledge) = (
             self.home.clone(),
             self.environment.clone(),
             self.chat.clone(),
+            self.knowledge.clone(),
         );
         let opening = tokio::task::spawn_blocking(move || {
             let key = membership::open_key(&home, &environment, false)?;
-            Ok((key, membership::node_config(&home, &chat)?))
+            let digest = match knowledge.kept(&home) {
+                Some(digest) => digest,
+                // What is just being changed counts once it is whole.
+                None => knowledge.digest()?.unwrap_or_default(),
+            };
+            Ok((key, membership::node_config(&home, &chat, digest)?))
         });
         opening.await?
     }
 
-    /// Tells the agent of each worker, until there will be none any more.
+    /// Tells the agent of each worker, and of what the node answers from, until there will be no worker any more.
     async fn follow(
         &self,
-        config: &gaia_registry::NodeConfig,
+        mut config: gaia_registry::NodeConfig,
         tell: &watch::Sender<Option<NodeNow>>,
     ) {
         let mut worker = self.worker.clone();
         loop {
             let now = worker.borrow_and_update().clone();
-            tell.send_replace(now.map(|worker| self.node(config, &worker)));
-            if worker.changed().await.is_err() {
-                // The node ends; the agent is told so otherwise.
-                std::future::pending::<()>().await;
+            tell.send_replace(now.map(|worker| self.node(&config, &worker)));
+            let knowledge = self.next_knowledge(config.knowledge, &mut worker).await;
+            if let Some(knowledge) = knowledge {
+                self.knowledge.keep(&self.home, knowledge);
+                config.knowledge = knowledge;
             }
+        }
+    }
+
+    /// Another digest than `now`; none where it is the worker that changed first.
+    async fn next_knowledge(
+        &self,
+        now: B256,
+        worker: &mut watch::Receiver<Option<gaia_ingress::Worker>>,
+    ) -> Option<B256> {
+        tokio::select! {
+            changed = worker.changed() => match changed {
+                Ok(()) => None,
+                // The node ends; the agent is told so otherwise.
+                Err(_) => std::future::pending().await,
+            },
+            knowledge = self.knowledge.other_than(now) => Some(knowledge),
         }
     }
 
@@ -172,7 +199,7 @@ impl Parts {
             key: gaia_member::NodeKey::new(key),
             metrics,
             config: config.clone(),
-            offer: membership::offer(&self.config, &self.chat, others),
+            offer: membership::offer(&self.config, config.knowledge, &self.chat, others),
         }
     }
 }

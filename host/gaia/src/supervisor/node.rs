@@ -150,7 +150,7 @@ pub async fn run(plan: &NodePlan<'_>, on_ready: impl FnOnce(&State)) -> Result<(
         back: back.service().clone(),
         bell: HeldPort::hold().map_err(NodeError::Bell)?,
     };
-    let membership = Membership::start(plan, &front);
+    let membership = Membership::start(plan, &front, store.service());
     front.keep_membership(membership);
     let processes = front.processes();
     processes.set("store", store.pid());

@@ -11,6 +11,9 @@ use crate::supervisor::lock;
 use crate::terminal::{Terminal, Tint, span};
 use crate::visit::Visit;
 
+/// Digits of a digest that are shown in a table.
+const DIGEST_SHOWN: usize = 8;
+
 /// Runs `gaia domain status`.
 pub fn run(context: &Context) -> anyhow::Result<()> {
     let (gateway, status) = ask(context)?;
@@ -61,8 +64,7 @@ fn list(value: &Value) -> &[Value] {
 
 fn summary(terminal: &Terminal, gateway: &Gateway, status: &Value) -> String {
     let income = NanoUsd::new(number(&status["incomeNanoUsd"])).unwrap_or(NanoUsd::MAX);
-    let nodes = list(&status["nodes"]);
-    let serving = nodes.iter().filter(|node| is_serving(node)).count();
+    let (serving, known) = (&status["nodesServing"], &status["nodesKnown"]);
     let refused = status["refused"].as_object();
     let refused: Vec<_> = refused
         .into_iter()
@@ -75,13 +77,22 @@ fn summary(terminal: &Terminal, gateway: &Gateway, status: &Value) -> String {
     };
     let times = &status["firstByteMs"];
     let tokens = &status["tokens"];
-    [
+    let notices = list(&status["notices"]).iter().map(|notice| {
+        let words = format!("{}: {}", text(&notice["about"]), text(&notice["text"]));
+        terminal.out(Tint::Yellow, &words)
+    });
+    let notices: Vec<String> = notices.collect();
+    let lines = [
         (
             "Gateway",
             format!("{} (process {})", gateway.url, gateway.pid),
         ),
         ("Up for", span(number(&status["upSeconds"]))),
-        ("Nodes", format!("{serving} of {} serve", nodes.len())),
+        ("Dashboard", format!("{}/gaia/dashboard", gateway.url)),
+        (
+            "Nodes",
+            format!("{} of {} serve", number(serving), number(known)),
+        ),
         (
             "Requests",
             format!(
@@ -120,14 +131,30 @@ fn summary(terminal: &Terminal, gateway: &Gateway, status: &Value) -> String {
             format!("{} USD since the start", income.decimal()),
         ),
     ]
-    .map(|(name, value)| format!("{} {value}", terminal.out(Tint::Dim, &format!("{name:11}"))))
-    .join("\n")
+    .map(|(name, value)| format!("{} {value}", terminal.out(Tint::Dim, &format!("{name:11}"))));
+    // What is wrong stands last, where it is seen.
+    lines
+        .into_iter()
+        .chain(notices)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn milliseconds(value: &Value) -> String {
     value
         .as_f64()
         .map_or("-".to_owned(), |time| format!("{time:.0} ms"))
+}
+
+/// A service, with no more of a digest behind its `@` than people can read.
+fn short(service: &str) -> String {
+    match service.split_once("@0x") {
+        Some((model, digest)) if digest.len() > DIGEST_SHOWN => {
+            let begin: String = digest.chars().take(DIGEST_SHOWN).collect();
+            format!("{model}@0x{begin}…")
+        }
+        _ => service.to_owned(),
+    }
 }
 
 /// The state of the node's breaker in words.
@@ -138,10 +165,6 @@ fn health(node: &Value) -> &str {
         (true, "open") => "left out",
         (true, _) => "on trial",
     }
-}
-
-fn is_serving(node: &Value) -> bool {
-    node["connected"] == true && node["draining"] == false && node["health"] != "open"
 }
 
 fn table(terminal: &Terminal, members: &Value, status: &Value) -> String {
@@ -162,7 +185,8 @@ fn table(terminal: &Terminal, members: &Value, status: &Value) -> String {
         let (health, requests, services) = match node {
             None => ("-", "-".to_owned(), String::new()),
             Some(node) => {
-                let services: Vec<_> = list(&node["services"]).iter().map(text).collect();
+                let services = list(&node["services"]).iter().map(text).map(short);
+                let services: Vec<_> = services.collect();
                 let requests = format!("{}/{}", node["requests"], node["sequences"]);
                 (health(node), requests, services.join(", "))
             }
@@ -193,8 +217,9 @@ mod tests {
                 "requests": 1, "sequences": 8, "services": ["small"]})
         };
         let status = json!({"upSeconds": 61, "incomeNanoUsd": 1_500_000_000, "refused": {"402": 2},
+            "notices": [{"about": "chain", "text": "out of reach"}],
             "firstByteMs": {"p50": 0.4, "p90": 12.6, "p99": null},
-            "nodes": [node("closed", true), node("open", true), node("closed", false)]});
+            "nodesServing": 1, "nodesKnown": 3, "nodes": [node("closed", true), node("open", true), node("closed", false)]});
         let gateway = Gateway {
             pid: 7,
             url: "http://127.0.0.1:1".to_owned(),
@@ -207,12 +232,15 @@ mod tests {
             "2 × 402",
             "p50 0 ms, p90 13 ms, p99 -",
             "1.5 USD",
+            "chain: out of reach",
         ] {
             assert!(text.contains(expected), "{expected}: {text}");
         }
         assert!(!text.contains("secret"), "{text}");
         let members = json!({"nodes": [{"node": "0x1", "status": "serving"}]});
         let text = table(&terminal, &members, &status);
+        assert_eq!(short("m@docs"), "m@docs");
+        assert_eq!(short(&format!("m@0x{}", "ab".repeat(32))), "m@0xabababab…");
         assert!(text.contains("well") && text.contains("1/8"), "{text}");
         assert!(table(&terminal, &json!({"nodes": []}), &status).contains("gaia join"));
     }
