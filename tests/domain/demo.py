@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 from pathlib import Path
 
 import openai
@@ -108,10 +109,8 @@ class Demo:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         folder = self.operator.folder / "domain"
-        # Written down before the second init, which then finds its file there.
-        (folder / "domain.toml").unlink()
         self.operator.gaia("domain", "init", "--name", "demo", "--deployment", self.chain.deployment_file, "--rpc",
-                           self.chain.url, "--listen", f"127.0.0.1:{self.port}")
+                           self.chain.url, "--listen", f"127.0.0.1:{self.port}", "--url", self.url)
         self.write_down(folder / "domain.toml")
         self.operator.gaia("domain", "policy", "open")
         self.operator.gaia("wallet", "import", "--hex", stdin=OWNER_KEY.encode())
@@ -174,7 +173,7 @@ class Demo:
         self.token = token["token"]
         self.client = openai.OpenAI(base_url=f"{self.url}/v1", api_key=self.token, max_retries=0, timeout=120)
         models = [model.id for model in self.client.models.list()]
-        check(MODEL in models, f"OpenAI's client lists {models}")
+        check(MODEL in models, f"OpenAI's client lists {MODEL}, and {len(models) - 1} knowledge bases with it")
 
     def deposit(self, amount):
         """Deposits, and waits until the gateway has credited it."""
@@ -188,15 +187,31 @@ class Demo:
         return self.client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": question}],
                                                    max_tokens=32, temperature=0, **options)
 
+    def ask_each(self):
+        """Each node's knowledge base is asked for, and that node answers."""
+        step("4. Asks for one knowledge base after another")
+        digests = {member["node"].lower(): member["knowledge"] for member in self.members()}
+        check(len(set(digests.values())) == 3, "three nodes have signed for three knowledge bases")
+        for node in self.nodes:
+            answer = self.client.chat.completions.with_raw_response.create(
+                model=f"{MODEL}@{digests[node.address.lower()]}", max_tokens=8,
+                messages=[{"role": "user", "content": f"What do you know of the {node.name}?"}])
+            answer.parse()
+            request = answer.headers["x-gaia-request-id"]
+            with urllib.request.urlopen(f"{self.url}/gaia/v1/receipts/{request}", timeout=30) as reply:
+                served = json.load(reply)["receipt"]["node"]
+            check(served.lower() == node.address.lower(), f"{node.name} answers for {digests[node.address.lower()][:10]}…")
+        self.asked = 3
+
     def use(self):
         """Questions, plain and streamed; the money runs out; more is deposited."""
-        step("4. Asks, streams, overspends, is refused, tops up, goes on")
+        step("5. Asks, streams, overspends, is refused, tops up, goes on")
         said = self.ask("How high is the lighthouse of Skagen?")
         check(bool(said.choices[0].message.content), "a plain answer, with usage "
               f"{said.usage.prompt_tokens} + {said.usage.completion_tokens}")
         pieces = [chunk for chunk in self.ask("Name three kinds of fruit.", stream=True) if chunk.choices]
         check(len(pieces) > 3 and pieces[-1].choices[0].finish_reason, f"a streamed answer in {len(pieces)} chunks")
-        self.asked = 2
+        self.asked += 2
         refusal = None
         for number in range(200):
             try:
@@ -213,7 +228,7 @@ class Demo:
 
     def kill_a_node(self):
         """A node dies while requests run."""
-        step("5. A node is killed while requests run")
+        step("6. A node is killed while requests run")
         failures, answers, stop = [], [], threading.Event()
 
         def work():
@@ -252,7 +267,7 @@ class Demo:
 
     def close_epoch(self):
         """The epoch ends, its charges are proposed, stand their window and are taken."""
-        step("6. The epoch ends; charges are proposed, stand their window, and are taken")
+        step("7. The epoch ends; charges are proposed, stand their window, and are taken")
         before = self.chain.account(self.payer)
         check(before == self.deposited, f"the escrow holds {dollars(before)} for the user until then")
         self.chain.forward(EPOCH_SECONDS)
@@ -264,7 +279,7 @@ class Demo:
 
     def claim(self):
         """Everybody draws."""
-        step("7. Everybody claims")
+        step("8. Everybody claims")
         self.earners = {node.name: node.address for node in self.nodes}
         self.earners["domain"] = self.gateway
         for name, address in self.earners.items():
@@ -275,7 +290,7 @@ class Demo:
 
     def account(self):
         """Every unit: what came in is what is left, what was drawn, and what is still to be drawn."""
-        step("8. Every unit")
+        step("9. Every unit")
         left = self.chain.account(self.payer)
         earned, paid = self.chain.purse()
         rows = [("deposited", self.deposited), ("still the user's", left)]
@@ -297,6 +312,7 @@ class Demo:
         self.found_domain()
         self.bring_nodes()
         self.bring_user()
+        self.ask_each()
         self.use()
         self.kill_a_node()
         self.close_epoch()

@@ -194,7 +194,10 @@ async fn who_has_too_little_at_stake_gets_no_requests() {
     domain
         .until_status(1, |status| suspended(status) == Some(Reason::Stake))
         .await;
-    assert!(domain.nodes.channel(address(1)).is_none());
+    until("that it gets nothing", async || {
+        domain.nodes.channel(address(1)).is_none()
+    })
+    .await;
     stakes.set(101, 6);
     domain.until_serving(1).await;
 }
