@@ -203,7 +203,7 @@ function ChainState({ chain }: { chain: Chain }) {
       <dl>
         <Fact name="Followed" value={chain.isFollowed ? 'yes' : 'no: new deposits wait'} />
         <Fact name="Credited through" value={creditedThrough === null ? null : `${count(creditedThrough)} of ${orDash(head, count)}`} />
-        <Fact name="Epoch settled to" value={orDash(chain.epoch, count)} />
+        <Fact name="Epoch on the chain" value={orDash(chain.epoch, count)} />
         {epoch !== null && <Fact name={`Epoch ${epoch.number} ends in`} value={duration(epoch.left)} />}
         {chain.proposals
           .slice(-4)

@@ -23,7 +23,7 @@ const HEADS: Head[] = [
   { column: 'state', name: 'State', hint: 'Whether it gets requests, and why not', down: false },
   { column: 'requests', name: 'Load', hint: 'Requests that it has, of those that it can work on at a time', down: true },
   { column: 'tokensPerSecond', name: 'Tokens/s', hint: 'Written in the last ten seconds', down: true },
-  { column: 'firstByteP50', name: 'First, half', hint: 'Half of its answers began within this time', down: true },
+  { column: 'firstByteP50', name: 'First byte', hint: 'Half of its answers began within this time', down: true },
   { column: 'firstByteP95', name: '95 %', hint: '19 of 20 of its answers began within this time', down: true },
   { column: 'answered', name: 'Answered', hint: 'Paid for, since this gateway knows it', down: true },
   { column: 'paid', name: 'Paid', hint: 'What its answers cost', down: true },
@@ -135,7 +135,7 @@ function NodeRow({ row }: { row: Row }) {
       </td>
       <td data-name="Load">{row.requests === null ? '–' : `${row.requests}/${row.sequences ?? 0}`}</td>
       <td data-name="Tokens/s">{orDash(row.tokensPerSecond, perSecond)}</td>
-      <td data-name="First, half">{milliseconds(row.firstByteP50)}</td>
+      <td data-name="First byte">{milliseconds(row.firstByteP50)}</td>
       <td data-name="95 %">{milliseconds(row.firstByteP95)}</td>
       <td data-name="Answered" title={failed}>
         {orDash(row.answered, count)}
