@@ -4,6 +4,7 @@
 //! them for names.
 
 mod postgres;
+mod route;
 mod sqlite;
 
 pub(crate) use postgres::Postgres;

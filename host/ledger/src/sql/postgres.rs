@@ -3,9 +3,9 @@
 //! A transaction that writes holds an advisory lock of the whole ledger until it commits. So entries have
 //! numbers without gaps and nothing can deadlock; gateways write in batches, and take turns.
 
-use super::{Columns, Connection, SqlError, Value};
+use super::{Columns, Connection, SqlError, Value, route};
 use postgres::types::{IsNull, ToSql, Type, private::BytesMut, to_sql_checked};
-use postgres::{Client, NoTls, Statement};
+use postgres::{Client, Statement};
 use std::collections::HashMap;
 use std::error::Error;
 
@@ -24,7 +24,7 @@ const SESSION: &str =
 impl Postgres {
     /// Connects to a `postgres://` URL.
     pub(crate) fn open(url: &str) -> Result<Self, SqlError> {
-        let mut client = Client::connect(url, NoTls)?;
+        let mut client = route::connect(url)?;
         client.batch_execute(SESSION)?;
         Ok(Self {
             client,
@@ -118,10 +118,16 @@ impl ToSql for Value {
 
 impl From<postgres::Error> for SqlError {
     fn from(error: postgres::Error) -> Self {
-        let said = error.as_db_error().map(ToString::to_string);
-        Self::Database(format!(
-            "PostgreSQL: {}",
-            said.unwrap_or_else(|| error.to_string())
-        ))
+        let mut said = format!("PostgreSQL: {error}");
+        let mut source = error.source();
+        while let Some(cause) = source {
+            let cause = (cause.to_string(), cause.source());
+            if !said.contains(&cause.0) {
+                said.push_str(": ");
+                said.push_str(&cause.0);
+            }
+            source = cause.1;
+        }
+        Self::Database(said)
     }
 }

@@ -1,8 +1,9 @@
 //! Processes that are killed in the middle of their work, and a database server, too.
 
-use crate::places::{Place, Postgres};
+use crate::places::Place;
 use crate::receipts::served;
 use crate::scene::*;
+use crate::server::Postgres;
 use gaia_ledger::account::ReservationId;
 use gaia_ledger::{Command as Asked, Outcome};
 use gaia_ledger_store::{ExecuteError, Ledger, Order};

@@ -11,8 +11,11 @@ mod places;
 mod receipts;
 mod records;
 mod scene;
+mod server;
+mod tls;
 
-use places::{Place, Postgres, Scenario};
+use places::{Place, Scenario};
+use server::{Postgres, new_database};
 
 /// What holds on every database.
 const SCENARIOS: &[(&str, Scenario)] = &[
@@ -46,9 +49,6 @@ const SCENARIOS: &[(&str, Scenario)] = &[
         records::records_come_in_pages_and_within_limits,
     ),
     (
-        "what_was_answered_survives_kill_9",
-        kills::what_was_answered_survives_kill_9,
-    (
         "what_can_be_spent_is_what_a_reservation_may_take",
         earnings::what_can_be_spent_is_what_a_reservation_may_take,
     ),
@@ -56,6 +56,9 @@ const SCENARIOS: &[(&str, Scenario)] = &[
         "what_is_earned_is_told_by_epoch_role_and_node",
         earnings::what_is_earned_is_told_by_epoch_role_and_node,
     ),
+    (
+        "what_was_answered_survives_kill_9",
+        kills::what_was_answered_survives_kill_9,
     ),
     (
         "a_later_version_is_not_touched",
@@ -92,11 +95,13 @@ fn a_full_line_is_told() {
 #[test]
 fn postgres_keeps_the_books() {
     let mut server = Postgres::start();
+    let database =
+        |server: &Postgres, name| Place::Postgres(new_database(&server.url("postgres"), name));
     for (name, scenario) in SCENARIOS {
         println!("{name}");
-        runtime().block_on(scenario(server.database(name)));
+        runtime().block_on(scenario(database(&server, name)));
     }
-    let place = server.database("a_server_that_is_killed");
+    let place = database(&server, "a_server_that_is_killed");
     runtime().block_on(kills::a_server_that_is_killed(&mut server, place));
 }
 
