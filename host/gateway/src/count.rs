@@ -3,6 +3,7 @@
 //! Best is the gateway's own count. Without a counter for the model the node's claim is taken, and without a claim
 //! (the client went away in the middle) an estimate by bytes. Never more than was set aside.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use gaia_ledger::price::TokenCeiling;
@@ -13,7 +14,11 @@ use hyper::body::Bytes;
 /// Bytes of text that are about a token.
 const TOKEN_BYTES: u64 = 4;
 
-/// Counts tokens with a model's own tokenizer. May take milliseconds; it is called on a thread that may block.
+/// Texts of so many bytes are counted where they are: handing them to another thread would take longer.
+pub(crate) const COUNTED_AT_ONCE_BYTES_MAX: u64 = 4 << 10;
+
+/// Counts tokens with a model's own tokenizer. May take milliseconds for long texts, with which it is called on a thread
+/// that may block.
 pub trait CountTokens: Send + Sync {
     /// The tokens of a request, whose body this is as the node got it, and of what was answered to it; `None` where
     /// that cannot be counted.
@@ -77,11 +82,19 @@ impl Tally {
             return self.reckon(None);
         }
         let kept = (self.ceiling, self.request.len());
-        match tokio::task::spawn_blocking(move || self.with_counter()).await {
-            Ok(done) => done,
+        let bytes = self.request.len() as u64 + self.answer.bytes() as u64;
+        let counted = match bytes <= COUNTED_AT_ONCE_BYTES_MAX {
+            // It is gone with all that it had, so that nobody sees what a panic left half done.
+            true => catch_unwind(AssertUnwindSafe(|| self.with_counter())).ok(),
+            false => tokio::task::spawn_blocking(move || self.with_counter())
+                .await
+                .ok(),
+        };
+        match counted {
+            Some(done) => done,
             // The counter has panicked: nothing of it is left, not even the answer.
-            Err(error) => {
-                tracing::error!(%error, "counting tokens failed");
+            None => {
+                tracing::error!("counting tokens failed");
                 let counts = TokenCounts {
                     input: tokens(kept.1),
                     ..TokenCounts::default()

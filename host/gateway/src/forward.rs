@@ -55,7 +55,7 @@ enum Sent {
 
 /// Takes a request over, and gives the head of its answer.
 pub(crate) async fn answer(job: Job) -> Response<Reply> {
-    let Ok(id) = shared::random::<32>().map(B256::from) else {
+    let Ok(id) = shared::request_id() else {
         return reply::error(&ApiError::internal("The system gives no random numbers."));
     };
     let Ok(header) = HeaderValue::from_str(&id.to_string()) else {

@@ -9,7 +9,6 @@ use std::time::Duration;
 use alloy_primitives::B256;
 use gaia_ledger::account::ReservationId;
 use gaia_ledger::command::Reserve;
-use gaia_ledger::price::ModelId;
 use gaia_ledger::{Command, IdempotencyKey, Outcome, Refusal};
 use gaia_ledger_store::{ExecuteError, Order, Served};
 use gaia_openai::ApiError;
@@ -84,7 +83,7 @@ pub(crate) async fn capture(job: &Job, bill: &Bill<'_>) -> Result<(), ApiError> 
         account: job.access.account(),
         key: job.access.key,
         node: bill.node.address,
-        model: ModelId::of(&job.asked.ask.service.model),
+        model: job.asked.price.model,
         price_version: config.prices.version(),
         tokens: bill.tokens.0,
         cost,
@@ -102,7 +101,7 @@ pub(crate) async fn capture(job: &Job, bill: &Bill<'_>) -> Result<(), ApiError> 
     captured.map_err(|error| broken(&error))?;
     shared.counts.earned(cost, bill.tokens.0);
     shared.nodes.served(bill.node.address, cost, bill.tokens.0);
-    shared.receipts.ask(bill.id);
+    shared.receipts.offer(bill.id);
     Ok(())
 }
 

@@ -1,12 +1,13 @@
 //! Receipts after the fact: signed by the gateway, then by the node that served.
 //!
 //! What was captured is in the ledger with its receipt; only signatures are added here, so that nothing is lost where
-//! this is. A receipt that lacks its node's is asked for again when somebody fetches it, and all of them again and
-//! again, as long as their nodes are connected.
+//! this is. Signing costs more than serving, and a node's last receipt proves all that it has earned: so while many
+//! requests run, only so many receipts a second are signed unasked ([`Pace`]). All others are signed when somebody
+//! fetches them, and one after the other when less is to be done, as long as their nodes are connected.
 
 use std::convert::Infallible;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use alloy_primitives::B256;
 use alloy_signer::SignerSync as _;
@@ -26,6 +27,15 @@ use crate::shared::Shared;
 
 /// Receipts that wait to be signed. Further ones are signed when they are fetched, or looked for.
 pub const RECEIPTS_WAITING_MAX: usize = 4096;
+
+/// Receipts a second that are signed unasked while requests are served.
+pub(crate) const UNASKED_PER_SECOND_MAX: f64 = 20.0;
+
+/// So many at once, where there were none before.
+pub(crate) const UNASKED_AT_ONCE_MAX: f64 = 50.0;
+
+/// Where more requests run, nobody looks for receipts to sign.
+const RUNNING_MAX: usize = 8;
 
 /// Receipts that nodes are asked about at a time.
 pub const RECEIPTS_ASKED_MAX: usize = 32;
@@ -48,6 +58,7 @@ const ANSWER_BYTES_MAX: usize = 4 << 10;
 /// The line of receipts to be signed.
 #[derive(Debug)]
 pub(crate) struct Receipts {
+    pace: Mutex<Pace>,
     wanted: mpsc::Sender<Wanted>,
     signed: mpsc::Sender<Signed>,
 }
@@ -57,6 +68,34 @@ pub(crate) struct Receipts {
 pub(crate) struct Waiting {
     pub wanted: mpsc::Receiver<Wanted>,
     pub signed: mpsc::Receiver<Signed>,
+}
+
+/// How many receipts may be signed unasked.
+#[derive(Debug)]
+struct Pace {
+    left: f64,
+    reckoned: Instant,
+}
+
+impl Pace {
+    fn new(now: Instant) -> Self {
+        Self {
+            left: UNASKED_AT_ONCE_MAX,
+            reckoned: now,
+        }
+    }
+
+    /// Whether one more may be.
+    fn take(&mut self, now: Instant) -> bool {
+        let passed = now.saturating_duration_since(self.reckoned).as_secs_f64();
+        self.left = (self.left + passed * UNASKED_PER_SECOND_MAX).min(UNASKED_AT_ONCE_MAX);
+        self.reckoned = now;
+        let may = self.left >= 1.0;
+        if may {
+            self.left -= 1.0;
+        }
+        may
+    }
 }
 
 /// A signature for the ledger.
@@ -105,7 +144,22 @@ impl Receipts {
             wanted: wanting,
             signed: signing,
         };
-        (Self { wanted, signed }, waiting)
+        let pace = Mutex::new(Pace::new(Instant::now()));
+        let receipts = Self {
+            pace,
+            wanted,
+            signed,
+        };
+        (receipts, waiting)
+    }
+
+    /// Has a new receipt signed, unless there are too many.
+    pub(crate) fn offer(&self, request: B256) {
+        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        if pace.take(Instant::now()) {
+            drop(pace);
+            self.ask(request);
+        }
     }
 
     /// Has a receipt signed, when there is time.
@@ -151,6 +205,10 @@ pub(crate) async fn look(shared: &Shared) -> Infallible {
     let mut after = B256::ZERO;
     loop {
         tokio::time::sleep(shared.config.limits.receipts_interval).await;
+        let running_max = shared.config.limits.requests_running_max;
+        if running_max.saturating_sub(shared.places.available_permits()) > RUNNING_MAX {
+            continue;
+        }
         let page = match shared.config.ledger.unsigned_receipts(after).await {
             Ok(page) => page,
             Err(error) => {
@@ -283,4 +341,23 @@ async fn keep_signature(shared: &Shared, id: B256, by: SignedBy, signature: Sign
 
 fn read(bytes: [u8; 65]) -> Option<Signature> {
     Signature::from_bytes(&bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_receipts_a_second_are_signed_unasked() {
+        let begun = Instant::now();
+        let mut pace = Pace::new(begun);
+        let mut taken = |seconds: u64| {
+            let now = begun + Duration::from_secs(seconds);
+            (0..1000).filter(|_| pace.take(now)).count() as f64
+        };
+        assert_eq!(taken(0), UNASKED_AT_ONCE_MAX);
+        assert_eq!(taken(1), UNASKED_PER_SECOND_MAX);
+        assert_eq!(taken(1), 0.0);
+        assert_eq!(taken(1000), UNASKED_AT_ONCE_MAX);
+    }
 }

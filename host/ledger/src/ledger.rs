@@ -67,7 +67,8 @@ impl Ledger {
         Ok(Self { asked })
     }
 
-    /// Carries a command out, once for each key. What this returns is on the disk.
+    /// Carries a command out, once for each key. What this returns is on the disk; but for what is set aside or given
+    /// back, which a machine that loses its power may forget together with the request that it was for.
     ///
     /// # Errors
     /// Refusals by the rules; [`ExecuteError::Unknown`] when the database failed: send it again.

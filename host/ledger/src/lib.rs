@@ -4,8 +4,8 @@
 //! writing to the ledger among all processes, and replies when it is on the disk. SQLite serves one gateway,
 //! PostgreSQL several; the SQL is the same text, and the tests are the same.
 //!
-//! Invariants: what was answered is on the disk; a command that is sent again with its key is carried out
-//! once, wherever the process died; the tables are what the journal adds up to ([`Ledger::audit`]).
+//! Invariants: what was answered is on the disk, but for reservations, which need not outlive their machine; a command
+//! that is sent again with its key is carried out once, wherever the process died; the tables are what the journal adds up to ([`Ledger::audit`]).
 
 mod earnings;
 mod journal;

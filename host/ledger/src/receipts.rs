@@ -140,7 +140,8 @@ pub(crate) fn sign_all(
     let signed = signatures
         .try_for_each(|(request, by, signature)| sign(connection, *request, *by, *signature));
     match signed {
-        Ok(()) => connection.commit(),
+        // One that is lost with the machine's power is asked for again.
+        Ok(()) => connection.commit_soon(),
         Err(error) => {
             connection.rollback();
             Err(error)

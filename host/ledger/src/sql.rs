@@ -45,6 +45,19 @@ pub(crate) trait Connection: Send {
     fn begin(&mut self) -> Result<(), SqlError>;
     /// Ends it: what it did is on the disk when this returns.
     fn commit(&mut self) -> Result<(), SqlError>;
+    /// Ends it: what it did holds, and is on the disk once this connection's [`Flush`] has returned, or a later
+    /// [`Connection::commit`]. Where there is no [`Flush`] it is there at once.
+    fn commit_soon(&mut self) -> Result<(), SqlError> {
+        self.commit()
+    }
+    /// Brings to the disk what [`Connection::commit_soon`] has left, while this connection goes on working.
+    fn flush(&mut self) -> Result<Option<Box<dyn Flush>>, SqlError> {
+        Ok(None)
+    }
+    /// Whether others may have written since this was asked last. Asked within a transaction.
+    fn others_wrote(&mut self) -> Result<bool, SqlError> {
+        Ok(true)
+    }
     /// Ends it as if it had not been.
     fn rollback(&mut self);
     /// Several statements without places.
@@ -53,6 +66,12 @@ pub(crate) trait Connection: Send {
     fn execute(&mut self, sql: &'static str, values: &[Value]) -> Result<(), SqlError>;
     /// A statement that gives rows.
     fn query(&mut self, sql: &'static str, values: &[Value]) -> Result<Vec<Columns>, SqlError>;
+}
+
+/// Waits for the disk, in a thread of its own.
+pub(crate) trait Flush: Send {
+    /// Returns once all that was committed before is on the disk. After an error nobody knows what is.
+    fn flush(&mut self) -> Result<(), SqlError>;
 }
 
 /// The cells of a row, read from left to right.

@@ -40,10 +40,10 @@ impl From<Refusal> for Failure {
     }
 }
 
-/// A transaction, and the rows that it has touched.
-pub(crate) struct Batch<'a> {
-    connection: &'a mut dyn Connection,
-    next_entry: u64,
+/// What is known of the tables from one batch to the next, as long as nobody else writes to them.
+#[derive(Default)]
+pub(crate) struct Kept {
+    next_entry: Option<u64>,
     epochs: Rows<EpochsTable>,
     accounts: Rows<Accounts>,
     owed: Rows<OwedTable>,
@@ -55,23 +55,62 @@ pub(crate) struct Batch<'a> {
     shares: Rows<Shares>,
 }
 
+impl Kept {
+    fn flush(&mut self, connection: &mut dyn Connection) -> Result<(), SqlError> {
+        self.epochs.flush(connection)?;
+        self.accounts.flush(connection)?;
+        self.owed.flush(connection)?;
+        self.tokens.flush(connection)?;
+        self.reservations.flush(connection)?;
+        self.nodes.flush(connection)?;
+        self.earned.flush(connection)?;
+        self.pools.flush(connection)?;
+        self.shares.flush(connection)
+    }
+
+    fn bound(&mut self) {
+        self.epochs.bound();
+        self.accounts.bound();
+        self.owed.bound();
+        self.tokens.bound();
+        self.reservations.bound();
+        self.nodes.bound();
+        self.earned.bound();
+        self.pools.bound();
+        self.shares.bound();
+    }
+}
+
+/// A transaction, and the rows that it touches. Where it is not committed, nothing is left of what was kept.
+pub(crate) struct Batch<'a> {
+    connection: &'a mut dyn Connection,
+    next_entry: u64,
+    rows: Kept,
+    kept: &'a mut Kept,
+}
+
 impl<'a> Batch<'a> {
     /// Begins the transaction.
-    pub(crate) fn begin(connection: &'a mut dyn Connection) -> Result<Self, SqlError> {
+    pub(crate) fn begin(
+        connection: &'a mut dyn Connection,
+        kept: &'a mut Kept,
+    ) -> Result<Self, SqlError> {
+        // It comes back with the commit.
+        let rows = std::mem::take(kept);
         connection.begin()?;
-        let next_entry = journal::next_number(connection)?;
+        let rows = match connection.others_wrote()? {
+            true => Kept::default(),
+            false => rows,
+        };
+        let next_entry = match rows.next_entry {
+            Some(next) => next,
+            None => journal::next_number(connection)?,
+        };
         Ok(Self {
             connection,
             next_entry,
-            epochs: Rows::default(),
-            accounts: Rows::default(),
-            owed: Rows::default(),
-            tokens: Rows::default(),
-            reservations: Rows::default(),
-            nodes: Rows::default(),
-            earned: Rows::default(),
-            pools: Rows::default(),
-            shares: Rows::default(),
+            rows,
+            kept,
         })
     }
 
@@ -118,35 +157,26 @@ impl<'a> Batch<'a> {
         self.connection
     }
 
-    /// Writes the rows and commits.
+    /// Writes the rows and commits, as [`Connection::commit_soon`].
     pub(crate) fn commit(mut self) -> Result<(), SqlError> {
-        self.flush()?;
-        self.connection.commit()
-    }
-
-    fn flush(&mut self) -> Result<(), SqlError> {
-        let connection = &mut *self.connection;
-        self.epochs.flush(connection)?;
-        self.accounts.flush(connection)?;
-        self.owed.flush(connection)?;
-        self.tokens.flush(connection)?;
-        self.reservations.flush(connection)?;
-        self.nodes.flush(connection)?;
-        self.earned.flush(connection)?;
-        self.pools.flush(connection)?;
-        self.shares.flush(connection)
+        self.rows.flush(self.connection)?;
+        self.connection.commit_soon()?;
+        self.rows.next_entry = Some(self.next_entry);
+        self.rows.bound();
+        *self.kept = self.rows;
+        Ok(())
     }
 
     fn write(&mut self, row: Row) {
         match row {
-            Row::Epochs(asset, row) => self.epochs.set(asset, row),
-            Row::Account(account, row) => self.accounts.set(account, row),
-            Row::Owed(account, epoch, row) => self.owed.set((account, epoch), row),
-            Row::Token(account, key, row) => self.tokens.set((account, key), row),
-            Row::Reservation(id, row) => self.reservations.set(id, row),
-            Row::Node(key, row) => self.nodes.set(key, row),
-            Row::Pool(asset, epoch, row) => self.pools.set((asset, epoch), row),
-            Row::Share(party, asset, row) => self.shares.set((party, asset), row),
+            Row::Epochs(asset, row) => self.rows.epochs.set(asset, row),
+            Row::Account(account, row) => self.rows.accounts.set(account, row),
+            Row::Owed(account, epoch, row) => self.rows.owed.set((account, epoch), row),
+            Row::Token(account, key, row) => self.rows.tokens.set((account, key), row),
+            Row::Reservation(id, row) => self.rows.reservations.set(id, row),
+            Row::Node(key, row) => self.rows.nodes.set(key, row),
+            Row::Pool(asset, epoch, row) => self.rows.pools.set((asset, epoch), row),
+            Row::Share(party, asset, row) => self.rows.shares.set((party, asset), row),
         }
     }
 
@@ -158,10 +188,15 @@ impl<'a> Batch<'a> {
             return Ok(());
         };
         let key = (asset, epoch, party);
-        let before = self.earned.get(self.connection, key)?.unwrap_or_default();
+        let before = self
+            .rows
+            .earned
+            .get(self.connection, key)?
+            .unwrap_or_default();
         let after = before.get().checked_add_signed(posting.amount);
         let damaged = Refusal::Damaged("a party has earned less than nothing");
-        self.earned
+        self.rows
+            .earned
             .set(key, after.and_then(NanoUsd::new).ok_or(damaged)?);
         Ok(())
     }
@@ -171,7 +206,7 @@ impl<'a> Batch<'a> {
             Touched::Asset(asset) => self.view_of_asset(asset),
             Touched::Account(account) => self.view_of_account(account),
             Touched::Reserve(account, key, id) => self.view_of_request(account, key, id),
-            Touched::Reservation(id) => match self.reservations.get(self.connection, id)? {
+            Touched::Reservation(id) => match self.rows.reservations.get(self.connection, id)? {
                 Some(row) => self.view_of_request(row.account, row.key, id),
                 None => Ok(View::default()),
             },
@@ -182,6 +217,7 @@ impl<'a> Batch<'a> {
             } => self.view_of_capture(reservation, node, operator),
             Touched::CloseAccount(account, epoch) => Ok(View {
                 pool: self
+                    .rows
                     .pools
                     .get(self.connection, (account.asset, epoch))?
                     .unwrap_or_default(),
@@ -191,7 +227,8 @@ impl<'a> Batch<'a> {
             Touched::Share(party, asset) => Ok(View {
                 shares: vec![(
                     party,
-                    self.shares
+                    self.rows
+                        .shares
                         .get(self.connection, (party, asset))?
                         .unwrap_or_default(),
                 )],
@@ -202,7 +239,11 @@ impl<'a> Batch<'a> {
 
     fn view_of_asset(&mut self, asset: Address) -> Result<View, SqlError> {
         Ok(View {
-            epochs: self.epochs.get(self.connection, asset)?.unwrap_or_default(),
+            epochs: self
+                .rows
+                .epochs
+                .get(self.connection, asset)?
+                .unwrap_or_default(),
             ..View::default()
         })
     }
@@ -211,6 +252,7 @@ impl<'a> Batch<'a> {
         let view = self.view_of_asset(account.asset)?;
         Ok(View {
             account: self
+                .rows
                 .accounts
                 .get(self.connection, account)?
                 .unwrap_or_default(),
@@ -224,7 +266,10 @@ impl<'a> Batch<'a> {
         let Some(epoch) = epoch else {
             return Ok(Owed::default());
         };
-        let owed = self.owed.get(self.connection, (account, epoch.number))?;
+        let owed = self
+            .rows
+            .owed
+            .get(self.connection, (account, epoch.number))?;
         Ok(owed.unwrap_or_default())
     }
 
@@ -236,10 +281,11 @@ impl<'a> Batch<'a> {
     ) -> Result<View, SqlError> {
         Ok(View {
             token: self
+                .rows
                 .tokens
                 .get(self.connection, (account, key))?
                 .unwrap_or_default(),
-            reservation: self.reservations.get(self.connection, id)?,
+            reservation: self.rows.reservations.get(self.connection, id)?,
             ..self.view_of_account(account)?
         })
     }
@@ -250,7 +296,7 @@ impl<'a> Batch<'a> {
         node: Address,
         operator: Option<Address>,
     ) -> Result<View, SqlError> {
-        let Some(row) = self.reservations.get(self.connection, id)? else {
+        let Some(row) = self.rows.reservations.get(self.connection, id)? else {
             return Ok(View::default());
         };
         let asset = row.account.asset;
@@ -260,7 +306,7 @@ impl<'a> Batch<'a> {
             asset,
         });
         let earned = match key {
-            Some(key) => self.nodes.get(self.connection, key)?,
+            Some(key) => self.rows.nodes.get(self.connection, key)?,
             None => None,
         };
         Ok(View {
@@ -271,7 +317,7 @@ impl<'a> Batch<'a> {
 
     /// Sums over many rows: what the batch has changed must be in the tables first.
     fn view_of_epoch(&mut self, asset: Address, epoch: EpochNumber) -> Result<View, SqlError> {
-        self.flush()?;
+        self.rows.flush(self.connection)?;
         let values = [address(asset), count(epoch.0)];
         let earned = self.connection.query(EARNED_OF_EPOCH, &values)?;
         let earned: Vec<_> = earned
@@ -283,11 +329,12 @@ impl<'a> Batch<'a> {
         addresses.dedup();
         let mut shares = Vec::with_capacity(addresses.len());
         for party in addresses {
-            let row = self.shares.get(self.connection, (party, asset))?;
+            let row = self.rows.shares.get(self.connection, (party, asset))?;
             shares.push((party, row.unwrap_or_default()));
         }
         Ok(View {
             pool: self
+                .rows
                 .pools
                 .get(self.connection, (asset, epoch))?
                 .unwrap_or_default(),

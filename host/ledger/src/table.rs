@@ -1,7 +1,7 @@
-//! Rows of a batch: each loaded once, changed in memory, and written once before the commit.
+//! Rows: each loaded once, changed in memory, and written once before the commit of a batch.
 
 use crate::sql::{Columns, Connection, SqlError, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A table whose rows decisions read and write.
 pub(crate) trait Table {
@@ -26,17 +26,21 @@ pub(crate) trait Table {
     fn is_nothing(row: &Self::Row) -> bool;
 }
 
-struct Slot<R> {
-    row: Option<R>,
-    dirty: bool,
-}
+/// Rows of a table that are kept from one batch to the next.
+pub(crate) const ROWS_KEPT_MAX: usize = 10_000;
 
-/// The rows of one table that a batch has touched.
-pub(crate) struct Rows<T: Table>(BTreeMap<T::Key, Slot<T::Row>>);
+/// The rows of one table that batches have touched; `None`: there is none.
+pub(crate) struct Rows<T: Table> {
+    known: BTreeMap<T::Key, Option<T::Row>>,
+    changed: BTreeSet<T::Key>,
+}
 
 impl<T: Table> Default for Rows<T> {
     fn default() -> Self {
-        Self(BTreeMap::new())
+        Self {
+            known: BTreeMap::new(),
+            changed: BTreeSet::new(),
+        }
     }
 }
 
@@ -47,8 +51,8 @@ impl<T: Table> Rows<T> {
         connection: &mut dyn Connection,
         key: T::Key,
     ) -> Result<Option<T::Row>, SqlError> {
-        if let Some(slot) = self.0.get(&key) {
-            return Ok(slot.row);
+        if let Some(row) = self.known.get(&key) {
+            return Ok(*row);
         }
         let found = connection.query(T::SELECT, &T::key(&key))?;
         let row = found
@@ -56,29 +60,36 @@ impl<T: Table> Rows<T> {
             .next()
             .map(|mut columns| T::row(&mut columns))
             .transpose()?;
-        self.0.insert(key, Slot { row, dirty: false });
+        self.known.insert(key, row);
         Ok(row)
     }
 
     /// Puts a row in its place.
     pub(crate) fn set(&mut self, key: T::Key, row: T::Row) {
         let row = (!T::is_nothing(&row)).then_some(row);
-        self.0.insert(key, Slot { row, dirty: true });
+        self.known.insert(key, row);
+        self.changed.insert(key);
     }
 
-    /// Writes what has changed, and forgets everything.
+    /// Writes what has changed.
     pub(crate) fn flush(&mut self, connection: &mut dyn Connection) -> Result<(), SqlError> {
-        for (key, slot) in std::mem::take(&mut self.0) {
+        for key in std::mem::take(&mut self.changed) {
             let mut values = T::key(&key);
-            match slot {
-                Slot { dirty: false, .. } => {}
-                Slot { row: Some(row), .. } => {
-                    values.extend(T::cells(&row));
+            match self.known.get(&key) {
+                Some(Some(row)) => {
+                    values.extend(T::cells(row));
                     connection.execute(T::UPSERT, &values)?;
                 }
-                Slot { row: None, .. } => connection.execute(T::DELETE, &values)?,
+                _ => connection.execute(T::DELETE, &values)?,
             }
         }
         Ok(())
+    }
+
+    /// Forgets everything, where there is more than is kept. To be called when all is written.
+    pub(crate) fn bound(&mut self) {
+        if self.known.len() > ROWS_KEPT_MAX {
+            self.known.clear();
+        }
     }
 }

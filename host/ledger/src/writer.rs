@@ -1,15 +1,20 @@
 //! The thread that owns the connection: takes what has come in meanwhile as one batch, commits once for all
 //! of it, and only then replies.
 //!
-//! That is why a commit to the disk costs a busy gateway little: while one runs, the next batch gathers.
+//! Where the database lets another thread wait for the disk ([`disk`]), that one replies to whoever needs the disk,
+//! to all that have come meanwhile at once, and this one goes on.
+
+mod disk;
 
 use crate::location::Location;
 use crate::receipts::{self, Served};
 use crate::sql::{Connection, SqlError};
-use crate::store::{Batch, Failure};
+use crate::store::{Batch, Failure, Kept};
 use gaia_ledger::account::Timestamp;
 use gaia_ledger::{Command, IdempotencyKey, Outcome, Refusal};
 use tokio::sync::{mpsc, oneshot};
+
+use disk::Disk;
 
 /// The most commands in a transaction.
 pub const BATCH_LEN_MAX: usize = 256;
@@ -18,6 +23,50 @@ pub const BATCH_LEN_MAX: usize = 256;
 pub(crate) struct Job {
     pub(crate) order: Order,
     pub(crate) reply: oneshot::Sender<Result<Outcome, ExecuteError>>,
+}
+
+/// A command that was carried out, or refused, and who waits for it.
+pub(crate) struct Done {
+    job: Job,
+    result: Result<Outcome, Refusal>,
+}
+
+impl Done {
+    /// Whether it must be on the disk before anybody hears of it. What is set aside, or given back, need not: where
+    /// the machine dies, so does the request that it is for, and what is set aside expires.
+    fn needs_disk(&self) -> bool {
+        let light = matches!(
+            self.job.order.command,
+            Command::Reserve(_) | Command::Release { .. } | Command::Expire { .. }
+        );
+        self.result.is_ok() && !light
+    }
+
+    fn reply(self) {
+        // Who has gone away asks again with the same key.
+        let result = self.result.map_err(ExecuteError::Refused);
+        self.job.reply.send(result).ok();
+    }
+}
+
+/// A connection with what is known of its database.
+struct Open {
+    // Ended before the connection: it replies to all that still wait for the disk.
+    disk: Option<Disk>,
+    connection: Box<dyn Connection>,
+    kept: Kept,
+}
+
+impl Open {
+    fn new(mut connection: Box<dyn Connection>) -> Result<Self, SqlError> {
+        let flush = connection.flush()?;
+        let disk = flush.map(Disk::begin).transpose()?;
+        Ok(Self {
+            disk,
+            connection,
+            kept: Kept::default(),
+        })
+    }
 }
 
 /// A command with all that belongs into its transaction.
@@ -64,37 +113,46 @@ pub enum ExecuteError {
     Closed,
 }
 
-/// Works until nobody can ask any more.
+/// Works until nobody can ask any more, or the disk fails.
 pub(crate) fn run(
     location: &Location,
     first: Box<dyn Connection>,
     mut asked: mpsc::Receiver<Asked>,
 ) {
-    let mut connection = Some(first);
+    let mut open = Open::new(first).ok();
     while let Some(next) = asked.blocking_recv() {
         let (jobs, question) = gather(next, &mut asked);
-        if connection.is_none() {
-            match location.open() {
-                Ok(opened) => connection = Some(opened),
+        if open.is_none() {
+            match reopened(location) {
+                Ok(opened) => open = Some(opened),
                 Err(error) => {
                     tracing::error!(ledger = %location, %error, "the ledger cannot be reached");
-                    refuse(jobs, &error.said());
+                    refuse(jobs, &error);
                     continue;
                 }
             }
         }
-        let Some(open) = connection.as_deref_mut() else {
+        let Some(known) = open.as_mut() else {
             continue;
         };
-        let mut healthy = jobs.is_empty() || carry_out(open, jobs);
+        let mut healthy = jobs.is_empty() || carry_out(known, jobs);
         if let Some(question) = question {
-            healthy &= question(open);
+            healthy &= question(known.connection.as_mut());
+        }
+        if known.disk.as_ref().is_some_and(Disk::has_failed) {
+            // What of it is there nobody can say before the file is read anew, by a new process.
+            tracing::error!(ledger = %location, "the ledger's disk has failed: it is closed");
+            return;
         }
         if !healthy {
             // What state it is in nobody knows: a new one is opened for the next batch.
-            connection = None;
+            open = None;
         }
     }
+}
+
+fn reopened(location: &Location) -> Result<Open, SqlError> {
+    Open::new(location.open().map_err(|error| error.said())?)
 }
 
 /// What has come in, up to a batch or a question.
@@ -113,19 +171,23 @@ fn gather(first: Asked, asked: &mut mpsc::Receiver<Asked>) -> (Vec<Job>, Option<
     (jobs, None)
 }
 
-/// Carries a batch out and replies. Whether the connection can be used further.
-fn carry_out(connection: &mut dyn Connection, jobs: Vec<Job>) -> bool {
-    let done = transaction(connection, &jobs);
-    match done {
+/// Carries a batch out and replies, or has it done. Whether the connection can be used further.
+fn carry_out(open: &mut Open, jobs: Vec<Job>) -> bool {
+    match transaction(open, &jobs) {
         Ok(results) => {
-            for (job, result) in jobs.into_iter().zip(results) {
-                // Who has gone away asks again with the same key.
-                job.reply.send(result.map_err(ExecuteError::Refused)).ok();
-            }
+            let done = jobs.into_iter().zip(results);
+            let done = done.map(|(job, result)| Done { job, result });
+            let Some(disk) = &mut open.disk else {
+                done.for_each(Done::reply);
+                return true;
+            };
+            let (waiting, ready): (Vec<_>, Vec<_>) = done.partition(Done::needs_disk);
+            ready.into_iter().for_each(Done::reply);
+            disk.wait(waiting);
             true
         }
         Err(error) => {
-            connection.rollback();
+            open.connection.rollback();
             tracing::error!(%error, commands = jobs.len(), "a batch of the ledger was taken back");
             refuse(jobs, &error);
             false
@@ -133,11 +195,8 @@ fn carry_out(connection: &mut dyn Connection, jobs: Vec<Job>) -> bool {
     }
 }
 
-fn transaction(
-    connection: &mut dyn Connection,
-    jobs: &[Job],
-) -> Result<Vec<Result<Outcome, Refusal>>, SqlError> {
-    let mut batch = Batch::begin(connection)?;
+fn transaction(open: &mut Open, jobs: &[Job]) -> Result<Vec<Result<Outcome, Refusal>>, SqlError> {
+    let mut batch = Batch::begin(open.connection.as_mut(), &mut open.kept)?;
     let mut results = Vec::with_capacity(jobs.len());
     for job in jobs {
         results.push(match one(&mut batch, &job.order) {

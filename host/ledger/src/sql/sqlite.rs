@@ -1,9 +1,18 @@
-//! SQLite: one file, in write-ahead mode, every commit on the disk before it returns.
+//! SQLite: one file, in write-ahead mode.
+//!
+//! The connection itself waits for the disk only where it is told to. What a batch has committed is in the log, behind
+//! all that was committed before; [`Disk`] brings the log to the disk from another thread, so that who needs no disk
+//! does not wait for one. [`Checkpoints`] takes the log over into the file from a third, as nobody is to wait for
+//! that either.
 
-use super::{Columns, Connection, SqlError, Value};
+mod checkpoints;
+
+use super::{Columns, Connection, Flush, SqlError, Value};
+use checkpoints::Checkpoints;
 use rusqlite::ToSql;
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use std::path::Path;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long a writer waits for another process's.
@@ -12,7 +21,17 @@ const BUSY: Duration = Duration::from_secs(5);
 /// Prepared statements that are kept: all that the ledger has.
 const STATEMENTS_MAX: usize = 64;
 
-pub(crate) struct Sqlite(rusqlite::Connection);
+pub(crate) struct Sqlite {
+    // Closed before the file of the log, whose last user deletes it.
+    checkpoints: Checkpoints,
+    connection: rusqlite::Connection,
+    log: Disk,
+    /// What others' commits change.
+    version: Option<i64>,
+}
+
+/// The log, which SQLite keeps beside the file as long as a connection is open.
+struct Disk(File);
 
 impl Sqlite {
     /// Opens the file, or makes it.
@@ -21,41 +40,92 @@ impl Sqlite {
         connection.busy_timeout(BUSY)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
         connection.pragma_update(None, "journal_mode", "wal")?;
-        connection.pragma_update(None, "synchronous", "full")?;
-        Ok(Self(connection))
+        // The log is brought to the disk by `Disk`, and before it is taken over by SQLite.
+        connection.pragma_update(None, "synchronous", "normal")?;
+        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+        // The log is there once something was read.
+        connection.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |_| Ok(()))?;
+        let path = fs::canonicalize(path).map_err(|error| unopened(path, &error))?;
+        let log = log_of(&path);
+        let log = File::open(&log).map_err(|error| unopened(&log, &error))?;
+        Ok(Self {
+            checkpoints: Checkpoints::begin(path)?,
+            connection,
+            log: Disk(log),
+            version: None,
+        })
+    }
+}
+
+/// The log's path.
+fn log_of(path: &Path) -> PathBuf {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    log.into()
+}
+
+fn unopened(path: &Path, error: &std::io::Error) -> SqlError {
+    SqlError::Database(format!("{} cannot be opened: {error}", path.display()))
+}
+
+impl Flush for Disk {
+    fn flush(&mut self) -> Result<(), SqlError> {
+        let failed = |error| SqlError::Database(format!("the disk did not take the log: {error}"));
+        self.0.sync_data().map_err(failed)
     }
 }
 
 impl Connection for Sqlite {
     fn begin(&mut self) -> Result<(), SqlError> {
-        Ok(self
-            .0
-            .prepare_cached("BEGIN IMMEDIATE")?
-            .execute([])
-            .map(drop)?)
+        self.checkpoints.make_room(&self.connection)?;
+        let mut begin = self.connection.prepare_cached("BEGIN IMMEDIATE")?;
+        Ok(begin.execute([]).map(drop)?)
     }
 
     fn commit(&mut self) -> Result<(), SqlError> {
-        Ok(self.0.prepare_cached("COMMIT")?.execute([]).map(drop)?)
+        self.commit_soon()?;
+        self.log.flush()
+    }
+
+    fn commit_soon(&mut self) -> Result<(), SqlError> {
+        self.connection.prepare_cached("COMMIT")?.execute([])?;
+        self.checkpoints.wake();
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<Option<Box<dyn Flush>>, SqlError> {
+        let log = self.log.0.try_clone();
+        let log = log.map_err(|error| SqlError::Database(error.to_string()))?;
+        Ok(Some(Box::new(Disk(log))))
+    }
+
+    fn others_wrote(&mut self) -> Result<bool, SqlError> {
+        let mut asked = self.connection.prepare_cached("PRAGMA data_version")?;
+        let version = asked.query_row([], |row| row.get(0))?;
+        Ok(self.version.replace(version) != Some(version))
     }
 
     fn rollback(&mut self) {
         // Fails where none is open, which is as well.
-        self.0.execute_batch("ROLLBACK").ok();
+        self.connection.execute_batch("ROLLBACK").ok();
     }
 
     fn script(&mut self, sql: &str) -> Result<(), SqlError> {
-        Ok(self.0.execute_batch(sql)?)
+        Ok(self.connection.execute_batch(sql)?)
     }
 
     fn execute(&mut self, sql: &'static str, values: &[Value]) -> Result<(), SqlError> {
-        let mut statement = self.0.prepare_cached(sql)?;
+        let is_alone = self.connection.is_autocommit();
+        let mut statement = self.connection.prepare_cached(sql)?;
         statement.execute(rusqlite::params_from_iter(values))?;
-        Ok(())
+        match is_alone {
+            true => self.log.flush(),
+            false => Ok(()),
+        }
     }
 
     fn query(&mut self, sql: &'static str, values: &[Value]) -> Result<Vec<Columns>, SqlError> {
-        let mut statement = self.0.prepare_cached(sql)?;
+        let mut statement = self.connection.prepare_cached(sql)?;
         let columns = statement.column_count();
         let mut rows = statement.query(rusqlite::params_from_iter(values))?;
         let mut found = Vec::new();

@@ -25,7 +25,7 @@ const PIECES: u64 = 8;
 
 /// How long a gateway lives, at least and at most.
 const LIFE_MS_MIN: u64 = 200;
-const LIFE_MS_MAX: u64 = 8_000;
+const LIFE_MS_MAX: u64 = 3_000;
 
 const SEED: u64 = 5;
 
