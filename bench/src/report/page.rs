@@ -230,7 +230,7 @@ mod tests {
         fs::write(docs.path().join("performance.md"), format!("{BEGIN}{END}")).unwrap();
         let mut section = Section::default();
         section.compare("speed", &[1.0, 1.0], &[2.0, 2.0], Bar::AtLeast(0.98));
-        write(docs.path(), &[section]).unwrap();
+        write(docs.path(), "performance", &[section]).unwrap();
         let text = fs::read_to_string(docs.path().join("performance.json")).unwrap();
         let json: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(json["rows"][0]["ratio"], 0.5);
