@@ -14,8 +14,8 @@ use gaia_ledger::account::{EpochNumber, KeyId};
 use gaia_ledger::rows::{AccountRow, NodeRow, OpenEpoch, Owed, ShareRow, TokenRow, View};
 use gaia_ledger::{AccountId, NanoUsd, Role};
 
-/// Rows of one page, at most.
-pub const EARNINGS_LEN_MAX: usize = 1000;
+/// Rows of one page, at most. Strangers may ask for pages, and whoever is charged waits meanwhile: not many.
+pub const EARNINGS_LEN_MAX: usize = 200;
 
 /// What an access token can still spend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -82,6 +82,11 @@ CREATE TABLE nodes (
     "
 CREATE INDEX receipts_unsigned ON receipts (request) WHERE node_signature IS NULL;
 ",
+    // Anybody may ask what an operator has earned; that must not read the tables through.
+    "
+CREATE INDEX nodes_of_operators ON nodes (operator, node);
+CREATE INDEX earned_by_parties ON earned (party);
+",
 ];
 
 /// Brings the database to this version.

@@ -85,3 +85,58 @@ pub(super) async fn income(shared: &Shared) -> Value {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use gaia_balancer::{NodeId, NodeView, Offer};
+
+    use super::*;
+    use crate::nodes::NodeInfo;
+
+    fn address(number: usize) -> Address {
+        let mut bytes = [0; 20];
+        bytes[12..].copy_from_slice(&(number as u64).to_be_bytes());
+        Address::from(bytes)
+    }
+
+    fn seen(number: usize) -> Seen {
+        Seen {
+            view: NodeView {
+                node: NodeId(0),
+                health: Health::Closed,
+                connected: true,
+                draining: false,
+                requests: 0,
+                sequences: 1,
+                unread: 0,
+                reading: 1.0,
+                slowness: 1.0,
+            },
+            info: NodeInfo {
+                address: address(number),
+                operator: Address::ZERO,
+                offer: Offer {
+                    services: Vec::new(),
+                    sequences: 1,
+                    reading: None,
+                },
+                split: None,
+            },
+            silent: None,
+            served: Arc::default(),
+        }
+    }
+
+    #[test]
+    fn nodes_come_in_pages_by_their_addresses() {
+        // In no order: the last first.
+        let all: Vec<Seen> = (1..=NODES_SHOWN_MAX + 1).rev().map(seen).collect();
+        let first = page(&all, None);
+        assert_eq!((first.nodes.len(), first.has_more), (NODES_SHOWN_MAX, true));
+        assert_eq!(first.nodes[0]["node"], format!("{:#x}", address(1)));
+        let rest = page(&all, Some(address(NODES_SHOWN_MAX)));
+        assert_eq!((rest.nodes.len(), rest.has_more), (1, false));
+    }
+}
