@@ -130,7 +130,7 @@ async fn what_comes_before_the_first_word_waits_up_to_a_maximum() {
 #[tokio::test]
 async fn a_configuration_that_cannot_be_meant_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let ledger = ledger(&folder.path().join("ledger.db"));
+    let ledger = ledger(folder.path());
     let check = async |change: fn(&mut Config), said: &str| {
         let mut config = config(ledger.clone());
         change(&mut config);

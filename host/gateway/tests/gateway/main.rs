@@ -4,13 +4,18 @@
 
 mod client;
 mod failing;
+mod front;
 mod kills;
 mod limits;
 mod members;
 mod money;
 mod node;
 mod pages;
+mod pair;
 mod scene;
+#[path = "../../../ledger/tests/ledger/server.rs"]
+#[allow(dead_code, reason = "the ledger's own tests need more of it")]
+mod server;
 mod serving;
 mod shown;
 mod tokens;

@@ -92,13 +92,13 @@ impl Node {
         self.0.cancelled.notified().await;
     }
 
-    /// Makes it a member that serves at once.
-    pub async fn join(&self, nodes: &Nodes) -> Channel {
+    /// Makes it a member that serves at once, at these gateways.
+    pub async fn join(&self, tables: &[Nodes]) -> Channel {
         let service = |knowledge: Option<&str>| Service {
             model: MODEL.to_owned(),
             knowledge: knowledge.map(str::to_owned),
         };
-        nodes.joined(NodeInfo {
+        let info = NodeInfo {
             address: self.address(),
             operator: Address::repeat_byte(0x0b),
             offer: Offer {
@@ -107,9 +107,12 @@ impl Node {
                 reading: Some(1000.0),
             },
             split: None,
-        });
+        };
         let channel = self.channel().await;
-        nodes.connected(self.address(), channel.clone());
+        for nodes in tables {
+            nodes.joined(info.clone());
+            nodes.connected(self.address(), channel.clone());
+        }
         channel
     }
 

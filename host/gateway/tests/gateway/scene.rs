@@ -1,16 +1,17 @@
-//! A domain with a payer, a price for words, and whatever nodes a test wants.
+//! A domain with a payer, a price for words, and whatever nodes a test wants; with one gateway, or as [`pair`](crate::pair)
+//! says.
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use alloy_primitives::{Address, B256};
 use alloy_signer::SignerSync as _;
 use gaia_gateway::{
-    Config, Count, CountTokens, DomainInfo, Gateway, Limits, Model, NodeInfo, Nodes, Prober,
-    SplitRule,
+    Config, Count, CountTokens, DomainInfo, Limits, Model, NodeInfo, Prober, SplitRule,
 };
 use gaia_keystore::NodeKey;
 use gaia_ledger::account::{EpochNumber, Timestamp};
@@ -28,10 +29,12 @@ use gaia_statements::{Signature, SigningDomain, TokenCounts};
 use gaia_tunnel::Channel;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use tokio::sync::oneshot;
 
 use crate::client::{self, Answer};
+use crate::front::Front;
 use crate::node::{MODEL, Node};
+use crate::pair::{Arrangement, Running, SERVER, Tables};
+use crate::server::new_database;
 
 pub const STABLE: Address = Address::repeat_byte(0xaa);
 pub const OPERATOR_TOKEN: &str = "the operator's own";
@@ -185,19 +188,41 @@ pub fn config(ledger: Ledger) -> Config {
     }
 }
 
-/// A gateway that serves.
+/// A domain that serves.
 pub struct Domain {
+    /// Where clients ask.
     pub at: SocketAddr,
     pub ledger: Ledger,
-    pub nodes: Nodes,
+    /// The tables of all its gateways.
+    pub nodes: Tables,
     /// The payer's token, as it stands in the header.
     pub token: String,
+    gateways: Vec<Running>,
+    _front: Option<Front>,
     _folder: tempfile::TempDir,
-    stop: Option<oneshot::Sender<()>>,
 }
 
-pub fn ledger(path: &Path) -> Ledger {
-    Ledger::open(Location::File(path.to_owned())).unwrap()
+/// Where a test keeps its books: a file in its folder, or a new database of the server that the run was given.
+pub fn books(folder: &Path) -> String {
+    match std::env::var(SERVER) {
+        Ok(server) => {
+            static NUMBER: AtomicU64 = AtomicU64::new(0);
+            let number = NUMBER.fetch_add(1, Ordering::SeqCst);
+            let name = format!("test_{}_{number}", std::process::id());
+            // The client blocks, which a thread of the runtime may not.
+            let made = std::thread::spawn(move || new_database(&server, &name));
+            made.join().unwrap()
+        }
+        Err(_) => folder.join("ledger.db").display().to_string(),
+    }
+}
+
+pub fn open(books: &str) -> Ledger {
+    Ledger::open(Location::parse(books)).unwrap()
+}
+
+pub fn ledger(folder: &Path) -> Ledger {
+    open(&books(folder))
 }
 
 pub async fn must(ledger: &Ledger, name: &str, command: Command) {
@@ -235,27 +260,45 @@ impl Domain {
 
     pub async fn changed(deposited: u64, change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let ledger = ledger(&folder.path().join("ledger.db"));
+        let books = books(folder.path());
+        let ledger = open(&books);
         open_epoch(&ledger).await;
         deposit(&ledger, 1, deposited).await;
         let mut config = config(ledger.clone());
         change(&mut config);
-        let gateway = Gateway::bind(config).await.unwrap();
-        let (at, nodes) = (gateway.local_addr(), gateway.nodes());
-        let (stop, stopped) = oneshot::channel::<()>();
-        tokio::spawn(gateway.serve(async {
-            let _ = stopped.await;
-        }));
+        let arrangement = Arrangement::of_this_run();
+        let mut gateways = vec![Running::start(config.clone()).await];
+        let mut front = None;
+        if arrangement != Arrangement::One {
+            config.ledger = open(&books);
+            gateways.push(Running::start(config).await);
+            let at: Vec<SocketAddr> = gateways.iter().map(|gateway| gateway.at).collect();
+            front = Some(Front::start(folder.path(), &at));
+        }
         let mut domain = Self {
-            at,
+            at: front.as_ref().map_or(gateways[0].at, |front| front.at),
             ledger,
-            nodes,
+            nodes: Tables(gateways.iter().map(|it| it.nodes.clone()).collect()),
             token: String::new(),
+            gateways,
+            _front: front,
             _folder: folder,
-            stop: Some(stop),
         };
         domain.token = domain.token_of(1, 1).await;
+        if arrangement == Arrangement::OneOfTwo {
+            domain.kill_a_gateway();
+        }
         domain
+    }
+
+    /// Ends the newest gateway without a word to anybody; HAProxy has not heard of it.
+    pub fn kill_a_gateway(&mut self) {
+        let killed = self.gateways.pop().unwrap().at;
+        self.nodes.0.pop();
+        // Its threads end behind it.
+        while std::net::TcpStream::connect(killed).is_ok() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     pub async fn and(self, node: &Node) -> Self {
@@ -321,21 +364,26 @@ impl Domain {
         change.sum()
     }
 
+    /// What the first gateway tells its operator.
     pub async fn status(&self) -> Value {
-        let shown = self
-            .get("/gaia/v1/status", &format!("Bearer {OPERATOR_TOKEN}"))
-            .await;
-        assert_eq!(shown.status, 200, "{}", shown.text);
-        shown.json()
+        status(self.gateways[0].at).await
+    }
+
+    /// How often nodes failed, at whatever gateway.
+    pub async fn failed_at_nodes(&self) -> u64 {
+        let mut failed = 0;
+        for gateway in &self.gateways {
+            failed += status(gateway.at).await["failedAtNodes"].as_u64().unwrap();
+        }
+        failed
     }
 }
 
-impl Drop for Domain {
-    fn drop(&mut self) {
-        if let Some(stop) = self.stop.take() {
-            let _ = stop.send(());
-        }
-    }
+async fn status(at: SocketAddr) -> Value {
+    let operator = format!("Bearer {OPERATOR_TOKEN}");
+    let shown = client::ask(at, "GET", "/gaia/v1/status", &operator, "").await;
+    assert_eq!(shown.status, 200, "{}", shown.text);
+    shown.json()
 }
 
 /// Waits until something holds, a minute at most.

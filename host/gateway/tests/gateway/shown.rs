@@ -56,7 +56,7 @@ impl Endpoint for Echo {
 #[tokio::test]
 async fn other_parts_answer_below_their_paths() {
     let folder = tempfile::tempdir().unwrap();
-    let ledger = ledger(&folder.path().join("ledger.db"));
+    let ledger = ledger(folder.path());
     let mut gateway = Gateway::bind(config(ledger)).await.unwrap();
     gateway.mount("/gaia/v1/nodes", Arc::new(Echo));
     let at = gateway.local_addr();
@@ -73,7 +73,7 @@ async fn other_parts_answer_below_their_paths() {
 #[tokio::test]
 async fn a_gateway_that_stops_lets_running_answers_end() {
     let folder = tempfile::tempdir().unwrap();
-    let ledger = ledger(&folder.path().join("ledger.db"));
+    let ledger = ledger(folder.path());
     let gateway = Gateway::bind(config(ledger)).await.unwrap();
     let at = gateway.local_addr();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();

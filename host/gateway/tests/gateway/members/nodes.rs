@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 
 use super::scene::{Domain, address, books, node_config, until};
 use crate::client;
+use crate::front::free_port;
 use crate::node::MODEL;
 use crate::scene::{CHAT, PLACE, deposit, grant, key, open_epoch, sign};
 
@@ -263,11 +264,6 @@ async fn one_node_serves_two_gateways_of_a_domain() {
     let _node = Running::start(&first, 1).await;
     first.until_serving(1).await;
     second.until_serving(1).await;
-}
-
-fn free_port() -> SocketAddr {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    port.local_addr().unwrap()
 }
 
 /// Ends TLS, and passes on to `inside`.

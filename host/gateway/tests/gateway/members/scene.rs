@@ -266,7 +266,7 @@ impl Drop for Domain {
 /// A ledger in a folder of its own.
 pub fn books() -> (tempfile::TempDir, Ledger) {
     let folder = tempfile::tempdir().unwrap();
-    let ledger = scene::ledger(&folder.path().join("ledger.db"));
+    let ledger = scene::ledger(folder.path());
     (folder, ledger)
 }
 
