@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The chat page: its sources give the committed files, and a real browser talks through it with a real node.
+# The page: its sources give the committed files, and a real browser talks through it with a real node, and looks at a
+# real gateway.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . scripts/setup/report.sh
@@ -20,3 +21,13 @@ gaia start
 gaia knowledge add knowledge/handbook --name handbook
 url=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["url"])' "$home/run/state.json")
 (cd web && GAIA_URL="$url" npm run --silent test:page)
+
+# The gateway of its own tests: with the whole selection, because what is chosen decides which features dependencies have.
+native=(--release --workspace --exclude api-server --exclude gaia-wasi-rt --exclude gaia-vector-store --exclude e2e)
+scene=$(cargo test "${native[@]}" --test gateway --no-run --message-format=json 2>/dev/null | python3 -c '
+import json, sys
+for line in sys.stdin:
+    made = json.loads(line)
+    if made.get("executable") and made["target"]["name"] == "gateway":
+        print(made["executable"])')
+(cd web && GAIA_SCENE="$scene" npm run --silent test:domain)

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod browser;
 mod client;
 mod failing;
 mod front;
@@ -20,8 +21,9 @@ mod serving;
 mod shown;
 mod tokens;
 
-/// Not a test of its own: the gateway that [`kills`] starts and kills.
+/// Not a test of its own: the gateway that [`kills`] starts and kills, or that a browser looks at.
 #[test]
 fn worker() {
     kills::serve_if_asked();
+    browser::serve_if_asked();
 }

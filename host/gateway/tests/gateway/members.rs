@@ -4,5 +4,5 @@ mod joins;
 mod limits;
 mod nodes;
 mod policies;
-mod scene;
+pub mod scene;
 mod tunnels;
