@@ -4,6 +4,7 @@ use gaia_metering::{Metered, Written};
 
 use crate::count::{Doubts, Reason};
 use crate::prompt::Asked;
+use crate::words::Reading;
 use crate::written::{Marked, written};
 use crate::{CountError, Counter};
 
@@ -67,6 +68,6 @@ impl Counter {
         };
         doubts.about(MARK_TOKENS * marks, Reason::Marks);
         let Marked(text) = written(format.family(), thinks, one);
-        Ok(self.vocabulary.tokenize(&text, false)?.len() as u64)
+        self.read(&text, Reading::Marked)
     }
 }

@@ -11,6 +11,7 @@ use gaia_prompt::{ChatTemplate, SpecialTokens, TemplateError, named_template};
 use gaia_statements::{CountTolerance, Counted, TokenCounts};
 
 use crate::count::Doubts;
+use crate::words::{Reading, Words};
 use crate::{Count, CountError, NodeTexts, NodeTextsError};
 
 /// The template where a model brings none: what nodes fall back to.
@@ -21,6 +22,7 @@ const FALLBACK: &str = "chatml";
 #[derive(Debug, Clone)]
 pub struct Counter {
     pub(crate) vocabulary: Vocabulary,
+    words: Arc<Words>,
     pub(crate) nodes: Arc<Nodes>,
 }
 
@@ -55,6 +57,7 @@ impl Counter {
         let vocabulary = Vocabulary::open(vocabulary)?;
         let nodes = Nodes::new(&vocabulary, &NodeTexts::default())?;
         Ok(Self {
+            words: Arc::new(Words::new(&vocabulary)),
             vocabulary,
             nodes: Arc::new(nodes),
         })
@@ -71,6 +74,7 @@ impl Counter {
         }
         Ok(Self {
             vocabulary: self.vocabulary.clone(),
+            words: Arc::clone(&self.words),
             nodes: Arc::new(nodes),
         })
     }
@@ -80,7 +84,11 @@ impl Counter {
     /// # Errors
     /// The text is too long for any model.
     pub fn text(&self, text: &str) -> Result<u64, CountError> {
-        Ok(self.vocabulary.plain_len(text)? as u64)
+        self.read(text, Reading::Plain)
+    }
+
+    pub(crate) fn read(&self, text: &str, reading: Reading) -> Result<u64, CountError> {
+        Ok(self.words.count(&self.vocabulary, text, reading)?)
     }
 
     /// What a request took whose answer said this. `request` is the body that the node was sent.

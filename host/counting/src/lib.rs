@@ -34,6 +34,7 @@ mod nodes;
 mod passages;
 mod prompt;
 mod vocabulary_file;
+mod words;
 mod written;
 
 pub use count::{Certainty, Count, CountError, Reason};

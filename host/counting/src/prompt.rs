@@ -18,6 +18,7 @@ use gaia_statements::CountTolerance;
 use gaia_tools::Format;
 
 use crate::count::{Doubts, Reason};
+use crate::words::Reading;
 use crate::{CountError, Counter, passages};
 
 /// The key of `metadata` under which a request names a prompt.
@@ -157,7 +158,7 @@ impl Counter {
         let images = request.messages.iter().flat_map(|message| &message.images);
         let hashes: Vec<&str> = images.map(|image| image.hash()).collect();
         if hashes.is_empty() {
-            return Ok(self.vocabulary.tokenize_prompt(text)?.len() as u64);
+            return self.read(text, Reading::Prompt);
         }
         match self.nodes.image_tokens {
             Some(_) => doubts.about(hashes.len() as u64, Reason::Images),
@@ -174,7 +175,7 @@ impl Counter {
                 Fragment::Image(hash) => words.push_str(&format!("[image:{hash}]")),
             }
         }
-        Ok(tokens + self.vocabulary.tokenize_prompt(&words)?.len() as u64)
+        Ok(tokens + self.read(&words, Reading::Prompt)?)
     }
 
     fn completion(&self, request: &CompletionRequest) -> Result<Asked, CountError> {

@@ -13,12 +13,13 @@ mod parts;
 mod peers;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
 use gaia_bench::machine::Machine;
-use gaia_bench::report::{Section, page};
+use gaia_bench::report::{Bar, Row, Section, page};
 
 use crate::parts::{PARTS, Plan, Stage};
 
@@ -27,6 +28,17 @@ const PAGE: &str = "domain-performance";
 
 /// Requests of the part that kills unless more are asked for.
 const KILLED_REQUESTS: u64 = 20_000;
+
+/// What the short form runs, how long and how often.
+const SHORT_PARTS: &[&str] = &["cost", "streams", "death", "kills"];
+const SHORT_SECONDS: u64 = 2;
+const SHORT_REQUESTS: u64 = 4_000;
+
+/// How often the short form tries before it says that a margin is missed: other work may spoil one try.
+const SHORT_TRIES: usize = 2;
+
+/// Its margins: so many times what the bar asks for, which of nothing is still nothing.
+const SHORT_FACTOR: f64 = 4.0;
 
 /// Measures a gateway of this machine.
 #[derive(Debug, Parser)]
@@ -63,6 +75,9 @@ struct Options {
     /// Only show what is kept
     #[arg(long)]
     show: bool,
+    /// Under two minutes, without LiteLLM, judged with wide margins; keeps nothing
+    #[arg(long, conflicts_with_all = ["parts", "litellm", "write", "show"])]
+    short: bool,
 }
 
 /// The programs that measurements start.
@@ -76,18 +91,20 @@ enum Serve {
     ServeGateway(gateway::GatewayOptions),
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     let options = Options::parse();
     allow_many_files()?;
-    match options.serve {
+    let done = match options.serve {
         Some(Serve::ServeNode(node)) => on_one_thread(node::serve(node)),
         // As gaia-gateway does.
         Some(Serve::ServeGateway(gateway)) => tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()?
             .block_on(gateway::serve(gateway)),
+        None if options.short => return short(&options),
         None => measured(&options),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 fn on_one_thread<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
@@ -108,19 +125,8 @@ fn measured(options: &Options) -> anyhow::Result<()> {
                 .collect::<Result<_, _>>()?,
         };
         let stage = Stage::new(plan(options))?;
-        for (name, part) in chosen {
-            eprintln!("bench: {name}");
-            let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH)?;
-            let begun = Instant::now();
-            let found = on_one_thread(part(&stage)).with_context(|| format!("measuring {name}"))?;
-            let section = Section {
-                part: name.to_owned(),
-                machine: Machine::here(&stage.peers()),
-                begun: since_1970.as_secs(),
-                seconds: begun.elapsed().as_secs_f64(),
-                rounds: found.rounds.max(1),
-                ..found
-            };
+        for part in chosen {
+            let section = one(&stage, part)?;
             section.keep(&options.results)?;
             eprintln!("{}", page::table(std::slice::from_ref(&section)));
         }
@@ -133,6 +139,58 @@ fn measured(options: &Options) -> anyhow::Result<()> {
         page::write(&e2e::root().join("docs"), PAGE, &kept)?;
     }
     Ok(())
+}
+
+fn one(stage: &Stage, (name, part): parts::Part) -> anyhow::Result<Section> {
+    eprintln!("bench: {name}");
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    let begun = Instant::now();
+    let found = on_one_thread(part(stage)).with_context(|| format!("measuring {name}"))?;
+    Ok(Section {
+        part: name.to_owned(),
+        machine: Machine::here(&stage.peers()),
+        begun: since_1970.as_secs(),
+        seconds: begun.elapsed().as_secs_f64(),
+        rounds: found.rounds.max(1),
+        ..found
+    })
+}
+
+/// Judges.
+fn short(options: &Options) -> anyhow::Result<ExitCode> {
+    let stage = Stage::new(Plan {
+        rounds: 1,
+        seconds: SHORT_SECONDS,
+        requests: SHORT_REQUESTS,
+        ..plan(options)
+    })?;
+    for name in SHORT_PARTS {
+        let mut tries = 0..SHORT_TRIES;
+        let holds = tries.any(|_| match found(name).and_then(|part| one(&stage, part)) {
+            Ok(section) => {
+                println!("{}", page::table(std::slice::from_ref(&section)));
+                section.rows.iter().all(holds_widely)
+            }
+            Err(error) => {
+                eprintln!("bench: {error:#}");
+                false
+            }
+        });
+        if !holds {
+            eprintln!("bench: {name} missed its margin {SHORT_TRIES} times");
+            return Ok(ExitCode::FAILURE);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn holds_widely(row: &Row) -> bool {
+    let found = row.found.median;
+    match row.bar {
+        None => true,
+        Some(Bar::AtMost(most)) => found <= most * SHORT_FACTOR,
+        Some(Bar::AtLeast(least)) => found >= least / SHORT_FACTOR,
+    }
 }
 
 fn found(name: &str) -> anyhow::Result<parts::Part> {

@@ -9,3 +9,4 @@ mod recorded;
 mod refusals;
 mod texts;
 mod vocabularies;
+mod words;
