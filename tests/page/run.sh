@@ -24,7 +24,7 @@ url=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["url"])' 
 
 # The gateway of its own tests: with the whole selection, because what is chosen decides which features dependencies have.
 native=(--release --workspace --exclude api-server --exclude gaia-wasi-rt --exclude gaia-vector-store --exclude e2e)
-scene=$(cargo test "${native[@]}" --test gateway --no-run --message-format=json 2>/dev/null | python3 -c '
+scene=$(cargo test --quiet "${native[@]}" --test gateway --no-run --message-format=json | python3 -c '
 import json, sys
 for line in sys.stdin:
     made = json.loads(line)
