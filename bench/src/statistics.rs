@@ -52,7 +52,7 @@ pub fn summary(values: &[f64]) -> Summary {
 /// As [`summary`], of the percentile `part`.
 pub fn summary_of(values: &[f64], part: f64) -> Summary {
     let mut random = Random::new(SEED);
-    let mut draw = || values[random.next() as usize % values.len()];
+    let mut draw = || values[random.draw() as usize % values.len()];
     let drawn: Vec<f64> = match values.len() {
         0 => Vec::new(),
         count => (0..DRAWS)
@@ -81,7 +81,7 @@ impl Random {
     }
 
     /// The next, of 31 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.state = self
             .state
             .wrapping_mul(6_364_136_223_846_793_005)
@@ -91,7 +91,7 @@ impl Random {
 
     /// The next, as a share from 0 to below 1.
     pub fn share(&mut self) -> f64 {
-        self.next() as f64 / (1_u64 << 31) as f64
+        self.draw() as f64 / (1_u64 << 31) as f64
     }
 }
 

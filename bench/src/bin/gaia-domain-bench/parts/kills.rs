@@ -50,7 +50,7 @@ pub async fn measure(stage: &Stage) -> anyhow::Result<Section> {
     let begun = Instant::now();
     while ended_all < stage.plan.requests {
         let gateway = Paid::start(&options).await?;
-        let life = LIFE_MS_MIN + random.next() % (LIFE_MS_MAX - LIFE_MS_MIN);
+        let life = LIFE_MS_MIN + random.draw() % (LIFE_MS_MAX - LIFE_MS_MIN);
         let ended = until_killed(gateway, Duration::from_millis(life), kills % 2 == 0).await?;
         kills += 1;
         ended_all += ended.len() as u64;

@@ -99,7 +99,7 @@ fn questions(token: &str, round: usize) -> Vec<Question> {
         .map(|_| {
             chat_with(
                 token,
-                &beginning(random.next() as usize % BEGINNINGS),
+                &beginning(random.draw() as usize % BEGINNINGS),
                 PIECES,
                 Some(0),
             )
