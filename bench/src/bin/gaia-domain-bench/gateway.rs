@@ -38,8 +38,8 @@ const INPUT: u64 = 50_000_000;
 const CACHED: u64 = 5_000_000;
 const OUTPUT: u64 = 200_000_000;
 
-/// Requests that a node computes at a time.
-const SEQUENCES: u32 = gaia_tunnel::limits::STREAMS_MAX;
+/// Requests that a node computes at a time: with those that the balancer sends ahead as many as a tunnel takes.
+pub const SEQUENCES: u32 = 200;
 
 /// How a gateway is started.
 #[derive(Debug, Clone, Args)]

@@ -16,7 +16,7 @@ use gaia_bench::report::Section;
 use tempfile::TempDir;
 
 use crate::domain::{self, Own};
-use crate::gateway::GatewayOptions;
+use crate::gateway::{GatewayOptions, SEQUENCES};
 
 /// What is measured how.
 pub struct Plan {
@@ -102,7 +102,7 @@ impl Stage {
             ledger: self.ledger(name).display().to_string(),
             vocabulary: self.folder.path().join("vocabulary.gguf"),
             nodes: nodes.to_vec(),
-            sequences: gaia_tunnel::limits::STREAMS_MAX,
+            sequences: SEQUENCES,
             reading: 1000.0,
         }
     }

@@ -1,7 +1,7 @@
 //! Conversations that begin alike, over four nodes that each keep two beginnings: the gateway's pick against chance.
 //!
-//! Nodes here do not compute; they wait as long as a real node of this machine computes ([`READING`]), one prompt at a
-//! time, and not for a beginning that they keep. The pick by chance is HAProxy's.
+//! Nodes here do not compute; they wait as long as a node computes that reads [`READING`] tokens a second, one prompt
+//! at a time, and not for a beginning that they keep. The pick by chance is HAProxy's.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ const KEPT: usize = 2;
 /// Tokens of a beginning.
 const TOKENS: usize = 1000;
 
-/// Tokens a second that a node reads: SmolLM2-135M on two cores, as docs/performance.md has it.
+/// Tokens a second that a node reads. With SmolLM2-135M alone on two cores a real one reads 400 (docs/performance.md).
 const READING: u64 = 1000;
 
 /// Requests a second: chance keeps its nodes busy half of the time.
