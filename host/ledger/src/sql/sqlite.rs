@@ -48,6 +48,11 @@ impl Sqlite {
         let path = fs::canonicalize(path).map_err(|error| unopened(path, &error))?;
         let log = log_of(&path);
         let log = File::open(&log).map_err(|error| unopened(&log, &error))?;
+        // What is in the log counts only where its name is on the disk, too.
+        if let Some(folder) = path.parent() {
+            let folder = File::open(folder).map_err(|error| unopened(folder, &error))?;
+            folder.sync_all().map_err(|error| unopened(&path, &error))?;
+        }
         Ok(Self {
             checkpoints: Checkpoints::begin(path)?,
             connection,
