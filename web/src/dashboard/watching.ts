@@ -7,6 +7,7 @@ import { signal } from '@preact/signals';
 import { fetchDomain, fetchJson } from '../api/client.ts';
 import type { Domain } from '../api/domain.ts';
 import type { Failure } from '../api/failure.ts';
+import { keepLooking } from '../looking.ts';
 import { EMPTY, grown, type History } from './figures.ts';
 import { type Chain, type GatewayStatus, type Members, readChain, readMembers, readStatus } from './wire.ts';
 
@@ -41,27 +42,13 @@ export function forget() {
   history.value = EMPTY;
 }
 
-/** Looks at once and then again and again, until the returned function is called. */
+/** Looks at once and then again and again, until the returned function is called; not without a token. */
 export function watch(): () => void {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  let looks = 0;
-  let ended = false;
-  const look = async () => {
-    clearTimeout(timer);
-    if (ended || document.hidden || token.value === null) return;
-    const slow = looks++ % LOOKS_PER_SLOW === 0;
-    await Promise.all([lookAtStatus(token.value), slow ? lookAtTheRest() : null]);
-    clearTimeout(timer);
-    if (!ended && failure.value?.kind !== 'key-needed') timer = setTimeout(() => void look(), LOOK_EVERY_MS);
+  const look = (before: number) => {
+    const slow = before % LOOKS_PER_SLOW === 0;
+    return Promise.all([token.value === null ? null : lookAtStatus(token.value), slow ? lookAtTheRest() : null]);
   };
-  const again = () => void look();
-  document.addEventListener('visibilitychange', again);
-  void look();
-  return () => {
-    ended = true;
-    clearTimeout(timer);
-    document.removeEventListener('visibilitychange', again);
-  };
+  return keepLooking(LOOK_EVERY_MS, look, () => token.value !== null);
 }
 
 /** Turns to other nodes. */

@@ -3,6 +3,7 @@ import { signal } from '@preact/signals';
 import { fetchDomain, fetchJson } from '../api/client.ts';
 import type { Domain } from '../api/domain.ts';
 import type { Failure } from '../api/failure.ts';
+import { keepLooking } from '../looking.ts';
 import { type Claimable, type Earnings, readClaimable, readEarnings } from './wire.ts';
 
 const LOOK_EVERY_MS = 5000;
@@ -19,25 +20,10 @@ export const after = signal<string | null>(null);
 
 /** Looks at once and then again and again, until the returned function is called. */
 export function watch(address: string): () => void {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  let looks = 0;
-  let ended = false;
-  const look = async () => {
-    clearTimeout(timer);
-    if (ended || document.hidden) return;
-    const asksChain = looks++ % LOOKS_PER_CHAIN === 0;
-    await Promise.all([lookAtEarnings(address), asksChain ? lookAtChain(address) : null]);
-    clearTimeout(timer);
-    if (!ended) timer = setTimeout(() => void look(), LOOK_EVERY_MS);
-  };
-  const again = () => void look();
-  document.addEventListener('visibilitychange', again);
-  void look();
-  return () => {
-    ended = true;
-    clearTimeout(timer);
-    document.removeEventListener('visibilitychange', again);
-  };
+  return keepLooking(LOOK_EVERY_MS, (before) => {
+    const asksChain = before % LOOKS_PER_CHAIN === 0;
+    return Promise.all([lookAtEarnings(address), asksChain ? lookAtChain(address) : null]);
+  });
 }
 
 /** Turns to other nodes. */

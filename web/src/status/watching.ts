@@ -7,6 +7,7 @@ import { signal } from '@preact/signals';
 import { fetchMetrics, fetchReady } from '../api/client.ts';
 import type { Failure } from '../api/failure.ts';
 import { key, meetNode } from '../chat/session.ts';
+import { keepLooking } from '../looking.ts';
 import { readExposition } from './exposition.ts';
 import { EMPTY, type History, grown } from './history.ts';
 
@@ -23,26 +24,11 @@ export const withheld = signal<Failure | null>(null);
 
 /** Looks at once and then again and again, until the returned function is called. */
 export function watch(): () => void {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  let looks = 0;
-  let ended = false;
-  const look = async () => {
-    clearTimeout(timer);
-    if (ended || document.hidden) return;
-    if (looks++ % LOOKS_PER_MEETING === 0) void meetNode();
-    await Promise.all([lookWhetherReady(), lookAtNumbers()]);
-    clearTimeout(timer);
-    if (!ended) timer = setTimeout(() => void look(), LOOK_EVERY_MS);
-  };
-  const again = () => void look();
-  document.addEventListener('visibilitychange', again);
   withheld.value = null;
-  void look();
-  return () => {
-    ended = true;
-    clearTimeout(timer);
-    document.removeEventListener('visibilitychange', again);
-  };
+  return keepLooking(LOOK_EVERY_MS, (before) => {
+    if (before % LOOKS_PER_MEETING === 0) void meetNode();
+    return Promise.all([lookWhetherReady(), lookAtNumbers()]);
+  });
 }
 
 async function lookWhetherReady() {
