@@ -4,7 +4,7 @@
 #
 # usage: scripts/bench-domain.sh [--short] [--part NAME,NAME] [--rounds N] [--seconds N] [--requests N] [--write|--show]
 #   --short       under two minutes, without LiteLLM, judged with wide margins; exits 1 if one is missed twice
-#   --part        cost, latency, streams, prefixes, death, kills; all of them if none is named
+#   --part        cost, latency, streams, prefixes, nodes, death, kills; all of them if none is named
 #   --requests    of the part that kills; a million is what the bar asks for
 #   --write       puts what was kept into docs/domain-performance.md; measures nothing
 # Results are kept in target/domain-bench, each with its commit.

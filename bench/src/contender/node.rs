@@ -1,12 +1,9 @@
 //! A node whole: command, ingress, sandbox, plugin and engine, as a client meets it.
 
-use std::fs::File;
-use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use e2e::node::Node as Home;
 
 use super::Setting;
@@ -14,9 +11,7 @@ use crate::chat::Served;
 use crate::client::Client;
 use crate::memory;
 use gaia_bench::child::Held;
-
-/// Lines of a log that are shown when a node does not start.
-const LAST_WORDS: usize = 5;
+use gaia_bench::foreground;
 
 /// A node in a home of its own; stopped when dropped.
 pub struct Node {
@@ -70,33 +65,14 @@ impl Node {
         }
     }
 
-    /// Starts it when it was stopped; the time until it answers. In the foreground, as llama-server is started, so
-    /// that it ends with this program.
+    /// Starts it when it was stopped; the time until it answers.
     ///
     /// # Errors
     /// It ends instead, and the error names its last words.
     pub fn start_again(&mut self) -> anyhow::Result<Duration> {
         let begun = Instant::now();
-        let log = self.node.home().join("foreground.log");
-        let mut command = self.node.command(&["start", "--foreground"]);
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(File::create(&log)?);
-        let mut running = Held::start(&mut command).context("starting gaia")?;
-        // The first thing that it says is that it answers. Its output stays open: it may say more.
-        let mut line = String::new();
-        if let Some(output) = running.process().stdout.as_mut() {
-            BufReader::new(output).read_line(&mut line)?;
-        }
-        let took = begun.elapsed();
-        self.running = Some(running);
-        if line.is_empty() {
-            let text = std::fs::read_to_string(&log).unwrap_or_default();
-            let last: Vec<&str> = text.lines().rev().take(LAST_WORDS).collect();
-            bail!("the node did not start; newest line first: {last:#?}");
-        }
-        Ok(took)
+        self.running = Some(foreground::start(&self.node)?);
+        Ok(begun.elapsed())
     }
 
     /// A client of it.

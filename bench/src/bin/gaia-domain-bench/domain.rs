@@ -204,14 +204,16 @@ impl Own {
     /// # Errors
     /// It does not start.
     pub fn gateway(options: &GatewayOptions) -> anyhow::Result<Self> {
-        let nodes: Vec<_> = options.nodes.iter().map(SocketAddr::to_string).collect();
-        Self::start(&[
+        let mut arguments = vec![
             "serve-gateway".to_owned(),
             format!("--ledger={}", options.ledger),
             format!("--vocabulary={}", options.vocabulary.display()),
-            format!("--nodes={}", nodes.join(",")),
             format!("--sequences={}", options.sequences),
             format!("--reading={}", options.reading),
-        ])
+        ];
+        let nodes = options.nodes.iter().map(|node| format!("--nodes={node}"));
+        arguments.extend(nodes);
+        arguments.extend(options.members.then(|| "--members".to_owned()));
+        Self::start(&arguments)
     }
 }

@@ -1,8 +1,8 @@
 //! The gateway that is measured: the library of `gaia-gateway`, as a process of its own.
 //!
 //! What stands around it in a domain (a chain, statements of nodes) happens once an epoch or once a node, not once a
-//! request, so it is left out: nodes are told to the gateway as its own tests do it. All that a request meets is
-//! there: tokens, limits, the balancer, the meter, the model's tokenizer, the ledger with its commits, receipts.
+//! request, so it is left out: nodes are told to the gateway as its own tests do it, or, where they are real, join it by
+//! what they sign. All that a request meets is there: tokens, limits, the balancer, the meter, the model's tokenizer, the ledger with its commits, receipts.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -31,6 +31,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::net::TcpStream;
 
 use crate::domain::{self, OPERATOR_TOKEN, PLACE};
+use crate::members;
 use crate::node::MODEL;
 
 /// Nano-USD for a million tokens.
@@ -59,6 +60,9 @@ pub struct GatewayOptions {
     /// Tokens a second that nodes read
     #[arg(long, default_value_t = 1000.0)]
     pub reading: f64,
+    /// Take members in, as a domain does: they join by what they sign, and dial
+    #[arg(long)]
+    pub members: bool,
 }
 
 /// A model's own tokenizer, as the gateway's program uses it.
@@ -90,7 +94,15 @@ impl Prober for Connected {
 /// # Errors
 /// The gateway cannot start.
 pub async fn serve(options: GatewayOptions) -> anyhow::Result<()> {
-    let gateway = Gateway::bind(config(&options)?).await?;
+    let mut config = config(&options)?;
+    let members = match options.members {
+        true => Some(members::open(&mut config).await?),
+        false => None,
+    };
+    let mut gateway = Gateway::bind(config).await?;
+    if let Some(members) = members {
+        members::attach(&mut gateway, members);
+    }
     let nodes = gateway.nodes();
     for (number, address) in (1..).zip(&options.nodes) {
         join(&nodes, number, *address, &options).await?;

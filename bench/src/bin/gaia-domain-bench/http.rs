@@ -58,6 +58,8 @@ pub struct Answer {
     pub text: String,
     /// From the request to the first piece of the body.
     pub first: Option<Duration>,
+    /// From the request to the first word of a chat's answer, or to its end where it has none.
+    pub word: Option<Duration>,
     /// Whether the body came to its end.
     pub is_whole: bool,
 }
@@ -75,6 +77,13 @@ impl Answer {
         self.is_served()
             && self.text.contains("[DONE]")
             && self.numbers() == (0..pieces).collect::<Vec<_>>()
+    }
+
+    /// Whether what came has a word that was written, or says that there will be none.
+    fn has_word(&self) -> bool {
+        let mut words = self.text.split("\"content\":\"").skip(1);
+        words.any(|rest| !rest.is_empty() && !rest.starts_with('"'))
+            || self.text.contains("\"finish_reason\":\"")
     }
 
     /// Whether it was answered, and to the end.
@@ -134,8 +143,38 @@ async fn read(mut body: Incoming, begun: Instant, answer: &mut Answer) -> bool {
                 let piece = frame.into_data().unwrap_or_default();
                 answer.first.get_or_insert_with(|| begun.elapsed());
                 answer.text.push_str(&String::from_utf8_lossy(&piece));
+                if answer.word.is_none() && answer.has_word() {
+                    answer.word = Some(begun.elapsed());
+                }
             }
             Ok(Some(Err(_))) | Err(_) => return false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_no_empty_piece() {
+        let check = |text: &str, expected| {
+            let text = text.to_owned();
+            let answer = Answer {
+                text,
+                ..Answer::default()
+            };
+            assert_eq!(answer.has_word(), expected, "{}", answer.text);
+        };
+        check(
+            r#"{"delta":{"role":"assistant","content":""},"finish_reason":null}"#,
+            false,
+        );
+        check(r#"{"delta":{"content":""#, false);
+        check(
+            r#"{"delta":{"content":""}}{"delta":{"content":"Yes"}}"#,
+            true,
+        );
+        check(r#"{"delta":{},"finish_reason":"stop"}"#, true);
     }
 }

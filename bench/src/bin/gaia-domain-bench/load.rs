@@ -16,6 +16,8 @@ pub struct Found {
     pub failed: usize,
     /// Times to the first byte, in milliseconds, of those that were served.
     pub first_ms: Vec<f64>,
+    /// Times to the first word, of those.
+    pub word_ms: Vec<f64>,
     /// How long it took.
     pub seconds: f64,
     /// The first of those that failed.
@@ -31,9 +33,10 @@ impl Found {
     fn note(&mut self, answer: anyhow::Result<Answer>) {
         match answer {
             Ok(answer) if answer.is_served() => {
+                let ms = |time: Duration| time.as_secs_f64() * 1e3;
                 self.served += 1;
-                self.first_ms
-                    .extend(answer.first.map(|first| first.as_secs_f64() * 1e3));
+                self.first_ms.extend(answer.first.map(ms));
+                self.word_ms.extend(answer.word.map(ms));
             }
             answer => {
                 self.failed += 1;
@@ -133,6 +136,39 @@ pub async fn open(
     }
     for asked in running {
         asked.await?;
+    }
+    let mut found = found.take();
+    found.seconds = begun.elapsed().as_secs_f64();
+    Ok(found)
+}
+
+/// So many connections ask these questions, each the next one that nobody has asked.
+///
+/// # Errors
+/// A connection cannot be opened.
+pub async fn shared(
+    at: SocketAddr,
+    questions: &[Question],
+    connections: usize,
+) -> anyhow::Result<Found> {
+    let found = Rc::new(RefCell::new(Found::default()));
+    let left = Rc::new(RefCell::new(questions.to_vec().into_iter()));
+    let begun = Instant::now();
+    let mut lanes = Vec::with_capacity(connections);
+    for _ in 0..connections {
+        let mut lane = Connection::open(at).await?;
+        let (found, left) = (Rc::clone(&found), Rc::clone(&left));
+        lanes.push(tokio::task::spawn_local(async move {
+            loop {
+                let next = left.borrow_mut().next();
+                let Some(question) = next else { return };
+                let answer = lane.ask(&question).await;
+                found.borrow_mut().note(answer);
+            }
+        }));
+    }
+    for lane in lanes {
+        lane.await?;
     }
     let mut found = found.take();
     found.seconds = begun.elapsed().as_secs_f64();

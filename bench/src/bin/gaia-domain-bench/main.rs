@@ -1,13 +1,14 @@
 //! Measures a domain's gateway against HAProxy, and LiteLLM's proxy, before the same nodes: `docs/domain-performance.md`.
 //!
-//! Contenders take turns round by round, and ratios are taken within a round. Nodes compute nothing, so that what is
-//! measured is what stands before them. The gateway pays in full: access token, reservation, the model's tokenizer,
+//! Contenders take turns round by round, and ratios are taken within a round. But for one part, nodes compute nothing, so
+//! that what is measured is what stands before them. The gateway pays in full: access token, reservation, the model's tokenizer,
 //! charge and receipt in a ledger on the disk.
 
 mod domain;
 mod gateway;
 mod http;
 mod load;
+mod members;
 mod node;
 mod parts;
 mod peers;

@@ -4,6 +4,7 @@ mod cost;
 mod death;
 mod kills;
 mod latency;
+mod nodes;
 mod prefixes;
 mod streams;
 
@@ -53,6 +54,7 @@ pub const PARTS: &[Part] = &[
     ("latency", |stage| Box::pin(latency::measure(stage))),
     ("streams", |stage| Box::pin(streams::measure(stage))),
     ("prefixes", |stage| Box::pin(prefixes::measure(stage))),
+    ("nodes", |stage| Box::pin(nodes::measure(stage))),
     ("death", |stage| Box::pin(death::measure(stage))),
     ("kills", |stage| Box::pin(kills::measure(stage))),
 ];
@@ -104,6 +106,7 @@ impl Stage {
             nodes: nodes.to_vec(),
             sequences: SEQUENCES,
             reading: 1000.0,
+            members: false,
         }
     }
 
