@@ -232,3 +232,6 @@ impl Drop for Place {
         lock(&self.0).running -= 1;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -344,6 +344,9 @@ fn read(bytes: [u8; 65]) -> Option<Signature> {
 }
 
 #[cfg(test)]
+mod maxima;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

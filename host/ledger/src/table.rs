@@ -93,3 +93,6 @@ impl<T: Table> Rows<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -86,6 +86,9 @@ fn closed() -> SqlError {
 }
 
 #[cfg(test)]
+mod maxima;
+
+#[cfg(test)]
 mod tests {
     use super::super::{ExecuteError, Job, Order};
     use super::*;
@@ -106,7 +109,7 @@ mod tests {
         }
     }
 
-    fn done() -> (Done, oneshot::Receiver<Result<Outcome, ExecuteError>>) {
+    pub(super) fn done() -> (Done, oneshot::Receiver<Result<Outcome, ExecuteError>>) {
         let (reply, replied) = oneshot::channel();
         let order = Order {
             key: IdempotencyKey::new("key").unwrap(),
