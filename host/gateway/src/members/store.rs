@@ -33,8 +33,8 @@ const PAGE: u64 = 1000;
 /// What notices are about.
 const ABOUT: &str = "members";
 
-/// Records without sense that a notice names.
-const NAMED_MAX: usize = 8;
+/// Records without sense that a notice names: as many as have room in one.
+const NAMED_MAX: usize = 4;
 
 /// Why members cannot be had.
 #[derive(Debug, thiserror::Error)]

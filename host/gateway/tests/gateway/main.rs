@@ -8,6 +8,7 @@ mod failing;
 mod front;
 mod kills;
 mod limits;
+mod maxima;
 mod members;
 mod money;
 mod node;

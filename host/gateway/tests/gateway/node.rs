@@ -52,7 +52,17 @@ struct Inner {
     pub requests: AtomicUsize,
     bodies: Mutex<Vec<String>>,
     cancelled: Notify,
-    is_signing: bool,
+    signing: Signing,
+    receipts: AtomicUsize,
+}
+
+/// What a node does with a receipt that it is asked to sign.
+#[derive(Debug, Clone, Copy)]
+enum Signing {
+    Signs,
+    Refuses,
+    /// Says nothing.
+    Waits,
 }
 
 impl Node {
@@ -61,13 +71,27 @@ impl Node {
     }
 
     pub fn signing(number: u8, script: Script, is_signing: bool) -> Self {
+        let signing = match is_signing {
+            true => Signing::Signs,
+            false => Signing::Refuses,
+        };
+        Self::that(number, script, signing)
+    }
+
+    /// Never says whether it signs a receipt.
+    pub fn undecided(number: u8, script: Script) -> Self {
+        Self::that(number, script, Signing::Waits)
+    }
+
+    fn that(number: u8, script: Script, signing: Signing) -> Self {
         Self(Arc::new(Inner {
             key: NodeKey::from_bytes(&[number; 32]).unwrap(),
             script: Mutex::new(script),
             requests: AtomicUsize::new(0),
             bodies: Mutex::new(Vec::new()),
             cancelled: Notify::new(),
-            is_signing,
+            signing,
+            receipts: AtomicUsize::new(0),
         }))
     }
 
@@ -77,6 +101,11 @@ impl Node {
 
     pub fn requests(&self) -> usize {
         self.0.requests.load(Ordering::SeqCst)
+    }
+
+    /// Receipts that it was asked to sign.
+    pub fn receipts(&self) -> usize {
+        self.0.receipts.load(Ordering::SeqCst)
     }
 
     pub fn last_body(&self) -> String {
@@ -135,7 +164,12 @@ impl Node {
         let named = request.headers().contains_key("gaia-request");
         let body = request.into_body().collect().await.unwrap().to_bytes();
         if path == RECEIPT_PATH {
-            return Ok(self.sign(&body));
+            self.0.receipts.fetch_add(1, Ordering::SeqCst);
+            return Ok(match self.0.signing {
+                Signing::Signs => self.sign(&body),
+                Signing::Refuses => reply(409, "{}".to_owned()),
+                Signing::Waits => std::future::pending().await,
+            });
         }
         assert!(named, "a request has no id");
         self.0.requests.fetch_add(1, Ordering::SeqCst);
@@ -183,9 +217,6 @@ impl Node {
     }
 
     fn sign(&self, body: &[u8]) -> Response<Body> {
-        if !self.0.is_signing {
-            return reply(409, "{}".to_owned());
-        }
         let asked: ReceiptAsked = serde_json::from_slice(body).unwrap();
         let digest = asked.receipt.digest(&asked.domain);
         let signed = self.0.key.signer().sign_hash_sync(&digest).unwrap();

@@ -28,6 +28,8 @@ const ONE_OF_TWO: &str = "one of two";
 
 /// What one gateway knows alone and the other does not; the same tests hold for the one that is left.
 const OF_ONE_GATEWAY: &[&str] = &[
+    // What these ask has no HAProxy before it.
+    "maxima::",
     // Requests are counted where they come in: two gateways let twice as many through.
     "so_many_requests_run_at_a_time",
     "so_many_requests_come_in_a_minute",
@@ -40,7 +42,7 @@ const OF_ONE_GATEWAY: &[&str] = &[
 ];
 
 /// What asks gateways of its own without HAProxy, and so is the same with both and with one that is left.
-const OF_THE_LEDGER: &[&str] = &["members::"];
+const OF_THE_LEDGER: &[&str] = &["members::", "maxima::"];
 
 /// How the gateways of a test stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use alloy_primitives::{Address, B256};
 use gaia_gateway::members::{DIALLED_MAX, MEMBERS_LISTED_MAX, TUNNELS_MAX};
-use gaia_gateway::{MembersConfig, MembersLimits, NODES_MAX, NodeInfo, Nodes};
+use gaia_gateway::{Members, MembersConfig, MembersLimits, NODES_MAX, NodeInfo, Nodes};
 use gaia_tunnel::messages::JOIN_PATH;
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 
-use super::scene::{Domain, Script, Tunnel, address, beat, books, join_of, request, until};
+use super::scene::{
+    Domain, Script, Tunnel, address, beat, books, join_of, members_config, request, until,
+};
 use crate::client;
 use crate::scene::{Chats, sign};
 
@@ -98,6 +100,23 @@ async fn only_so_many_nodes_are_dialled_at_a_time() {
     held.lock().await.clear();
     until("the next dial", async || !held.lock().await.is_empty()).await;
     accepting.abort();
+}
+
+#[tokio::test]
+async fn a_notice_names_so_many_records_without_sense_and_counts_the_others() {
+    let (_folder, ledger) = books();
+    for number in 1..=6 {
+        let id = address(number).to_string();
+        let put = ledger.put_record("member", &id, "{}", None).await;
+        put.unwrap();
+    }
+    let config = members_config(ledger);
+    let notices = config.notices.clone();
+    let _members = Members::open(config).await.unwrap();
+    let all = notices.all();
+    let (_, text) = all.iter().find(|(about, _)| *about == "members").unwrap();
+    assert_eq!(text.matches("makes no sense").count(), 4, "{text}");
+    assert!(text.ends_with("and 2 more"), "{text}");
 }
 
 #[test]
