@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import container  # noqa: E402
 import live  # noqa: E402
 import manifests  # noqa: E402
+import pair  # noqa: E402
 import programs  # noqa: E402
 import units  # noqa: E402
 from found import ROOT  # noqa: E402
@@ -53,7 +54,14 @@ BROKEN = [
     ("Kubernetes", "kubernetes/node.yaml", "gaia --json status", "gaia --jason status", "has no --jason"),
     ("Kubernetes", "kubernetes/postgres.yaml", "app: postgres", "app: [postgres", "kubernetes"),
     ("Kubernetes", "kubernetes/kustomization.yaml", "  - node.yaml\n", "", "node.yaml is in no kustomization"),
-    ("runwasi", "kubernetes/runwasi/worker.yaml", "--stock-engine", "--stock-motor", "has no --stock-motor"),
+    ("runwasi", "kubernetes/runwasi/worker.yaml", '"--host"', '"--hosts"', "has no --hosts"),
+    ("runwasi", "kubernetes/runwasi/node.yaml", "gaia worker --settings", "gaia worker --setting", "has no --setting"),
+    ("runwasi", "kubernetes/runwasi/node.yaml", "exec gaia start", "exec gaia begin", "knows no `begin`"),
+    ("runwasi", "kubernetes/runwasi/node.yaml", "worker_url http", "worker http", "has no worker"),
+    ("runwasi", "kubernetes/runwasi/node.yaml", "GAIA_CACHE", "GAIA_CACHES", "nobody reads GAIA_CACHES"),
+    ("runwasi", "kubernetes/runwasi/node.yaml", "set chat_model qwen3-4b-instruct-2507", "set chat_model qwen3-8b", "Qwen3-4B-Instruct-2507-Q4_K_M.gguf is not the file of"),
+    ("runwasi", "kubernetes/runwasi/node.yaml", "WASMEDGE_WASINN_PRELOAD_CHAT", "WASMEDGE_WASINN_PRELOADED", "nobody reads WASMEDGE_WASINN_PRELOADED"),
+    ("runwasi", "kubernetes/runwasi/node.yaml", "restartPolicy: Always", "restartPolicy: Never", "restartPolicy"),
     ("runwasi", "kubernetes/runwasi/worker.yaml", "runtimeClassName: wasmedge", "runtimeClassName: wasm", "no RuntimeClass wasm"),
     ("systemd", "systemd/gaia-gateway.service", "ProtectSystem=", "ProtectSytem=", "ProtectSytem"),
     ("systemd", "systemd/gaia-gateway.service", "--foreground", "--forground", "has no --forground"),
@@ -80,6 +88,7 @@ def holds():
         count += report(name, list(check(DEPLOY)))
     with tempfile.TemporaryDirectory(prefix="gaia-deploy-") as work:
         count += report("a gateway of the manifests", list(live.check(DEPLOY / "kubernetes", Path(work))))
+        count += report("a node as a pair under a shim", list(pair.check(DEPLOY / "kubernetes/runwasi", Path(work) / "pair")))
     return count
 
 

@@ -186,6 +186,9 @@ def lasting(manifests):
     """What serves is probed, at ports that it has, and gets the time that it takes to end."""
     for name, pod in manifests.pods():
         yield from wrong(pod["spec"].get("terminationGracePeriodSeconds", 30) >= 60 or name == "worker", f"{name} is cut off")
+        for container in pod["spec"].get("initContainers", []):
+            stays = container.get("restartPolicy") == "Always"
+            yield from wrong(stays or container["image"] != "gaia-worker", f"{name}: a worker without restartPolicy Always ends before the host begins")
         for container in pod["spec"]["containers"]:
             ports = {port["name"] for port in container.get("ports", [])}
             for kind in ("startupProbe", "readinessProbe", "livenessProbe"):

@@ -66,6 +66,24 @@ def models():
     return {model["name"] for model in json.loads(listed)["models"]}
 
 
+def preloads(manifests, who, container):
+    """Variables of the worker are read by WasmEdge or the plugin, and name the model that the configuration names."""
+    plugin = (ROOT / "host/wasi-nn/src/preload.rs").read_text()
+    known = re.search(r'const VARIABLE: &str = "(\w+)"', plugin).group(1)
+    scripts = "\n".join(text for _, _, one in manifests.containers() for text in one.get("args", []))
+    chosen = re.search(r"config set chat_model (\S+)", scripts)
+    for one in container.get("env", []):
+        variable = one["name"]
+        is_known = variable == "WASMEDGE_PLUGIN_PATH" or variable == known or variable.startswith(f"{known}_")
+        yield from wrong(is_known, f"{who}: nobody reads {variable}")
+        graph, _, _, file, *_ = [*one["value"].split(":"), "", "", "", ""]
+        if graph == "default" and chosen and container.get("restartPolicy"):
+            manifest = ROOT / "models" / f"{chosen.group(1)}.toml"
+            text = manifest.read_text() if manifest.exists() else ""
+            name = file.split("/")[-1]
+            yield from wrong(f'file = "{name}"' in text, f"{who}: {name} is not the file of {chosen.group(1)}")
+
+
 def check(manifests):
     """What containers are told that nobody understands."""
     read = "".join((ROOT / path).read_text() for path in READERS)
@@ -76,18 +94,22 @@ def check(manifests):
             options = [word for word in container["args"] if word.startswith("--")]
             for option in options:
                 yield from wrong(option in options_of_the_application(), f"{who}: api-server.wasm has no {option}")
+            yield from preloads(manifests, who, container)
         if container["image"] not in OURS:
             continue
         probes = [container.get(kind, {}).get("exec", {}).get("command") for kind in ("startupProbe", "readinessProbe", "livenessProbe")]
         lines = [container["command"], *probes, *(shlex.split(line) for line in script.splitlines())]
+        lines = [line[1:] if line and line[0] == "exec" else line for line in lines]
         shells = [line[-1] for line in lines if line and line[0] == "/bin/sh"]
         lines += [shlex.split(part) for text in shells for part in text.split("|")]
         for line in lines:
-            if line and line[0] == "gaia":
+            if line and line[0].split("/")[-1] == "gaia":
                 yield from (f"{who}: {found}" for found in understood(line))
                 if line[1:3] == ["config", "set"]:
                     for key in line[3::2]:
                         yield from wrong(key in keys_of_the_configuration(), f"{who}: the configuration has no {key}")
+        for variable in re.findall(r"\b(GAIA_[A-Z_]+)=", script):
+            yield from wrong(f'"{variable}"' in read, f"{who}: nobody reads {variable}")
         for one in container.get("env", []):
             variable = one["name"]
             if variable.startswith("GAIA_"):

@@ -48,7 +48,9 @@ def started(unit):
     line = re.search(r"^ExecStart=(.*)$", text, re.MULTILINE).group(1)
     words = shlex.split(line)
     if words[0] == "/bin/sh":
-        words = shlex.split(words[-1].split(" exec ")[-1])
+        # Either it becomes the program, or it becomes what the program says.
+        inner = re.search(r"\$\$\(([^)]*)\)", words[-1])
+        words = shlex.split(inner.group(1) if inner and "eval" in words[-1] else words[-1].split(" exec ")[-1])
     yield from wrong(words[0] == "/usr/lib/gaia/gaia", f"{unit.name} starts {words[0]}")
     yield from (f"{unit.name}: {found}" for found in programs.understood(words))
     read = "".join((ROOT / path).read_text() for path in programs.READERS)

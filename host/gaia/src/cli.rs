@@ -62,6 +62,8 @@ enum Verb {
     Stop(commands::stop::Arguments),
     /// Stop and start again
     Restart(commands::restart::Arguments),
+    /// How somebody else starts this node's worker: a pod, a unit, another terminal
+    Worker(commands::worker::Arguments),
     /// What the node is and does
     Status(commands::status::Arguments),
     /// The node at work, live: requests, speed, times, memory
@@ -124,6 +126,7 @@ impl Cli {
             Verb::Start(arguments) => commands::start::run(&context, &arguments),
             Verb::Stop(arguments) => commands::stop::run(&context, &arguments),
             Verb::Restart(arguments) => commands::restart::run(&context, &arguments),
+            Verb::Worker(arguments) => commands::worker::run(&context, &arguments),
             Verb::Status(arguments) => commands::status::run(&context, &arguments),
             Verb::Top(arguments) => commands::top::run(&context, &arguments),
             Verb::Logs(arguments) => commands::logs::run(&context, &arguments),

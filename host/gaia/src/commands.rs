@@ -29,6 +29,7 @@ pub mod token;
 pub mod tools;
 pub mod top;
 pub mod wallet;
+pub mod worker;
 
 use anyhow::Context as _;
 

@@ -6,6 +6,7 @@ mod memory;
 mod models;
 mod prompts;
 mod tls;
+mod worker;
 
 use std::fs;
 use std::net::TcpListener;
@@ -92,16 +93,25 @@ pub fn examine(home: &Home, environment: &Environment) -> Vec<Finding> {
     let (config_finding, config) = configuration(home);
     let mut findings = vec![config_finding, key(home), keys::examine(home, &config)];
     findings.extend(tls::examine(&config));
-    findings.extend(parts(environment));
-    findings.push(confinement::examine(&config, environment));
+    let outside = worker::outside(&config, running.as_ref());
+    match &outside {
+        None => findings.extend(parts(environment)),
+        Some(url) => findings.extend([store_program(environment), worker::examine(home, url)]),
+    }
+    findings.push(confinement::examine(
+        &config,
+        environment,
+        outside.is_some(),
+    ));
     findings.extend(models::examine(&config, home, environment));
     findings.extend(prompts::examine(home, &config));
     findings.push(port(&config, running.as_ref()));
     findings.push(store(home, &config, running.as_ref()));
     let available = available_memory();
-    findings.push(memory(available, running.is_some()));
-    // A running node has its models in memory already.
-    let available = available.filter(|_| running.is_none());
+    // A running node has its models in memory already, and somebody else's worker has them there.
+    let is_taken = running.is_some() || outside.is_some();
+    findings.push(memory(available, is_taken));
+    let available = available.filter(|_| !is_taken);
     findings.extend(memory_plans(home, environment, &config, available));
     findings.push(disk("disk (home)", home.root()));
     findings.push(disk("disk (cache)", &environment.cache));
@@ -190,10 +200,7 @@ fn parts(environment: &Environment) -> Vec<Finding> {
         Ok(path) => Finding::ok("application", path.display().to_string()),
         Err(error) => Finding::fail("application", error.to_string(), "make build"),
     });
-    findings.push(match wasmedge::find_store(environment) {
-        Ok(path) => Finding::ok("store program", path.display().to_string()),
-        Err(error) => Finding::fail("store program", error.to_string(), "make build"),
-    });
+    findings.push(store_program(environment));
     if let (Ok(runtime), Ok(api_server)) = (runtime, api_server) {
         let compiled = aot::compiled_path(&environment.cache.join("aot"), &api_server, &runtime);
         findings.push(match compiled {
@@ -203,6 +210,13 @@ fn parts(environment: &Environment) -> Vec<Finding> {
         });
     }
     findings
+}
+
+fn store_program(environment: &Environment) -> Finding {
+    match wasmedge::find_store(environment) {
+        Ok(path) => Finding::ok("store program", path.display().to_string()),
+        Err(error) => Finding::fail("store program", error.to_string(), "make build"),
+    }
 }
 
 fn port(config: &Config, running: Option<&State>) -> Finding {
@@ -349,6 +363,20 @@ fn node(home: &Home, running: Option<&State>) -> Finding {
             "node",
             "its worker fails again and again",
             "see `gaia logs --worker`",
+        ),
+        Some(state) if state.phase == Phase::Waiting => Finding::fail(
+            "node",
+            state.last_failure.clone().unwrap_or_default(),
+            "start the worker where it is kept",
+        ),
+        Some(state) if state.restarts > 0 && state.worker_url.is_some() => Finding::warn(
+            "node",
+            format!(
+                "{}, its worker went away {} times",
+                state.phase.as_str(),
+                state.restarts
+            ),
+            "see `gaia logs`, and the worker's own",
         ),
         Some(state) if state.restarts > 0 => Finding::warn(
             "node",

@@ -212,7 +212,7 @@ impl Library {
     /// # Errors
     /// 503 while there is none.
     fn awake(&self) -> Result<gaia_ingest::Worker, ApiError> {
-        let message = "The node is starting its worker.";
+        let message = "The node is waiting for its worker.";
         let unavailable = || ApiError::unavailable(message, RETRY_AFTER_SECONDS);
         self.worker().ok_or_else(unavailable)
     }

@@ -303,7 +303,7 @@ impl Shared {
 }
 
 fn restarting() -> ApiError {
-    ApiError::unavailable("The node is starting its worker.", RETRY_AFTER_SECONDS)
+    ApiError::unavailable("The node is waiting for its worker.", RETRY_AFTER_SECONDS)
 }
 
 /// Reads and forgets, for a short while.

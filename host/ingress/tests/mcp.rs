@@ -150,6 +150,6 @@ async fn a_worker_that_fails_is_told_as_a_tool_that_does() {
     assert_eq!((status, told(&answer)), (200, (unreadable, true)));
     node.worker.send_replace(None);
     let (status, answer) = say(&node, 1, &call("ask", json!({"question": "?"}))).await;
-    let starting = "The node is starting its worker.".to_owned();
+    let starting = "The node is waiting for its worker.".to_owned();
     assert_eq!((status, told(&answer)), (200, (starting, true)));
 }

@@ -8,6 +8,7 @@ use crate::call::{self, FUNCTIONS, Function};
 use crate::environment::Environment;
 use crate::ffi;
 use crate::logging;
+use crate::preload;
 
 const MODULE_NAME: &CStr = c"wasi_ephemeral_nn";
 const DESCRIPTION: &CStr = c"Gaia's WASI-NN plugin over llama.cpp";
@@ -54,7 +55,9 @@ fn descriptor() -> Descriptor {
             Build: 0,
         },
         ModuleCount: 1,
-        ProgramOptionCount: 1,
+        // A shim that was told of a model by a variable hands it to the plugin's option as a list, which
+        // overwrites the text that is there, and the process ends. So there is no option then.
+        ProgramOptionCount: u32::from(!preload::is_by_environment()),
         ModuleDescriptions: Box::leak(Box::new(ffi::WasmEdge_ModuleDescriptor {
             Name: c"wasi_nn".as_ptr(),
             Description: DESCRIPTION.as_ptr(),

@@ -92,7 +92,7 @@ impl Environment {
             return Ok(id);
         }
         let Some(preload) = self.preloads.iter().find(|preload| preload.name == name) else {
-            tracing::debug!("no --nn-preload offers `{name}`");
+            tracing::debug!("no preload offers `{name}`");
             return Err(Errno::NotFound);
         };
         self.insert_graph(Graph::offered(preload, config)?)

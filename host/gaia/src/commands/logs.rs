@@ -16,6 +16,7 @@ use clap::Args;
 
 use self::shown::Choice;
 use super::Context;
+use crate::supervisor::state;
 use crate::terminal::{Terminal, Tint};
 
 /// How much of a file's end is read for the last lines.
@@ -45,6 +46,12 @@ pub struct Arguments {
 
 /// Runs `gaia logs`.
 pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
+    let outside = state::running(&context.home).and_then(|state| state.worker_url);
+    if let Some(url) = outside {
+        context.terminal.note(&format!(
+            "The worker at {url} is kept by somebody else; what it writes now is there."
+        ));
+    }
     let mut paths = vec![context.home.worker_log()];
     if !arguments.worker {
         paths.insert(0, context.home.log());

@@ -32,8 +32,12 @@ pub fn run(context: &Context, _arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 fn look(context: &Context) -> anyhow::Result<(Config, Prepared)> {
-    let config = context.config()?;
     let running = state::running(&context.home);
+    // A worker that this start was told of stays the node's, unless the configuration names another.
+    let worker = running.as_ref().and_then(|state| state.worker_url.clone());
+    let config = context.config()?;
+    let worker = worker.filter(|_| config.worker_url.is_empty());
+    let config = start::with_worker(config, worker.as_deref())?;
     let ports = running.map_or(Vec::new(), |state| state.ports());
     let prepared = start::look(context, &config, &ports)?;
     Ok((config, prepared))

@@ -27,7 +27,9 @@ const ENDING_MAX: Duration = Duration::from_secs(1);
 const EXAMPLES: &str = "\
 Examples:
   gaia start                  in the background; prints the address when it answers
-  gaia start --foreground     here, until ctrl-C";
+  gaia start --foreground     here, until ctrl-C
+  gaia start --worker http://127.0.0.1:9080
+                              serve by a worker that somebody else starts, as `gaia worker` says";
 
 /// Arguments of `gaia start`.
 #[derive(Debug, Default, Args)]
@@ -36,6 +38,9 @@ pub struct Arguments {
     /// Stay in this terminal (or under this service manager) until told to stop
     #[arg(long)]
     foreground: bool,
+    /// Serve by the worker that somebody else keeps there, instead of `worker_url`
+    #[arg(long, value_name = "URL")]
+    worker: Option<String>,
 }
 
 /// Runs `gaia start`.
@@ -69,13 +74,28 @@ fn begin(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
             done.address
         ));
     }
-    let config = context.config()?;
+    let config = with_worker(context.config()?, arguments.worker.as_deref())?;
     let prepared = look(context, &config, &[])?;
     show_memory(context, &config);
     if arguments.foreground {
         foreground(context, &config, &prepared, &done.address)
     } else {
-        background(context, &prepared)
+        background(context, &config, &prepared)
+    }
+}
+
+/// `config` with the worker at `url`, if there is one.
+pub fn with_worker(config: Config, url: Option<&str>) -> anyhow::Result<Config> {
+    let Some(url) = url else {
+        return Ok(config);
+    };
+    let config = Config {
+        worker_url: url.to_owned(),
+        ..config
+    };
+    match config.check_worker() {
+        Ok(()) => Ok(config),
+        Err(message) => Err(failure(Exit::Usage, format!("`{url}`: {message}"))),
     }
 }
 
@@ -94,10 +114,15 @@ pub fn launch(context: &Context, config: &Config, prepared: &Prepared) -> anyhow
     refuse_second(context)?;
     init::initialise(context, &init::Arguments::default(), false)?;
     show_memory(context, config);
-    background(context, prepared)
+    background(context, config, prepared)
 }
 
+/// What the models are going to take here, where the node's own worker takes it.
 fn show_memory(context: &Context, config: &Config) {
+    if config.outside_ports().is_some() {
+        context.terminal.note(&outside(config));
+        return;
+    }
     for plan in &doctor::plan_memory(&context.home, &context.environment, config) {
         context.terminal.note(&memory(&context.terminal, plan));
     }
@@ -115,6 +140,17 @@ fn memory(terminal: &Terminal, plan: &Finding) -> String {
     }
 }
 
+/// What is different with a worker that somebody else keeps.
+fn outside(config: &Config) -> String {
+    format!(
+        "The worker at {} is kept by somebody else (`gaia worker` says how it is started): the node waits {} s for \
+         it, and does not start, confine or restart it; models and settings that change count for it when it is \
+         started again.",
+        config.worker_url,
+        node::COME_LIMIT.as_secs(),
+    )
+}
+
 fn refuse_second(context: &Context) -> anyhow::Result<()> {
     if lock::wait_free(&context.home.lock(), ENDING_MAX) {
         return Ok(());
@@ -130,22 +166,25 @@ fn refuse_second(context: &Context) -> anyhow::Result<()> {
     Err(failure(Exit::AlreadyRunning, message))
 }
 
-fn prepare_parts(context: &Context, config: &Config) -> anyhow::Result<Prepared> {
+pub fn prepare_parts(context: &Context, config: &Config) -> anyhow::Result<Prepared> {
     let terminal = context.terminal;
     prepare(config, &context.home, &context.environment, &|line| {
         terminal.note(line)
     })
-    .map_err(|error| {
-        let mend = match &error {
-            PrepareError::Model(error) => error.mend(),
-            PrepareError::Part(_) | PrepareError::Compile(_) => None,
-        };
-        let message = with_mend(chain(&error), mend);
-        match error {
-            PrepareError::Compile(_) => failure(Exit::Failure, message),
-            PrepareError::Part(_) | PrepareError::Model(_) => failure(Exit::Missing, message),
-        }
-    })
+    .map_err(|error| prepare_failure(&error))
+}
+
+/// Why there is not everything that a node needs.
+pub fn prepare_failure(error: &PrepareError) -> anyhow::Error {
+    let mend = match error {
+        PrepareError::Model(error) => error.mend(),
+        PrepareError::Part(_) | PrepareError::Compile(_) => None,
+    };
+    let message = with_mend(chain(error), mend);
+    match error {
+        PrepareError::Compile(_) => failure(Exit::Failure, message),
+        PrepareError::Part(_) | PrepareError::Model(_) => failure(Exit::Missing, message),
+    }
 }
 
 fn foreground(
@@ -177,11 +216,15 @@ fn foreground(
         .map_err(node_failure)
 }
 
-fn background(context: &Context, prepared: &Prepared) -> anyhow::Result<()> {
+fn background(context: &Context, config: &Config, prepared: &Prepared) -> anyhow::Result<()> {
     let spinner = spinner(&context.terminal);
-    spinner.set_message(format!("loading {}", prepared.models.chat.name));
+    let outside = config.outside_ports().map(|_| config.worker_url.as_str());
+    spinner.set_message(match outside {
+        Some(url) => format!("waiting for the worker at {url}"),
+        None => format!("loading {}", prepared.models.chat.name),
+    });
     let started = Instant::now();
-    let outcome = daemon::start(&context.home, &mut |_| spinner.tick());
+    let outcome = daemon::start(&context.home, outside, &mut |_| spinner.tick());
     spinner.finish_and_clear();
     let state = outcome.map_err(|error| match error {
         DaemonError::Ended { reason, status } => {
@@ -234,11 +277,11 @@ fn show_ready(terminal: &Terminal, state: &State) {
     );
 }
 
-fn node_failure(error: NodeError) -> anyhow::Error {
+pub fn node_failure(error: NodeError) -> anyhow::Error {
     let exit = match error {
         NodeError::Listen(error) => return listen_failure(error),
         NodeError::Lock(LockError::Held { .. }) => Exit::AlreadyRunning,
-        NodeError::NeverReady { .. } => Exit::Unhealthy,
+        NodeError::NeverReady { .. } | NodeError::NeverCame { .. } => Exit::Unhealthy,
         _ => Exit::Failure,
     };
     failure(exit, chain(&error))

@@ -77,6 +77,7 @@ fn to_json(state: &State, domains: &Standings, up_seconds: u64) -> serde_json::V
         "worker": state.worker.as_ref().map(|worker| json!({
             "pid": worker.pid, "url": worker.service.url,
         })),
+        "worker_url": state.worker_url,
         "store": state.store.as_ref().map(|store| &store.url),
         "domains": domains,
         "restarts": state.restarts,
@@ -106,14 +107,11 @@ fn to_text(terminal: &Terminal, state: &State, domains: &Standings, up_seconds: 
     if let Some(model) = &state.reranking {
         lines.push(format!("reranking  {} ({})", model.name, model.reason));
     }
-    let worker = match &state.worker {
-        Some(worker) => format!("process {}", worker.pid),
-        None => "none at the moment".to_owned(),
-    };
-    lines.push(format!(
-        "worker     {worker}, started again {} times",
-        state.restarts
-    ));
+    lines.push(format!("worker     {}", worker_line(state)));
+    if state.phase == Phase::Waiting {
+        let seen = state.last_failure.iter();
+        lines.extend(seen.map(|seen| format!("           {seen}")));
+    }
     lines.push(format!("metrics    {}/metrics", state.admin_url));
     lines.extend(domain_lines(domains));
     lines.push(format!(
@@ -122,6 +120,22 @@ fn to_text(terminal: &Terminal, state: &State, domains: &Standings, up_seconds: 
         state.pid
     ));
     lines.join("\n")
+}
+
+fn worker_line(state: &State) -> String {
+    let process = match &state.worker {
+        Some(worker) => worker.pid.map(|pid| format!("process {pid}")),
+        None => Some("none at the moment".to_owned()),
+    };
+    let ours = process.clone().unwrap_or_default();
+    match &state.worker_url {
+        None => format!("{ours}, started again {} times", state.restarts),
+        Some(url) => format!(
+            "kept by somebody else at {url}{}, went away {} times",
+            process.map_or_else(String::new, |process| format!(" ({process})")),
+            state.restarts
+        ),
+    }
 }
 
 /// A line for each domain, and one for each of its gateways without a tunnel.

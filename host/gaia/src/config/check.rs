@@ -8,6 +8,7 @@ use toml_edit::DocumentMut;
 
 use super::keys::{Config, KEYS};
 use super::value::Secret;
+use crate::supervisor::ports::OutsidePorts;
 use crate::telemetry;
 
 /// A shorter key could be guessed; the ingress refuses it too.
@@ -76,6 +77,7 @@ pub fn check_config(document: &DocumentMut, has_named_keys: bool) -> Result<Conf
     }
     check_address(&config, has_named_keys, &mut problems);
     check_knowledge(&config, &mut problems);
+    check_worker(&config, &mut problems);
     check_egress(&config, &mut problems);
     check_watching(&config, &mut problems);
     check_limits(&config, &mut problems);
@@ -175,6 +177,29 @@ fn check_knowledge(config: &Config, problems: &mut Vec<Problem>) {
     }
     if !is_collection_name(&config.collection) {
         problems.push(problem("collection", COLLECTION_NAME_RULE));
+    }
+}
+
+/// What is wrong with an address that [`OutsidePorts`] does not take.
+const WORKER_URL_RULE: &str = "must be on this machine's loopback with a port up to 65532, such as \
+     http://127.0.0.1:9080: the three ports behind it are taken for it";
+
+/// Whether a worker can be there, beside the node's own ports.
+pub fn check_worker(config: &Config, problems: &mut Vec<Problem>) {
+    if config.worker_url.is_empty() {
+        return;
+    }
+    match OutsidePorts::parse(&config.worker_url) {
+        None => problems.push(problem("worker_url", WORKER_URL_RULE)),
+        Some(ports) => {
+            let worker = [ports.worker(), ports.back(), ports.store(), ports.bell()];
+            for (key, port) in [("port", config.port), ("admin_port", config.admin_port)] {
+                if worker.contains(&port) {
+                    let message = "must be another than worker_url's and the three behind it";
+                    problems.push(problem(key, message));
+                }
+            }
+        }
     }
 }
 
@@ -391,6 +416,21 @@ mod tests {
             );
         }
         check("store_url = 'http://localhost:6333/'", &[]);
+        check("worker_url = 'http://127.0.0.1:9080'", &[]);
+        check(
+            "worker_url = 'http://10.0.0.1:9080'",
+            &[
+                "worker_url: must be on this machine's loopback with a port up to 65532, such as \
+                   http://127.0.0.1:9080: the three ports behind it are taken for it",
+            ],
+        );
+        check(
+            "worker_url = 'http://127.0.0.1:8079'\nadmin_port = 8081",
+            &[
+                "port: must be another than worker_url's and the three behind it",
+                "admin_port: must be another than worker_url's and the three behind it",
+            ],
+        );
         check(
             "collection = '../x'",
             &["collection: must be made of letters, digits, -, _ and ., and must not begin with ."],

@@ -170,6 +170,12 @@ keys! {
         /// true: no answer while the store is down. false: an answer without knowledge.
         store_required: bool = false,
     }
+    "The worker" {
+        /// A worker that the node does not start, such as "http://127.0.0.1:9080": somebody else keeps it there, as a
+        /// pod, a unit or another terminal does. `gaia worker` says how; the three ports behind that one are
+        /// taken for it. Empty: the node starts its worker and confines it.
+        worker_url: String = String::new(),
+    }
     "Tools" {
         /// Places that tools may reach although they are plain HTTP or in a private network, such as
         /// "http://127.0.0.1:8000". All others are reached over HTTPS at public addresses only.

@@ -1,7 +1,7 @@
 //! The back port: what the worker asks its host for, since it can do little by itself.
 //!
 //! One HTTP/1 listener on loopback, on any port that is free, with a key that is made at each start and told
-//! to the worker alone. Whoever has no key is turned away before a byte of a body is read.
+//! to the worker alone; for a worker that somebody else keeps, on the same port with the same key. Whoever has no key is turned away before a byte of a body is read.
 //!
 //! Invariant: the worker asks and the host judges: what is reached, how often and how much of it does not
 //! depend on the worker being well.
@@ -35,8 +35,7 @@ use tracing::{Instrument as _, debug, info_span, warn};
 pub use self::library::KeptLibrary;
 use self::records::KeptRecords;
 use self::tools::Tools;
-use super::state::Service;
-use crate::password::random_hex;
+use super::state::{Seat, Service};
 use crate::toolbox::{LiveTools, TRACEPARENT};
 
 /// Connections at a time; more wait to be accepted.
@@ -50,11 +49,21 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug, thiserror::Error)]
 pub enum OpenBackError {
     /// No port on loopback.
-    #[error("failed to listen for the worker on loopback")]
-    Listen(#[source] io::Error),
-    /// No randomness for a key.
-    #[error("no randomness from the system")]
-    Random(#[source] getrandom::Error),
+    #[error("failed to listen for the worker on loopback{}", port_hint(*port))]
+    Listen {
+        /// The port that it has to be; 0: any.
+        port: u16,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+fn port_hint(port: u16) -> String {
+    match port {
+        0 => String::new(),
+        port => format!(" at port {port}, the one behind worker_url's"),
+    }
 }
 
 /// The listening back port. Closed when dropped.
@@ -86,13 +95,13 @@ struct Asked {
 type Reply = Response<Full<Bytes>>;
 
 impl Back {
-    /// Listens, and answers from now on.
-    pub async fn open(routes: Routes) -> Result<Self, OpenBackError> {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let listener = TcpListener::bind(address).await;
-        let listener = listener.map_err(OpenBackError::Listen)?;
-        let address = listener.local_addr().map_err(OpenBackError::Listen)?;
-        let key = random_hex::<32>().map_err(OpenBackError::Random)?;
+    /// Listens at `seat`, and answers from now on.
+    pub async fn open(routes: Routes, seat: Seat) -> Result<Self, OpenBackError> {
+        let Seat { port, key } = seat;
+        let failed = |source| OpenBackError::Listen { port, source };
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
         let door = Arc::new(Door {
             key: ApiKey::new(key.as_str()),
             routes,

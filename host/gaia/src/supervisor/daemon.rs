@@ -47,14 +47,19 @@ pub enum DaemonError {
     },
 }
 
-/// Starts the node of `home` in the background; returns once it answers. `tick` is called while
-/// waiting, with the state once there is one.
-pub fn start(home: &Home, tick: &mut dyn FnMut(Option<&State>)) -> Result<State, DaemonError> {
+/// Starts the node of `home` in the background; returns once it answers. `worker`: where somebody else keeps its
+/// worker. `tick` is called while waiting, with the state once there is one.
+pub fn start(
+    home: &Home,
+    worker: Option<&str>,
+    tick: &mut dyn FnMut(Option<&State>),
+) -> Result<State, DaemonError> {
     let mut command = Command::new(std::env::current_exe().map_err(DaemonError::Start)?);
     command
         .arg("--home")
         .arg(home.root())
         .args(["start", "--foreground"])
+        .args(worker.iter().flat_map(|url| ["--worker", url]))
         .stdin(Stdio::null())
         .current_dir(home.root());
     launch(command, &home.log(), |pid| {

@@ -23,8 +23,12 @@ use crate::home::{Home, write_private};
 pub enum ListenError {
     /// Another program has the port.
     #[error(
-        "port {port} is taken{}; stop that, or `gaia config set {key} PORT`",
-        owner_hint(owner)
+        "port {port} is taken{}; stop that, or `gaia config set {key} {}",
+        owner_hint(owner),
+        match *key {
+            "worker_url" => "URL`: it and the three ports behind it",
+            _ => "PORT`",
+        }
     )]
     Taken {
         /// The configuration key that names it.
@@ -69,8 +73,14 @@ pub fn check_free(config: &Config, own: &[u16]) -> Result<(), ListenError> {
         ("port", SocketAddr::new(config.host, config.port)),
         ("admin_port", operators),
     ];
+    let behind = config
+        .outside_ports()
+        .map(|ports| [ports.back(), ports.store()]);
+    let behind = behind.into_iter().flatten();
+    let behind = behind.map(|port| ("worker_url", (Ipv4Addr::LOCALHOST, port).into()));
     addresses
         .into_iter()
+        .chain(behind)
         .filter(|(_, address)| !own.contains(&address.port()))
         .try_for_each(|(key, address)| check_one(key, address))
 }

@@ -1,9 +1,10 @@
-//! The life of a node: opens the store, listens, keeps a worker running, drains, ends.
+//! The life of a node: opens the store, listens, keeps a worker running or waits for somebody else's, drains, ends.
 //!
 //! Runs on the thread that calls it, which must be the process's main thread: the worker dies
 //! with the thread that started it.
 
 mod keeper;
+mod outside;
 mod plan;
 
 use std::path::PathBuf;
@@ -13,20 +14,24 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use gaia_prompt::TemplateError;
 use gaia_records::{OpenRecordsError, Records};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::info;
+use tracing::{info, warn};
 
 use self::keeper::{Ended, Keeper};
+pub use self::outside::COME_LIMIT;
+use self::outside::Outside;
 pub use self::plan::check;
-use self::plan::{confinement_line, worker_child};
+use self::plan::confinement_line;
+pub use self::plan::{WorkerChild, worker_child, write_settings};
 use super::back::{Back, KeptLibrary, OpenBackError, Routes};
 use super::backoff::Backoff;
 use super::child::ChildLog;
 use super::front::{self, Front};
 use super::lock::{self, LockError};
 use super::membership::Membership;
-use super::ports::HeldPort;
-use super::prepare::Prepared;
-use super::state::{Phase, Service, State};
+use super::outside::{Seats, TakeSeatsError};
+use super::ports::loopback_url;
+use super::prepare::{Parts, Prepared};
+use super::state::{Phase, Seat, Service, State};
 use super::store::{OpenStoreError, Store, StorePlan};
 use crate::config::{Config, LogFormat};
 use crate::environment::Environment;
@@ -50,9 +55,9 @@ pub enum NodeError {
     /// What it keeps for its callers cannot be read.
     #[error(transparent)]
     Records(#[from] OpenRecordsError),
-    /// No port on loopback for the worker.
-    #[error("failed to find a port for the worker")]
-    Bell(#[source] std::io::Error),
+    /// No ports and keys for the worker.
+    #[error(transparent)]
+    Seats(#[from] TakeSeatsError),
     /// What the worker keeps has no form.
     #[error("failed to confine the worker; `gaia config set confine off` leaves that out")]
     Confine(#[source] serde_json::Error),
@@ -100,9 +105,6 @@ pub enum NodeError {
         #[source]
         source: TemplateError,
     },
-    /// No randomness for a key.
-    #[error("no randomness from the system")]
-    Random(#[source] getrandom::Error),
     /// Signals cannot be caught.
     #[error("failed to wait for signals")]
     Signals(#[source] std::io::Error),
@@ -113,6 +115,16 @@ pub enum NodeError {
         failures: u32,
         /// The end of its log.
         last_lines: String,
+    },
+    /// The worker that somebody else was to start never came.
+    #[error(
+        "no worker to serve with within {seconds} s: {seen}; with worker_url = \"\" the node starts its own"
+    )]
+    NeverCame {
+        /// What was seen of it last.
+        seen: String,
+        /// How long it was waited for.
+        seconds: u64,
     },
 }
 
@@ -140,15 +152,17 @@ pub async fn run(plan: &NodePlan<'_>, on_ready: impl FnOnce(&State)) -> Result<(
     let telemetry = Telemetry::start(plan.home, plan.config, plan.environment, plan.node_id);
     let traces = telemetry.as_ref().map(Telemetry::traces);
     let mut front = Front::open(plan.config, plan.home, traces).await?;
+    let seats = take_seats(plan)?;
     let mut store = tokio::select! {
-        store = open_store(plan) => store?,
+        store = open_store(plan, &seats.store) => store?,
         () = stop.wait() => return Ok(()),
     };
-    let back = open_back(plan, &front, store.service()).await?;
+    let back = open_back(plan, &front, store.service(), seats.back.clone()).await?;
     let services = Services {
         store: store.service().cloned(),
         back: back.service().clone(),
-        bell: HeldPort::hold().map_err(NodeError::Bell)?,
+        worker: seats.worker.clone(),
+        bell: seats.bell,
     };
     let membership = Membership::start(plan, &front, store.service());
     front.keep_membership(membership);
@@ -166,18 +180,43 @@ pub async fn run(plan: &NodePlan<'_>, on_ready: impl FnOnce(&State)) -> Result<(
     outcome
 }
 
-/// What the worker may ask.
+fn take_seats(plan: &NodePlan<'_>) -> Result<Seats, TakeSeatsError> {
+    match plan.config.outside_ports() {
+        None => Seats::own(),
+        Some(ports) => Seats::outside(ports, plan.home),
+    }
+}
+
+/// What the worker may ask, and where it is itself.
 #[derive(Debug)]
 pub struct Services {
     /// The vector store, where there is one.
     pub store: Option<Service>,
     /// Its host.
     pub back: Service,
+    /// Where the worker listens, and its key.
+    pub worker: Seat,
     /// The port on which it wakes itself.
-    pub bell: HeldPort,
+    pub bell: u16,
 }
 
 impl Services {
+    /// Those that a running node of `plan` gives a worker that somebody else keeps at `seats`.
+    pub fn outside(plan: &NodePlan<'_>, seats: &Seats) -> Self {
+        let service = |seat: &Seat| Service {
+            url: loopback_url(seat.port),
+            key: seat.key.clone(),
+        };
+        let embeds = plan.prepared.models.embedding.is_some();
+        let own = embeds.then(|| service(&seats.store));
+        Self {
+            store: Store::elsewhere(plan.config).or(own),
+            back: service(&seats.back),
+            worker: seats.worker.clone(),
+            bell: seats.bell,
+        }
+    }
+
     /// Those that the worker connects to.
     fn reached(&self) -> Vec<&Service> {
         self.store.iter().chain([&self.back]).collect()
@@ -188,6 +227,7 @@ async fn open_back(
     plan: &NodePlan<'_>,
     front: &Front,
     store: Option<&Service>,
+    seat: Seat,
 ) -> Result<Back, NodeError> {
     let tools = LiveTools::open(plan.home, plan.config, plan.environment);
     let records = Records::open(&plan.home.records(), gaia_records::Limits::default())?;
@@ -202,10 +242,10 @@ async fn open_back(
         has_store: store.is_some(),
     };
     let routes = Routes::new(tools, Arc::new(records), library);
-    Ok(Back::open(routes).await?)
+    Ok(Back::open(routes, seat).await?)
 }
 
-async fn open_store(plan: &NodePlan<'_>) -> Result<Store, NodeError> {
+async fn open_store(plan: &NodePlan<'_>, seat: &Seat) -> Result<Store, NodeError> {
     let folder = plan.home.store();
     let log = open_log(plan, plan.home.store_log(), "store")?;
     let store_plan = StorePlan {
@@ -213,6 +253,7 @@ async fn open_store(plan: &NodePlan<'_>) -> Result<Store, NodeError> {
         folder: &folder,
         log: &log,
         embeds: plan.prepared.models.embedding.is_some(),
+        seat,
     };
     Store::open(plan.config, plan.environment, &store_plan)
         .await
@@ -231,7 +272,7 @@ fn open_log(plan: &NodePlan<'_>, path: PathBuf, name: &'static str) -> Result<Ch
     }
 }
 
-/// Keeps workers running until the node is told to stop.
+/// Serves, by a worker of its own or somebody else's, until the node is told to stop.
 async fn serve(
     plan: &NodePlan<'_>,
     front: &mut Front,
@@ -239,17 +280,26 @@ async fn serve(
     stop: &mut StopSignal,
     on_ready: impl FnOnce(&State),
 ) -> Result<(), NodeError> {
-    let log = open_log(plan, plan.home.worker_log(), "worker")?;
-    let worker = worker_child(plan, services)?;
-    info!("{}", confinement_line(plan));
     let mut state = first_state(plan, front, services.store.as_ref());
-    let mut keeper = Keeper {
-        plan,
-        front,
-        worker,
-        log,
-        backoff: Backoff::default(),
+    let Some(parts) = &plan.prepared.parts else {
+        if write_settings(plan, services)? {
+            warn!(
+                "the worker's settings are others than before: one that runs must be started again to use them"
+            );
+        }
+        let service = Service {
+            url: loopback_url(services.worker.port),
+            key: services.worker.key.clone(),
+        };
+        state.worker_url = Some(service.url.clone());
+        let mut outside = Outside {
+            plan,
+            front,
+            service,
+        };
+        return outside.serve(&mut state, stop, on_ready).await;
     };
+    let mut keeper = keeper(plan, parts, front, services)?;
     let mut on_ready = Some(on_ready);
     loop {
         state.write(plan.home)?;
@@ -264,6 +314,25 @@ async fn serve(
             return Ok(());
         }
     }
+}
+
+/// Keeps workers running that are started from `parts`.
+fn keeper<'a>(
+    plan: &'a NodePlan<'a>,
+    parts: &Parts,
+    front: &'a mut Front,
+    services: &Services,
+) -> Result<Keeper<'a>, NodeError> {
+    let log = open_log(plan, plan.home.worker_log(), "worker")?;
+    let worker = worker_child(plan, parts, services)?;
+    info!("{}", confinement_line(plan, parts));
+    Ok(Keeper {
+        plan,
+        front,
+        worker,
+        log,
+        backoff: Backoff::default(),
+    })
 }
 
 /// SIGTERM, ctrl-C and a closed terminal all mean the same.
@@ -309,6 +378,7 @@ fn first_state(plan: &NodePlan, front: &Front, store: Option<&Service>) -> State
         embedding: plan.prepared.models.embedding.clone(),
         reranking: plan.prepared.models.reranking.clone(),
         worker: None,
+        worker_url: None,
         store: store.cloned(),
         restarts: 0,
         last_failure: None,

@@ -16,6 +16,17 @@ use crate::home::Home;
 /// What a node is started from.
 #[derive(Debug, Clone)]
 pub struct Prepared {
+    /// What its worker is started from; none where somebody else starts that.
+    pub parts: Option<Parts>,
+    /// The vector store's program.
+    pub store: PathBuf,
+    /// The model files.
+    pub models: Models,
+}
+
+/// What a worker is started from.
+#[derive(Debug, Clone)]
+pub struct Parts {
     /// The runtime.
     pub wasmedge: WasmEdge,
     /// The WASI-NN plugin.
@@ -24,10 +35,6 @@ pub struct Prepared {
     pub module: PathBuf,
     /// True if `module` is compiled.
     pub is_compiled: bool,
-    /// The vector store's program.
-    pub store: PathBuf,
-    /// The model files.
-    pub models: Models,
 }
 
 /// Why a node cannot be started.
@@ -51,23 +58,51 @@ pub fn prepare(
     environment: &Environment,
     say: &dyn Fn(&str),
 ) -> Result<Prepared, PrepareError> {
-    let wasmedge = wasmedge::find_wasmedge(environment)?;
-    let plugin = wasmedge::find_plugin(environment)?;
-    let api_server = wasmedge::find_api_server(environment)?;
+    let found = match config.outside_ports() {
+        None => Some(find_parts(environment)?),
+        Some(_) => None,
+    };
     let store = match config.store_url.is_empty() && !config.embedding_model.is_empty() {
         true => wasmedge::find_store(environment)?,
         // Not needed: the store is somewhere else, or there is nothing to look up.
         false => PathBuf::new(),
     };
     let models = models::ensure(config, home, environment, say)?;
-    let (module, is_compiled) = compiled(&wasmedge, api_server, environment, say)?;
+    let parts = found
+        .map(|found| with_compiled(found, environment, say))
+        .transpose()?;
     Ok(Prepared {
-        wasmedge,
-        plugin,
-        module,
-        is_compiled,
+        parts,
         store,
         models,
+    })
+}
+
+/// What a worker is started from, whoever starts it.
+pub fn parts(environment: &Environment, say: &dyn Fn(&str)) -> Result<Parts, PrepareError> {
+    Ok(with_compiled(find_parts(environment)?, environment, say)?)
+}
+
+/// The parts with the application as it was built.
+fn find_parts(environment: &Environment) -> Result<Parts, FindPartError> {
+    Ok(Parts {
+        wasmedge: wasmedge::find_wasmedge(environment)?,
+        plugin: wasmedge::find_plugin(environment)?,
+        module: wasmedge::find_api_server(environment)?,
+        is_compiled: false,
+    })
+}
+
+fn with_compiled(
+    found: Parts,
+    environment: &Environment,
+    say: &dyn Fn(&str),
+) -> Result<Parts, CompileError> {
+    let (module, is_compiled) = compiled(&found.wasmedge, found.module, environment, say)?;
+    Ok(Parts {
+        module,
+        is_compiled,
+        ..found
     })
 }
 

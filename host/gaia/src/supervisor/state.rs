@@ -9,8 +9,10 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::home::{Home, WriteHomeError, write_private};
+use crate::password::random_hex;
 
 use super::lock;
+use super::ports::OutsidePorts;
 
 /// How far the node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +24,8 @@ pub enum Phase {
     Ready,
     /// The worker ended and is started again.
     Restarting,
+    /// The worker that somebody else keeps is not there.
+    Waiting,
     /// The worker ends again and again; still trying.
     CrashLoop,
     /// It finishes what it accepted and then ends.
@@ -35,6 +39,7 @@ impl Phase {
             Self::Starting => "starting",
             Self::Ready => "ready",
             Self::Restarting => "restarting",
+            Self::Waiting => "waiting for its worker",
             Self::CrashLoop => "crash loop",
             Self::Draining => "draining",
         }
@@ -50,6 +55,29 @@ pub struct ModelInUse {
     pub reason: String,
     /// Its file.
     pub file: std::path::PathBuf,
+}
+
+/// Where a service for the worker is to be, and which key it is to ask for.
+#[derive(Clone)]
+pub struct Seat {
+    /// The port on loopback; 0: any that is free.
+    pub port: u16,
+    /// The key.
+    pub key: String,
+}
+
+impl Seat {
+    /// Anywhere, with a new key.
+    pub fn any() -> Result<Self, getrandom::Error> {
+        let key = random_hex::<32>()?;
+        Ok(Self { port: 0, key })
+    }
+}
+
+impl std::fmt::Debug for Seat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Seat({}, ****)", self.port)
+    }
 }
 
 /// A service on loopback and its key.
@@ -70,8 +98,8 @@ impl std::fmt::Debug for Service {
 /// The worker's process.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct WorkerProcess {
-    /// Its id.
-    pub pid: u32,
+    /// Its id; none where somebody else keeps it and the system does not say.
+    pub pid: Option<u32>,
     /// Where it answers.
     pub service: Service,
 }
@@ -103,11 +131,14 @@ pub struct State {
     pub reranking: Option<ModelInUse>,
     /// The worker, while there is one.
     pub worker: Option<WorkerProcess>,
+    /// Where the worker is, if somebody else keeps it.
+    #[serde(default)]
+    pub worker_url: Option<String>,
     /// The vector store, the node's own or another; none without an embedding model.
     pub store: Option<Service>,
-    /// How often the worker was started again.
+    /// How often the worker was started again; of one that somebody else keeps, how often it went away.
     pub restarts: u32,
-    /// The end of the worker's log when it last failed.
+    /// The end of the worker's log when it last failed, or what was seen of somebody else's.
     pub last_failure: Option<String>,
 }
 
@@ -115,9 +146,10 @@ impl State {
     /// The ports that it listens on.
     pub fn ports(&self) -> Vec<u16> {
         let port = |url: &String| url.rsplit(':').next()?.parse().ok();
-        [&self.url, &self.admin_url]
-            .into_iter()
-            .filter_map(port)
+        let own = [&self.url, &self.admin_url].into_iter().filter_map(port);
+        let outside = self.worker_url.as_deref().and_then(OutsidePorts::parse);
+        let behind = outside.into_iter();
+        own.chain(behind.flat_map(|ports| [ports.back(), ports.store()]))
             .collect()
     }
 
@@ -161,6 +193,7 @@ mod tests {
             embedding: None,
             reranking: None,
             worker: None,
+            worker_url: None,
             store: Some(Service {
                 url: "u".into(),
                 key: "hidden".into(),
@@ -190,5 +223,10 @@ mod tests {
     #[test]
     fn debug_hides_keys() {
         assert!(!format!("{:?}", state(1)).contains("hidden"));
+        let seat = Seat {
+            port: 1,
+            key: "hidden".into(),
+        };
+        assert!(!format!("{seat:?}").contains("hidden"));
     }
 }

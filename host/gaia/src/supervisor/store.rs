@@ -16,10 +16,9 @@ use tracing::{error, warn};
 
 use super::backoff::Backoff;
 use super::child::{Child, ChildLog, ChildPlan, ListenError};
-use super::state::Service;
+use super::state::{Seat, Service};
 use crate::config::Config;
 use crate::environment::Environment;
-use crate::password::random_hex;
 
 /// The store must listen within this time; loading what was not flushed is in it.
 const LISTEN_LIMIT: Duration = Duration::from_secs(300);
@@ -51,9 +50,6 @@ pub enum OpenStoreError {
         /// The end of its output.
         last_lines: String,
     },
-    /// No randomness for its key.
-    #[error("no randomness from the system")]
-    Random(#[source] getrandom::Error),
 }
 
 /// What the node's own store is made of.
@@ -67,6 +63,8 @@ pub struct StorePlan<'a> {
     pub log: &'a ChildLog,
     /// Whether there is a model that embeds.
     pub embeds: bool,
+    /// Where it listens, and which key it asks for.
+    pub seat: &'a Seat,
 }
 
 /// An open store, or none.
@@ -92,12 +90,7 @@ impl Store {
         environment: &Environment,
         plan: &StorePlan<'_>,
     ) -> Result<Self, OpenStoreError> {
-        if !config.store_url.is_empty() {
-            let url = config.store_url.trim_end_matches('/').to_owned();
-            let service = Service {
-                url,
-                key: config.store_key.reveal().to_owned(),
-            };
+        if let Some(service) = Self::elsewhere(config) {
             return Ok(Self {
                 service: Some(service),
                 own: None,
@@ -109,7 +102,7 @@ impl Store {
                 own: None,
             });
         }
-        let key = random_hex::<32>().map_err(OpenStoreError::Random)?;
+        let key = plan.seat.key.clone();
         let mut child_plan = child_plan(plan, environment, &key);
         let (child, url) = first_start(&child_plan, plan.log).await?;
         // The worker knows this address; a restarted store must be found there again.
@@ -128,6 +121,14 @@ impl Store {
         Ok(Self {
             service: Some(Service { url, key }),
             own: Some(own),
+        })
+    }
+
+    /// The one that `config` names, if it does.
+    pub fn elsewhere(config: &Config) -> Option<Service> {
+        (!config.store_url.is_empty()).then(|| Service {
+            url: config.store_url.trim_end_matches('/').to_owned(),
+            key: config.store_key.reveal().to_owned(),
         })
     }
 
@@ -190,7 +191,7 @@ fn child_plan(plan: &StorePlan, environment: &Environment, key: &str) -> ChildPl
         command: plan.program.to_owned(),
         arguments: vec![
             plan.folder.to_owned().into_os_string(),
-            "127.0.0.1:0".into(),
+            format!("127.0.0.1:{}", plan.seat.port).into(),
         ],
         environment: variables,
         folder: plan.folder.to_owned(),
@@ -259,6 +260,7 @@ mod tests {
             folder: folder.path(),
             log: &log,
             embeds: true,
+            seat: &Seat::any().unwrap(),
         };
         let mut store = Store::open(&Config::default(), &environment(), &plan)
             .await
@@ -296,6 +298,7 @@ mod tests {
             folder: folder.path(),
             log: &log,
             embeds: true,
+            seat: &Seat::any().unwrap(),
         };
         let error = Store::open(&Config::default(), &environment(), &plan)
             .await
@@ -318,6 +321,7 @@ mod tests {
             folder: folder.path(),
             log: &log,
             embeds: true,
+            seat: &Seat::any().unwrap(),
         };
         let config = Config {
             store_url: "http://127.0.0.1:6333/".into(),
@@ -336,6 +340,7 @@ mod tests {
             folder: folder.path(),
             log: &log,
             embeds: false,
+            seat: &Seat::any().unwrap(),
         };
         let store = Store::open(&Config::default(), &environment(), &plan)
             .await

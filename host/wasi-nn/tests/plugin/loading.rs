@@ -61,6 +61,29 @@ pub fn with_number(mut bytes: Vec<u8>, key: &str, number: u32) -> Vec<u8> {
 }
 
 #[test]
+fn models_may_be_named_by_variables() {
+    with_each(|wasmedge| {
+        let value = |name: &str, path: &Path| format!("{name}:GGML:AUTO:{}", path.display());
+        let mut start = Start::default();
+        start.variables = vec![
+            ("WASMEDGE_WASINN_PRELOAD", value("default", &chat_model())),
+            (
+                "WASMEDGE_WASINN_PRELOAD_EMBEDDING",
+                value("embedding", &embedding_model()) + ":{\"threads\":1}",
+            ),
+        ];
+        let mut guest = start.run(wasmedge);
+        guest.load("embedding").unwrap();
+        assert_eq!(guest.load("reranking"), Err(NOT_FOUND));
+        guest.load("default").unwrap();
+        guest.end();
+        let mut guest = start.preload("other", &embedding_model()).run(wasmedge);
+        assert_eq!(guest.load("default"), Err(NOT_FOUND), "options come first");
+        guest.end();
+    });
+}
+
+#[test]
 fn several_models_by_their_names() {
     with_each(|wasmedge| {
         let start = Start::chat()

@@ -16,6 +16,7 @@ mod keys;
 mod library;
 mod lifecycle;
 mod node_tools;
+mod outside;
 mod plugins;
 mod priority;
 mod prompts;

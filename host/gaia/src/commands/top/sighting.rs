@@ -21,7 +21,7 @@ pub enum Node {
 /// A node that runs.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Running {
-    /// `ready`, `starting`, `restarting`, `crash loop` or `draining`.
+    /// `ready`, `starting`, `restarting`, `waiting for its worker`, `crash loop` or `draining`.
     pub phase: &'static str,
     /// What its owner calls it.
     pub name: Option<String>,
@@ -33,8 +33,10 @@ pub struct Running {
     pub version: String,
     /// Since when it is up, in seconds.
     pub up_seconds: u64,
-    /// How often the worker was started again.
+    /// How often the worker was started again, or went away.
     pub restarts: u32,
+    /// Where the worker is, if somebody else keeps it.
+    pub worker_url: Option<String>,
     /// What the worker said when it last failed.
     pub last_failure: Option<String>,
     /// The model that answers.

@@ -36,7 +36,7 @@ pub struct Source {
     began: Instant,
     looks: u32,
     /// What the node said of itself, and which worker that was.
-    info: Option<(u32, Value)>,
+    info: Option<((Option<u32>, u32), Value)>,
 }
 
 impl Source {
@@ -99,6 +99,7 @@ impl Source {
             version: state.version.clone(),
             up_seconds: seconds_now().saturating_sub(state.started_at),
             restarts: state.restarts,
+            worker_url: state.worker_url.clone(),
             last_failure: state.last_failure.clone(),
             chat: model("chat", &state.chat.name),
             embedding: embedding.map(|embedding| model("embedding", &embedding.name)),
@@ -120,7 +121,7 @@ impl Source {
         let is_of_this_worker = self
             .info
             .as_ref()
-            .is_some_and(|(pid, _)| *pid == worker.pid);
+            .is_some_and(|(which, _)| *which == (worker.pid, state.restarts));
         if is_of_this_worker && !self.looks.is_multiple_of(LOOKS_PER_INFO) {
             return;
         }
@@ -129,7 +130,7 @@ impl Source {
             &worker.service.key,
         );
         let info = text.and_then(|text| serde_json::from_str(&text).ok());
-        self.info = info.map(|info| (worker.pid, info));
+        self.info = info.map(|info| ((worker.pid, state.restarts), info));
     }
 
     fn get(&self, url: &str, key: &str) -> Option<String> {

@@ -46,7 +46,7 @@ impl Opened {
             Library::open(&home.path().join("library"), store, "default", worker).unwrap();
         let library = KeptLibrary { library, has_store };
         let routes = Routes::new(live, Arc::new(records), library);
-        let back = Back::open(routes).await.unwrap();
+        let back = Back::open(routes, Seat::any().unwrap()).await.unwrap();
         Self { home, back }
     }
 

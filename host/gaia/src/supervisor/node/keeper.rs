@@ -111,7 +111,7 @@ impl Keeper<'_> {
             key: self.worker.key.clone(),
         };
         state.worker = Some(WorkerProcess {
-            pid: worker.pid,
+            pid: Some(worker.pid),
             service: service.clone(),
         });
         if let Err(error) = state.write(self.plan.home) {
@@ -152,7 +152,7 @@ impl Keeper<'_> {
                 format!("the worker answered nothing for {} s", HEALTH_LIMIT.as_secs())
             }
             () = stop.wait() => {
-                self.drain(state, stop).await;
+                drain(self.front, self.plan, state, stop).await;
                 worker.stop(STOP_GRACE).await;
                 return Ok(Ended::Stopped);
             }
@@ -164,23 +164,6 @@ impl Keeper<'_> {
         Ok(Ended::Failed {
             ready: since.elapsed(),
         })
-    }
-
-    /// Lets accepted requests finish; a second signal cuts it short.
-    async fn drain(&mut self, state: &mut State, stop: &mut StopSignal) {
-        let limit = Duration::from_secs(self.plan.config.drain_timeout_seconds.into());
-        info!(
-            "stopping; running answers may take {} s to finish",
-            limit.as_secs()
-        );
-        state.phase = Phase::Draining;
-        if let Err(error) = state.write(self.plan.home) {
-            warn!("{}", with_source(&error));
-        }
-        tokio::select! {
-            () = self.front.drain() => {}
-            () = stop.wait() => warn!("told to stop again: not waiting any longer"),
-        }
     }
 
     /// Waits before the next attempt. False if the node was told to stop meanwhile.
@@ -213,6 +196,28 @@ impl Keeper<'_> {
             () = sleep(delay) => Ok(true),
             () = stop.wait() => Ok(false),
         }
+    }
+}
+
+/// Lets accepted requests finish; a second signal cuts it short.
+pub async fn drain(
+    front: &mut Front,
+    plan: &NodePlan<'_>,
+    state: &mut State,
+    stop: &mut StopSignal,
+) {
+    let limit = Duration::from_secs(plan.config.drain_timeout_seconds.into());
+    info!(
+        "stopping; running answers may take {} s to finish",
+        limit.as_secs()
+    );
+    state.phase = Phase::Draining;
+    if let Err(error) = state.write(plan.home) {
+        warn!("{}", with_source(&error));
+    }
+    tokio::select! {
+        () = front.drain() => {}
+        () = stop.wait() => warn!("told to stop again: not waiting any longer"),
     }
 }
 

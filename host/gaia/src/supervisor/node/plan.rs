@@ -7,9 +7,9 @@ use gaia_prompt::{ChatTemplate, SpecialTokens};
 use super::{NodeError, NodePlan, Services};
 use crate::config::{Config, Confine};
 use crate::home::{Home, make_private_folder, write_private};
-use crate::password::random_hex;
 use crate::supervisor::child::ChildPlan;
 use crate::supervisor::confinement::{self, Needs, Program, Report};
+use crate::supervisor::prepare::Parts;
 use crate::supervisor::worker::{
     GraphOptions, Preload, SETTINGS_FILE, Surroundings, WorkerPlan, worker_settings,
 };
@@ -23,14 +23,12 @@ pub struct WorkerChild {
     pub key: String,
 }
 
-/// Writes the worker's settings and says how to start it.
-pub fn worker_child(plan: &NodePlan, services: &Services) -> Result<WorkerChild, NodeError> {
+/// Writes the worker's settings; true if others were there before.
+pub fn write_settings(plan: &NodePlan, services: &Services) -> Result<bool, NodeError> {
     const TEMPLATE_FILE: &str = "chat-template.jinja";
     let (config, prepared) = (plan.config, plan.prepared);
     let folder = worker_folder(plan.home)?;
-    let prompts = plan.home.prompts();
-    make_private_folder(&prompts)?;
-    let key = random_hex::<32>().map_err(NodeError::Random)?;
+    make_private_folder(&plan.home.prompts())?;
     if let Some(text) = chat_template(config)? {
         // The worker sees only its own folder.
         write_private(&folder.join(TEMPLATE_FILE), text.as_bytes())?;
@@ -38,8 +36,9 @@ pub fn worker_child(plan: &NodePlan, services: &Services) -> Result<WorkerChild,
     let around = Surroundings {
         store: services.store.as_ref(),
         back: &services.back,
-        bell_port: services.bell.port(),
-        worker_key: &key,
+        port: services.worker.port,
+        bell_port: services.bell,
+        worker_key: &services.worker.key,
         node_id: plan.node_id,
         chat_name: &prepared.models.chat.name,
         embedding_name: prepared
@@ -55,12 +54,22 @@ pub fn worker_child(plan: &NodePlan, services: &Services) -> Result<WorkerChild,
         chat_template: (!config.chat_template.is_empty()).then_some(TEMPLATE_FILE),
         has_named_keys: plan.home.api_keys().exists(),
     };
-    write_private(
-        &folder.join(SETTINGS_FILE),
-        worker_settings(config, &around).as_bytes(),
-    )?;
-    let options: &[&str] = if prepared.is_compiled {
-        prepared.wasmedge.aot_options()
+    let file = folder.join(SETTINGS_FILE);
+    let text = worker_settings(config, &around);
+    let before = std::fs::read(&file).ok();
+    write_private(&file, text.as_bytes())?;
+    Ok(before.is_some_and(|before| before != text.as_bytes()))
+}
+
+/// Writes the worker's settings and says how to start it from `parts`.
+pub fn worker_child(
+    plan: &NodePlan,
+    parts: &Parts,
+    services: &Services,
+) -> Result<WorkerChild, NodeError> {
+    write_settings(plan, services)?;
+    let options: &[&str] = if parts.is_compiled {
+        parts.wasmedge.aot_options()
     } else {
         &[]
     };
@@ -72,18 +81,18 @@ pub fn worker_child(plan: &NodePlan, services: &Services) -> Result<WorkerChild,
         tried.clone().into_os_string(),
     ));
     let worker = WorkerPlan {
-        command: prepared.wasmedge.command.clone(),
+        command: parts.wasmedge.command.clone(),
         options: options.iter().map(|option| (*option).to_owned()).collect(),
-        module: prepared.module.clone(),
-        plugin: prepared.plugin.clone(),
-        folder,
-        prompts,
+        module: parts.module.clone(),
+        plugin: parts.plugin.clone(),
+        folder: worker_folder(plan.home)?,
+        prompts: plan.home.prompts(),
         preloads: preloads(plan),
         environment,
     };
     Ok(WorkerChild {
         plan: confined(plan, worker, services, &tried)?,
-        key,
+        key: services.worker.key.clone(),
     })
 }
 
@@ -103,7 +112,7 @@ fn confined(
     let needs = Needs {
         tried,
         services: &services.reached(),
-        own_ports: &[services.bell.port()],
+        own_ports: &[services.bell],
         gpu: plan.config.gpu_layers > 0,
     };
     let kept = confinement::plan(&worker, &program, &needs);
@@ -114,11 +123,11 @@ fn confined(
 }
 
 /// What the worker can do on this machine, for the log.
-pub fn confinement_line(plan: &NodePlan) -> String {
+pub fn confinement_line(plan: &NodePlan, parts: &Parts) -> String {
     match plan.config.confine {
         Confine::Off => "the worker is not confined: it may do what its user may".to_owned(),
         Confine::Auto => {
-            let program = Program::of(&plan.prepared.wasmedge.command);
+            let program = Program::of(&parts.wasmedge.command);
             Report::of(gaia_confine::grants(), &program).line()
         }
     }

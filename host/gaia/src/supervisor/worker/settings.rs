@@ -118,6 +118,8 @@ pub struct Surroundings<'a> {
     pub store: Option<&'a Service>,
     /// What the worker asks its host for.
     pub back: &'a Service,
+    /// The port on which the worker listens; 0: any that is free.
+    pub port: u16,
     /// The port on which the worker wakes itself.
     pub bell_port: u16,
     /// The key that the worker asks for.
@@ -178,7 +180,7 @@ pub fn worker_settings(config: &Config, around: &Surroundings) -> String {
     number("bell_port", around.bell_port.into());
     number("body_bytes_max", config.body_bytes_max);
     number("requests_running_max", config.requests_running_max.into());
-    file["port"] = value(0);
+    file["port"] = value(i64::from(around.port));
     file["tool_rounds_max"] = value(i64::from(config.tool_rounds_max));
     file["queue_len_max"] = value(i64::from(config.queue_len_max));
     file["priority_allowed"] = value(config.priority_allowed(around.has_named_keys));
@@ -251,6 +253,7 @@ mod tests {
         let around = Surroundings {
             store: Some(&store),
             back: &back,
+            port: 0,
             bell_port: 7,
             worker_key: "wk",
             node_id: "0xabc",

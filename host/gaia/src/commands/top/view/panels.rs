@@ -67,8 +67,16 @@ fn title(node: &Running, facts: &Facts, theme: Theme) -> Line<'static> {
         Span::raw(format!("  up {}", span(node.up_seconds))),
         Span::styled(format!("  {}  {}", node.url, node.version), theme.dim()),
     ];
+    if let Some(url) = &node.worker_url {
+        let text = format!("  worker of others at {}", harmless(url));
+        spans.push(Span::styled(text, theme.dim()));
+    }
     if node.restarts > 0 {
-        let text = format!("  worker restarted {} times", node.restarts);
+        let what = match node.worker_url {
+            Some(_) => "went away",
+            None => "worker restarted",
+        };
+        let text = format!("  {what} {} times", node.restarts);
         spans.push(Span::styled(text, theme.colour(Color::Yellow)));
     }
     if !facts.is_counted {

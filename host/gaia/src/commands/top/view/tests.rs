@@ -115,6 +115,24 @@ fn an_idle_node() {
 }
 
 #[test]
+fn a_node_whose_worker_somebody_else_keeps() {
+    let node = Running {
+        phase: "waiting for its worker",
+        restarts: 2,
+        worker_url: Some("http://127.0.0.1:9080".to_owned()),
+        ..node()
+    };
+    let shown = picture(&facts(Node::Running(Box::new(node)), &[]), 140, 30);
+    for words in [
+        "waiting for its worker",
+        "worker of others at http://127.0.0.1:9080",
+        "went away 2 times",
+    ] {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
+}
+
+#[test]
 fn a_node_that_keeps_failing() {
     let node = Running {
         phase: "crash loop",
