@@ -3,6 +3,7 @@
 
 mod dialled;
 mod forwarding;
+mod maxima;
 mod receipts;
 mod scene;
 mod tunnels;
