@@ -11,7 +11,8 @@ use crate::{journal, tables};
 use alloy_primitives::{Address, B256};
 use gaia_ledger::account::{EpochNumber, ReservationId, Timestamp};
 use gaia_ledger::{AccountId, Entry, Outcome, Share};
-use tokio::sync::{mpsc, oneshot};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use tokio::sync::oneshot;
 
 pub use audit::{Audit, AuditError};
 
@@ -24,7 +25,7 @@ const PAGE_LEN_MAX: u64 = 1000;
 /// A ledger. Clones are the same one; it closes when the last is gone.
 #[derive(Debug, Clone)]
 pub struct Ledger {
-    asked: mpsc::Sender<Asked>,
+    asked: SyncSender<Asked>,
 }
 
 /// A question was not answered.
@@ -47,13 +48,13 @@ impl Ledger {
     /// # Errors
     /// When the database cannot be opened, or is of a later version.
     pub fn open(location: Location) -> Result<Self, OpenError> {
-        let (asked, jobs) = mpsc::channel(JOBS_LEN_MAX);
-        let (opened, result) = std::sync::mpsc::sync_channel(1);
+        let (asked, jobs) = sync_channel(JOBS_LEN_MAX);
+        let (opened, result) = sync_channel(1);
         // The clients of databases block, so the thread that will use the connection opens it, too.
         let work = move || match location.open() {
             Ok(connection) => {
                 opened.send(Ok(())).ok();
-                writer::run(&location, connection, jobs);
+                writer::run(&location, connection, &jobs);
             }
             Err(error) => {
                 opened.send(Err(error)).ok();
@@ -78,8 +79,8 @@ impl Ledger {
             .asked
             .try_send(Asked::Execute(Box::new(Job { order, reply })));
         sent.map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => ExecuteError::Busy,
-            mpsc::error::TrySendError::Closed(_) => ExecuteError::Closed,
+            TrySendError::Full(_) => ExecuteError::Busy,
+            TrySendError::Disconnected(_) => ExecuteError::Closed,
         })?;
         outcome.await.unwrap_or(Err(ExecuteError::Closed))
     }
@@ -229,8 +230,8 @@ impl Ledger {
             healthy
         }));
         self.asked.try_send(asked).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => ReadError::Busy,
-            mpsc::error::TrySendError::Closed(_) => ReadError::Closed,
+            TrySendError::Full(_) => ReadError::Busy,
+            TrySendError::Disconnected(_) => ReadError::Closed,
         })?;
         match answer.await {
             Ok(found) => Ok(found?),

@@ -81,37 +81,29 @@ impl Kept {
     }
 }
 
-/// A transaction, and the rows that it touches. Where it is not committed, nothing is left of what was kept.
+/// A transaction that is open, and the rows that it touches. After an error of the database nothing of what is kept is
+/// true any more: it goes with the connection.
 pub(crate) struct Batch<'a> {
     connection: &'a mut dyn Connection,
-    next_entry: u64,
-    rows: Kept,
-    kept: &'a mut Kept,
+    rows: &'a mut Kept,
 }
 
 impl<'a> Batch<'a> {
     /// Begins the transaction.
     pub(crate) fn begin(
         connection: &'a mut dyn Connection,
-        kept: &'a mut Kept,
+        rows: &'a mut Kept,
     ) -> Result<Self, SqlError> {
-        // It comes back with the commit.
-        let rows = std::mem::take(kept);
         connection.begin()?;
-        let rows = match connection.others_wrote()? {
-            true => Kept::default(),
-            false => rows,
-        };
-        let next_entry = match rows.next_entry {
-            Some(next) => next,
-            None => journal::next_number(connection)?,
-        };
-        Ok(Self {
-            connection,
-            next_entry,
-            rows,
-            kept,
-        })
+        if connection.others_wrote()? {
+            *rows = Kept::default();
+        }
+        Ok(Self::resume(connection, rows))
+    }
+
+    /// Goes on with one that was begun.
+    pub(crate) fn resume(connection: &'a mut dyn Connection, rows: &'a mut Kept) -> Self {
+        Self { connection, rows }
     }
 
     /// Carries a command out, once for each key; the entry is the new one, or the one that is there.
@@ -139,8 +131,12 @@ impl<'a> Batch<'a> {
         for posting in &postings {
             self.earn(posting)?;
         }
+        let number = match self.rows.next_entry {
+            Some(next) => next,
+            None => journal::next_number(self.connection)?,
+        };
         let entry = Entry {
-            number: self.next_entry,
+            number,
             key: key.clone(),
             time: now,
             command: command.clone(),
@@ -148,7 +144,7 @@ impl<'a> Batch<'a> {
             outcome,
         };
         journal::append(self.connection, &entry)?;
-        self.next_entry += 1;
+        self.rows.next_entry = Some(number + 1);
         Ok(outcome)
     }
 
@@ -158,12 +154,10 @@ impl<'a> Batch<'a> {
     }
 
     /// Writes the rows and commits, as [`Connection::commit_soon`].
-    pub(crate) fn commit(mut self) -> Result<(), SqlError> {
+    pub(crate) fn commit(self) -> Result<(), SqlError> {
         self.rows.flush(self.connection)?;
         self.connection.commit_soon()?;
-        self.rows.next_entry = Some(self.next_entry);
         self.rows.bound();
-        *self.kept = self.rows;
         Ok(())
     }
 

@@ -1,23 +1,29 @@
-//! The thread that owns the connection: takes what has come in meanwhile as one batch, commits once for all
-//! of it, and only then replies.
+//! The thread that owns the connection: carries commands out one after the other, and commits once for many.
 //!
-//! Where the database lets another thread wait for the disk ([`disk`]), that one replies to whoever needs the disk,
-//! to all that have come meanwhile at once, and this one goes on.
+//! Where the database lets another thread wait for the disk ([`disk`]), a transaction stays open for [`PACE`], and that
+//! thread replies to whoever needs the disk, to all that have come meanwhile at once. Who needs no disk is answered
+//! when it is decided. Everywhere else nobody hears of anything before the commit.
 
 mod disk;
+mod transaction;
 
 use crate::location::Location;
-use crate::receipts::{self, Served};
+use crate::receipts::Served;
 use crate::sql::{Connection, SqlError};
-use crate::store::{Batch, Failure, Kept};
 use gaia_ledger::account::Timestamp;
 use gaia_ledger::{Command, IdempotencyKey, Outcome, Refusal};
-use tokio::sync::{mpsc, oneshot};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
 
-use disk::Disk;
+use transaction::Open;
 
 /// The most commands in a transaction.
 pub const BATCH_LEN_MAX: usize = 256;
+
+/// So long after a commit follows the next one, at the earliest; who comes alone does not wait. Pages that many
+/// commands change are written once for all of them then.
+const PACE: Duration = Duration::from_millis(2);
 
 /// A command, and who waits for what comes of it.
 pub(crate) struct Job {
@@ -46,26 +52,6 @@ impl Done {
         // Who has gone away asks again with the same key.
         let result = self.result.map_err(ExecuteError::Refused);
         self.job.reply.send(result).ok();
-    }
-}
-
-/// A connection with what is known of its database.
-struct Open {
-    // Ended before the connection: it replies to all that still wait for the disk.
-    disk: Option<Disk>,
-    connection: Box<dyn Connection>,
-    kept: Kept,
-}
-
-impl Open {
-    fn new(mut connection: Box<dyn Connection>) -> Result<Self, SqlError> {
-        let flush = connection.flush()?;
-        let disk = flush.map(Disk::begin).transpose()?;
-        Ok(Self {
-            disk,
-            connection,
-            kept: Kept::default(),
-        })
     }
 }
 
@@ -114,111 +100,98 @@ pub enum ExecuteError {
 }
 
 /// Works until nobody can ask any more, or the disk fails.
-pub(crate) fn run(
-    location: &Location,
-    first: Box<dyn Connection>,
-    mut asked: mpsc::Receiver<Asked>,
-) {
+pub(crate) fn run(location: &Location, first: Box<dyn Connection>, asked: &Receiver<Asked>) {
     let mut open = Open::new(first).ok();
-    while let Some(next) = asked.blocking_recv() {
-        let (jobs, question) = gather(next, &mut asked);
-        if open.is_none() {
-            match reopened(location) {
-                Ok(opened) => open = Some(opened),
-                Err(error) => {
-                    tracing::error!(ledger = %location, %error, "the ledger cannot be reached");
-                    refuse(jobs, &error);
-                    continue;
-                }
-            }
-        }
-        let Some(known) = open.as_mut() else {
-            continue;
+    loop {
+        let next = match &open {
+            Some(known) => next(known, asked),
+            None => asked.recv().map_or(Next::Nobody, Next::Asked),
         };
-        let mut healthy = jobs.is_empty() || carry_out(known, jobs);
-        if let Some(question) = question {
-            healthy &= question(known.connection.as_mut());
-        }
-        if known.disk.as_ref().is_some_and(Disk::has_failed) {
+        let healthy = match (next, &mut open) {
+            (Next::Asked(Asked::Execute(job)), open) => execute(location, open, *job),
+            (Next::Asked(Asked::Read(question)), open) => answer(location, open, question),
+            (Next::Commit, Some(known)) => known.commit(),
+            (Next::Commit, None) => true,
+            (Next::Nobody, open) => {
+                open.as_mut().map(Open::commit);
+                return;
+            }
+        };
+        if open.as_ref().is_some_and(Open::disk_has_failed) {
             // What of it is there nobody can say before the file is read anew, by a new process.
             tracing::error!(ledger = %location, "the ledger's disk has failed: it is closed");
             return;
         }
         if !healthy {
-            // What state it is in nobody knows: a new one is opened for the next batch.
+            // What state it is in nobody knows: a new one is opened for what comes next.
             open = None;
         }
     }
 }
 
-fn reopened(location: &Location) -> Result<Open, SqlError> {
-    Open::new(location.open().map_err(|error| error.said())?)
+/// What is to be done.
+enum Next {
+    Asked(Asked),
+    /// Nothing more belongs into the transaction.
+    Commit,
+    /// Everybody has gone.
+    Nobody,
 }
 
-/// What has come in, up to a batch or a question.
-fn gather(first: Asked, asked: &mut mpsc::Receiver<Asked>) -> (Vec<Job>, Option<Question>) {
-    let mut jobs = Vec::new();
-    let mut next = Some(first);
-    while let Some(one) = next {
-        match one {
-            Asked::Execute(job) => jobs.push(*job),
-            Asked::Read(question) => return (jobs, Some(question)),
-        }
-        next = (jobs.len() < BATCH_LEN_MAX)
-            .then(|| asked.try_recv().ok())
-            .flatten();
+fn next(open: &Open, asked: &Receiver<Asked>) -> Next {
+    let Some(due) = open.commit_due() else {
+        return asked.recv().map_or(Next::Nobody, Next::Asked);
+    };
+    let left = due.saturating_duration_since(Instant::now());
+    if open.is_full() || open.is_paced() && left.is_zero() {
+        return Next::Commit;
     }
-    (jobs, None)
+    match asked.try_recv() {
+        Ok(next) => return Next::Asked(next),
+        Err(TryRecvError::Disconnected) => return Next::Nobody,
+        Err(TryRecvError::Empty) => {}
+    }
+    match asked.recv_timeout(left) {
+        Ok(next) => Next::Asked(next),
+        Err(RecvTimeoutError::Timeout) => Next::Commit,
+        Err(RecvTimeoutError::Disconnected) => Next::Nobody,
+    }
 }
 
-/// Carries a batch out and replies, or has it done. Whether the connection can be used further.
-fn carry_out(open: &mut Open, jobs: Vec<Job>) -> bool {
-    match transaction(open, &jobs) {
-        Ok(results) => {
-            let done = jobs.into_iter().zip(results);
-            let done = done.map(|(job, result)| Done { job, result });
-            let Some(disk) = &mut open.disk else {
-                done.for_each(Done::reply);
-                return true;
-            };
-            let (waiting, ready): (Vec<_>, Vec<_>) = done.partition(Done::needs_disk);
-            ready.into_iter().for_each(Done::reply);
-            disk.wait(waiting);
+/// Whether the connection can be used further.
+fn execute(location: &Location, open: &mut Option<Open>, job: Job) -> bool {
+    match opened(location, open) {
+        Ok(known) => known.execute(job),
+        Err(error) => {
+            refuse(vec![job], &error);
             true
         }
-        Err(error) => {
-            open.connection.rollback();
-            tracing::error!(%error, commands = jobs.len(), "a batch of the ledger was taken back");
-            refuse(jobs, &error);
-            false
+    }
+}
+
+/// Whether the connection can be used further.
+fn answer(location: &Location, open: &mut Option<Open>, question: Question) -> bool {
+    match opened(location, open) {
+        Ok(known) => known.commit() && question(known.connection()),
+        // Who asked sees that nobody answers.
+        Err(_) => true,
+    }
+}
+
+fn opened<'a>(location: &Location, open: &'a mut Option<Open>) -> Result<&'a mut Open, SqlError> {
+    match open {
+        Some(known) => Ok(known),
+        none => {
+            let connection = location.open().map_err(|error| error.said());
+            match connection.and_then(Open::new) {
+                Ok(known) => Ok(none.insert(known)),
+                Err(error) => {
+                    tracing::error!(ledger = %location, %error, "the ledger cannot be reached");
+                    Err(error)
+                }
+            }
         }
     }
-}
-
-fn transaction(open: &mut Open, jobs: &[Job]) -> Result<Vec<Result<Outcome, Refusal>>, SqlError> {
-    let mut batch = Batch::begin(open.connection.as_mut(), &mut open.kept)?;
-    let mut results = Vec::with_capacity(jobs.len());
-    for job in jobs {
-        results.push(match one(&mut batch, &job.order) {
-            Ok(outcome) => Ok(outcome),
-            Err(Failure::Refused(refusal)) => Err(refusal),
-            Err(Failure::Sql(error)) => return Err(error),
-        });
-    }
-    batch.commit()?;
-    Ok(results)
-}
-
-fn one(batch: &mut Batch<'_>, order: &Order) -> Result<Outcome, Failure> {
-    let outcome = batch.execute(&order.key, &order.command, order.now)?;
-    let receipt = order
-        .receipt
-        .as_ref()
-        .and_then(|served| served.receipt(&outcome));
-    if let Some(receipt) = receipt {
-        receipts::keep(batch.connection(), &receipt)?;
-    }
-    Ok(outcome)
 }
 
 fn refuse(jobs: Vec<Job>, error: &SqlError) {
