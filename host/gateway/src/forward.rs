@@ -2,6 +2,7 @@
 //!
 //! It runs as a task of its own, which outlives a client that goes away: what was served is captured all the same.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,7 +18,7 @@ use crate::access::{Access, Place};
 use crate::attempt::{Attempt, Ended, Rest, Served};
 use crate::client::Client;
 use crate::count::Tally;
-use crate::money::{self, Bill};
+use crate::money::{self, Bill, Wanted};
 use crate::nodes::{NodeInfo, Ticket, Word};
 use crate::reply::{self, Reply};
 use crate::request::Asked;
@@ -83,15 +84,46 @@ impl Run {
     async fn through(mut self) {
         let shared = Arc::clone(&self.job.shared);
         let counts = &shared.counts;
-        if let Err(error) = money::reserve(&self.job, self.id).await {
-            counts.refused(error.status);
-            return self.client.fail(&error).await;
+        let sent = self.sent_on_credit().await;
+        match sent {
+            Ok(sent) => self.settle(sent).await,
+            Err(error) => {
+                counts.refused(error.status);
+                return self.client.fail(&error).await;
+            }
+        }
+        counts.over(self.job.arrived, self.begun);
+    }
+
+    /// Sends the request once its money is set aside; or while it is, where the payer has plenty.
+    ///
+    /// # Errors
+    /// Nothing was set aside, so nothing may be charged.
+    async fn sent_on_credit(&mut self) -> Result<Sent, ApiError> {
+        let shared = Arc::clone(&self.job.shared);
+        let wanted = Wanted::of(&self.job, self.id);
+        let mut unconfirmed = wanted.is_ample();
+        let mut reserving = pin!(wanted.reserve());
+        if unconfirmed.is_none() {
+            reserving.as_mut().await?;
         }
         let mut ticket = shared.nodes.arrive(self.job.asked.ask.clone());
-        let sent = self.sent(&mut ticket).await;
-        drop(ticket);
-        self.settle(sent).await;
-        counts.over(self.job.arrived, self.begun);
+        let mut sending = pin!(self.sent(&mut ticket));
+        if unconfirmed.is_some() {
+            let sent = tokio::select! {
+                biased;
+                reserved = reserving.as_mut() => {
+                    reserved?;
+                    None
+                }
+                sent = sending.as_mut() => Some(sent),
+            };
+            if let Some(sent) = sent {
+                return reserving.await.map(|()| sent);
+            }
+            drop(unconfirmed.take());
+        }
+        Ok(sending.await)
     }
 
     /// Sends the request wherever the balancer says, until it is answered, or nobody will.

@@ -20,6 +20,7 @@ mod client;
 mod config;
 mod connection;
 mod count;
+mod credit;
 mod domain;
 mod earnings;
 mod endpoint;

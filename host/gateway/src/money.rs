@@ -4,7 +4,8 @@
 //! A gateway that dies leaves reservations; they expire, whichever gateway sees them.
 
 use std::convert::Infallible;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use alloy_primitives::B256;
 use gaia_ledger::account::ReservationId;
@@ -15,6 +16,7 @@ use gaia_openai::ApiError;
 use gaia_statements::Counted;
 
 use crate::count::Basis;
+use crate::credit::Unconfirmed;
 use crate::forward::Job;
 use crate::nodes::NodeInfo;
 use crate::reply::payment_required;
@@ -34,23 +36,61 @@ pub(crate) struct Bill<'a> {
     pub basis: Basis,
 }
 
-/// Sets aside the most that the request can cost.
-///
-/// # Errors
-/// 402 where there is too little; 503 where the ledger cannot say.
-pub(crate) async fn reserve(job: &Job, id: B256) -> Result<(), ApiError> {
-    let reserve = Reserve {
-        reservation: id,
-        account: job.access.account(),
-        key: job.access.key,
-        amount: job.asked.cost_max,
-        key_limit: job.access.limit(),
-        lifetime_seconds: job.shared.config.lifetime_seconds(),
-    };
-    let order = order(format!("reserve:{id}"), Command::Reserve(reserve), None)?;
-    match execute(&job.shared, order).await {
-        Ok(_) => Ok(()),
-        Err(error) => Err(said(&error)),
+/// What is to be set aside for a request: the most that it can cost.
+pub(crate) struct Wanted {
+    shared: Arc<Shared>,
+    reserve: Reserve,
+}
+
+impl Wanted {
+    pub(crate) fn of(job: &Job, id: B256) -> Self {
+        let reserve = Reserve {
+            reservation: id,
+            account: job.access.account(),
+            key: job.access.key,
+            amount: job.asked.cost_max,
+            key_limit: job.access.limit(),
+            lifetime_seconds: job.shared.config.lifetime_seconds(),
+        };
+        Self {
+            shared: Arc::clone(&job.shared),
+            reserve,
+        }
+    }
+
+    /// Where the payer has so much that the request may begin before the ledger has answered. Who has set his token a
+    /// limit wants it kept to the unit.
+    pub(crate) fn is_ample(&self) -> Option<Unconfirmed> {
+        let Reserve {
+            account, amount, ..
+        } = self.reserve;
+        let credit = &self.shared.credit;
+        match self.reserve.key_limit {
+            None => credit.ample(account, amount, Instant::now()),
+            Some(_) => None,
+        }
+    }
+
+    /// Sets it aside.
+    ///
+    /// # Errors
+    /// 402 where there is too little; 503 where the ledger cannot say.
+    pub(crate) async fn reserve(self) -> Result<(), ApiError> {
+        let Self { shared, reserve } = self;
+        let account = reserve.account;
+        let key = format!("reserve:{}", reserve.reservation);
+        let order = order(key, Command::Reserve(reserve), None)?;
+        match execute(&shared, order).await {
+            Ok(Outcome::Reserved { available, .. }) => {
+                shared.credit.heard(account, available, Instant::now());
+                Ok(())
+            }
+            Ok(_) => Ok(()),
+            Err(error) => {
+                shared.credit.refused(account);
+                Err(said(&error))
+            }
+        }
     }
 }
 

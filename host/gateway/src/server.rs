@@ -14,6 +14,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::access::{Accesses, LOOKUPS_MAX};
 use crate::config::{Config, ConfigError};
 use crate::connection;
+use crate::credit::Credit;
 use crate::endpoint::Endpoint;
 use crate::money;
 use crate::nodes::Nodes;
@@ -91,6 +92,7 @@ impl Gateway {
         let shared = Shared {
             nodes: Nodes::new(config.balancer.clone(), Arc::clone(&config.prober), dice),
             accesses: Accesses::new(config.ledger.clone(), config.limits.clone()),
+            credit: Credit::default(),
             places: Arc::new(Semaphore::new(
                 config
                     .limits

@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 
 use crate::access::Accesses;
 use crate::config::Config;
+use crate::credit::Credit;
 use crate::endpoint::Endpoint;
 use crate::nodes::Nodes;
 use crate::receipts::Receipts;
@@ -18,6 +19,7 @@ pub(crate) struct Shared {
     pub config: Config,
     pub nodes: Nodes,
     pub accesses: Accesses,
+    pub credit: Credit,
     /// Places of requests to models.
     pub places: Arc<Semaphore>,
     /// Places of questions that nobody has to show a token for.

@@ -23,7 +23,7 @@ pub const BATCH_LEN_MAX: usize = 256;
 
 /// So long after a commit follows the next one, at the earliest; who comes alone does not wait. Pages that many
 /// commands change are written once for all of them then.
-const PACE: Duration = Duration::from_millis(2);
+const PACE: Duration = Duration::from_millis(5);
 
 /// A command, and who waits for what comes of it.
 pub(crate) struct Job {

@@ -4,6 +4,7 @@
 
 mod browser;
 mod client;
+mod credit;
 mod failing;
 mod front;
 mod kills;

@@ -197,6 +197,8 @@ pub struct Domain {
     pub nodes: Tables,
     /// The payer's token, as it stands in the header.
     pub token: String,
+    /// Where the ledger is.
+    pub books: String,
     gateways: Vec<Running>,
     _front: Option<Front>,
     _folder: tempfile::TempDir,
@@ -280,6 +282,7 @@ impl Domain {
             ledger,
             nodes: Tables(gateways.iter().map(|it| it.nodes.clone()).collect()),
             token: String::new(),
+            books,
             gateways,
             _front: front,
             _folder: folder,
