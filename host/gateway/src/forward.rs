@@ -56,12 +56,19 @@ enum Sent {
 
 /// Takes a request over, and gives the head of its answer.
 pub(crate) async fn answer(job: Job) -> Response<Reply> {
-    let Ok(id) = shared::request_id() else {
-        return reply::error(&ApiError::internal("The system gives no random numbers."));
-    };
-    let Ok(header) = HeaderValue::from_str(&id.to_string()) else {
-        return reply::error(&ApiError::internal("The request could not be named."));
-    };
+    let failed = |_| reply::error(&ApiError::internal("The request was lost on its way."));
+    match take_over(job) {
+        Ok(answered) => answered.await.unwrap_or_else(failed),
+        Err(error) => reply::error(&error),
+    }
+}
+
+/// Begins the request's task, which is no part of what the connection keeps.
+fn take_over(job: Job) -> Result<oneshot::Receiver<Response<Reply>>, ApiError> {
+    let internal = |message: &str| ApiError::internal(message);
+    let id = shared::request_id().map_err(|_| internal("The system gives no random numbers."))?;
+    let header = HeaderValue::from_str(&id.to_string())
+        .map_err(|_| internal("The request could not be named."))?;
     let (head, answered) = oneshot::channel();
     let client = Client::new(
         head,
@@ -76,8 +83,7 @@ pub(crate) async fn answer(job: Job) -> Response<Reply> {
         begun: None,
     };
     tokio::spawn(run.through());
-    let failed = |_| reply::error(&ApiError::internal("The request was lost on its way."));
-    answered.await.unwrap_or_else(failed)
+    Ok(answered)
 }
 
 impl Run {
@@ -86,7 +92,8 @@ impl Run {
         let counts = &shared.counts;
         let sent = self.sent_on_credit().await;
         match sent {
-            Ok(sent) => self.settle(sent).await,
+            // A stream runs long, and shall not hold the room for its end meanwhile.
+            Ok(sent) => Box::pin(self.settle(sent)).await,
             Err(error) => {
                 counts.refused(error.status);
                 return self.client.fail(&error).await;
@@ -103,7 +110,7 @@ impl Run {
         let shared = Arc::clone(&self.job.shared);
         let wanted = Wanted::of(&self.job, self.id);
         let mut unconfirmed = wanted.is_ample();
-        let mut reserving = pin!(wanted.reserve());
+        let mut reserving = Box::pin(wanted.reserve());
         if unconfirmed.is_none() {
             reserving.as_mut().await?;
         }
@@ -121,7 +128,7 @@ impl Run {
             if let Some(sent) = sent {
                 return reserving.await.map(|()| sent);
             }
-            drop(unconfirmed.take());
+            drop((unconfirmed.take(), reserving));
         }
         Ok(sending.await)
     }

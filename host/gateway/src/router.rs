@@ -61,7 +61,8 @@ impl Shared {
         }
         let answered = match path.starts_with("/v1/") {
             true => self.api(request).await,
-            false => self.own(request).await,
+            // Seldom asked, and large: a connection keeps room for whatever stands here.
+            false => Box::pin(self.own(request)).await,
         };
         answered.unwrap_or_else(|error| reply::error(&error))
     }
