@@ -271,4 +271,20 @@ mod tests {
         line.call(BUSY, RequestId(0));
         assert_eq!(line.next().len(), CALLED_FROM_MAX);
     }
+
+    #[test]
+    fn of_one_key_so_many_may_go_next() {
+        let mut line = Line::new(100);
+        for request in 0..50 {
+            arrive(&mut line, BUSY, request);
+        }
+        assert_eq!(line.next().len(), CALLED_OF_KEY_MAX);
+        for request in 100..150 {
+            arrive(&mut line, CALM, request);
+        }
+        let next = line.next();
+        let calm = next.iter().filter(|(key, _)| *key == CALM);
+        assert_eq!(calm.count(), CALLED_FROM_MAX - CALLED_OF_KEY_MAX);
+        assert_eq!(next.len(), CALLED_FROM_MAX);
+    }
 }

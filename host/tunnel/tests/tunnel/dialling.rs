@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use gaia_outbound::Origin;
+use gaia_tunnel::limits::{HEAD_BYTES_MAX, REFUSAL_BYTES_MAX};
 use gaia_tunnel::{Channel, DialError, Ended, Trust, dial};
 use hyper::{Request, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -56,6 +57,41 @@ async fn a_refusal_brings_its_reason() {
         error.to_string().ends_with("403 Forbidden: not today"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn a_reason_that_is_too_long_is_not_read() {
+    let refuses = |len: usize| {
+        let head = format!("HTTP/1.1 403 Forbidden\r\ncontent-length: {len}\r\n\r\n");
+        let text = format!("{head}{}", "x".repeat(len));
+        says(Box::leak(text.into_boxed_str()).as_bytes())
+    };
+    let longest = refusal(&refuses(REFUSAL_BYTES_MAX).await, |_| true).await;
+    assert!(longest.to_string().ends_with("xxx"), "{longest}");
+    let longer = refusal(&refuses(REFUSAL_BYTES_MAX + 1).await, |_| true).await;
+    assert!(matches!(longer, DialError::Refused { .. }), "{longer}");
+    assert!(!longer.to_string().contains("xxx"), "{longer}");
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_long_never_gets_to_the_node() {
+    let (asked, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let (_gateway, channel, _node) = tunnel(move |request| {
+        asked.send(request.uri().path().to_owned()).unwrap();
+        async { Response::new(full("")) }
+    })
+    .await;
+    let send = async |path: &str, bytes: usize| {
+        let mut request = get(path);
+        let value = "x".repeat(bytes).parse().unwrap();
+        request.headers_mut().insert("x-long", value);
+        let answer = channel.send(request).await;
+        answer.is_ok_and(|answer| answer.status() == 200)
+    };
+    let max = HEAD_BYTES_MAX as usize;
+    assert!(!send("/long", max).await);
+    assert!(send("/short", max / 2).await, "the tunnel goes on");
+    assert_eq!(told.recv().await.unwrap(), "/short");
 }
 
 #[tokio::test]
