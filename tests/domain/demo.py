@@ -91,6 +91,7 @@ class Demo:
                 node.gaia("stop", "--now")
             except Refused:
                 pass
+            node.end_worker()
         if self.has_gateway:
             try:
                 self.operator.gaia("domain", "stop")
@@ -147,9 +148,11 @@ class Demo:
         for name, document in KNOWLEDGE.items():
             node = NodeHome(self.folder, name)
             self.nodes.append(node)
-            node.start(document)
+            # Of the last one the worker is somebody else's, as in a pod.
+            apart = name == "harbour"
+            node.start(document, free_port() if apart else None)
             node.gaia("join", self.url)
-            say(f"  {name}: {node.address}")
+            say(f"  {name}: {node.address}" + (", whose worker was started apart from it" if apart else ""))
         wait(SERVES_SECONDS_MAX, "three nodes that serve", lambda: self.serving() == 3)
         check(True, "each has answered canaries and serves")
 

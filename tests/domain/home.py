@@ -53,20 +53,33 @@ class Home:
 class NodeHome(Home):
     """A node with the small models and documents of its own."""
 
-    def start(self, document):
-        """Makes and starts it, and teaches it `document`."""
+    worker = None
+
+    def start(self, document, worker_port=None):
+        """Makes and starts it, and teaches it `document`. With `worker_port` its worker is started here, apart from it."""
         self.gaia("init")
         # llama.cpp's threads spin at barriers: several nodes on two cores would be in each other's way.
         settings = {"port": 0, "chat_model": CHAT_MODEL, "embedding_model": EMBEDDING_MODEL, "threads": 1,
                     "ctx_size": 2048}
         for key, value in settings.items():
             self.gaia("config", "set", key, value)
+        if worker_port is not None:
+            self.gaia("config", "set", "worker_url", f"http://127.0.0.1:{worker_port}")
+            line = self.gaia("worker")
+            with open(self.folder / "worker.log", "wb") as log:
+                self.worker = subprocess.Popen(["/bin/sh", "-c", f"exec {line}"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.gaia("start")
         if document is not None:
             file = self.folder / "knowledge.md"
             file.write_text(document)
             self.gaia("knowledge", "add", file)
         self.address = self.json("key", "show")["address"]
+
+    def end_worker(self):
+        """Ends the worker that was started apart, if there is one."""
+        if self.worker is not None:
+            self.worker.kill()
+            self.worker.wait()
 
     def state(self):
         """What the running node says of itself."""
