@@ -1,6 +1,7 @@
 //! Load: so many connections that ask one question after the other, or questions that come at a rate.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -152,7 +153,8 @@ pub async fn shared(
     connections: usize,
 ) -> anyhow::Result<Found> {
     let found = Rc::new(RefCell::new(Found::default()));
-    let left = Rc::new(RefCell::new(questions.to_vec().into_iter()));
+    let left: VecDeque<Question> = questions.iter().cloned().collect();
+    let left = Rc::new(RefCell::new(left));
     let begun = Instant::now();
     let mut lanes = Vec::with_capacity(connections);
     for _ in 0..connections {
@@ -160,7 +162,7 @@ pub async fn shared(
         let (found, left) = (Rc::clone(&found), Rc::clone(&left));
         lanes.push(tokio::task::spawn_local(async move {
             loop {
-                let next = left.borrow_mut().next();
+                let next = left.borrow_mut().pop_front();
                 let Some(question) = next else { return };
                 let answer = lane.ask(&question).await;
                 found.borrow_mut().note(answer);
