@@ -28,9 +28,10 @@ mod trust;
 
 pub use channel::{Channel, SendError};
 pub use connect::{DialError, Dialled, ask, dial};
+pub use gaia_authorities::AuthoritiesError;
 pub use link::{Ended, Link};
 pub use proof::{PATH, PROOF_HEADER, PROTOCOL, ProofError, proof_header, read_proof, switching};
-pub use trust::{Trust, TrustError};
+pub use trust::Trust;
 
 /// A body on its way through a tunnel.
 pub type Body = http_body_util::combinators::BoxBody<hyper::body::Bytes, std::io::Error>;

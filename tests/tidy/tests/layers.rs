@@ -40,6 +40,8 @@ const HOST_SHELLS: &[(&str, &str)] = &[
     ("gaia-member", "gaia-tunnel"),
     ("gaia-wasi-nn", "gaia-engine"),
     ("gaia-vector-store", "gaia-archive"),
+    ("gaia-tunnel", "gaia-authorities"),
+    ("gaia-ledger-store", "gaia-authorities"),
 ];
 
 fn level(name: &str) -> u8 {

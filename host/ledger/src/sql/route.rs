@@ -8,18 +8,14 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use gaia_authorities::{AuthoritiesError, public, with_file};
 use postgres::config::{Host, SslMode};
 use postgres::{Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::CertificateDer;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::SqlError;
-
-/// The most authorities in a file.
-const AUTHORITIES_MAX: usize = 256;
 
 /// Connects to a `postgres://` URL.
 pub(super) fn connect(url: &str) -> Result<Client, SqlError> {
@@ -92,38 +88,23 @@ fn is_loopback(at: std::net::IpAddr) -> bool {
     at.is_loopback()
 }
 
+fn unusable(error: AuthoritiesError) -> SqlError {
+    let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+    refused(format!(
+        "`sslrootcert`: {error}{}",
+        cause.unwrap_or_default()
+    ))
+}
+
 fn client_config(authorities: Option<&Path>) -> Result<ClientConfig, SqlError> {
     let roots = match authorities {
-        Some(path) => own_roots(path)?,
-        None => RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+        Some(path) => with_file(RootCertStore::empty(), path).map_err(unusable)?,
+        None => public(),
     };
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| refused(error.to_string()))?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
-}
-
-fn own_roots(path: &Path) -> Result<RootCertStore, SqlError> {
-    let unusable = |why: String| refused(format!("the authorities in `{}`: {why}", path.display()));
-    let found: Vec<_> = CertificateDer::pem_file_iter(path)
-        .map_err(|error| unusable(error.to_string()))?
-        .take(AUTHORITIES_MAX + 1)
-        .collect::<Result<_, _>>()
-        .map_err(|error| unusable(error.to_string()))?;
-    if found.is_empty() || found.len() > AUTHORITIES_MAX {
-        let words = format!(
-            "{} certificates, between 1 and {AUTHORITIES_MAX} can be used",
-            found.len()
-        );
-        return Err(unusable(words));
-    }
-    let mut roots = RootCertStore::empty();
-    for certificate in found {
-        roots
-            .add(certificate)
-            .map_err(|error| unusable(error.to_string()))?;
-    }
-    Ok(roots)
 }
 
 #[cfg(test)]
@@ -172,15 +153,13 @@ mod tests {
     fn a_file_without_authorities_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ca.pem");
-        let check = |part: &str| {
-            let error = client_config(Some(&path)).unwrap_err().to_string();
-            assert!(error.contains("ca.pem") && error.contains(part), "{error}");
-        };
-        check("authorities");
+        let error = client_config(Some(&path)).unwrap_err().to_string();
+        assert!(
+            error.contains("ca.pem") && error.contains("failed to read"),
+            "{error}"
+        );
         std::fs::write(&path, "nothing").unwrap();
-        check("0 certificates");
-        let one = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-        std::fs::write(&path, one.repeat(AUTHORITIES_MAX + 1)).unwrap();
-        check("257 certificates");
+        let error = client_config(Some(&path)).unwrap_err().to_string();
+        assert!(error.contains("holds 0 certificates"), "{error}");
     }
 }
