@@ -48,7 +48,7 @@ pub enum OpenError {
 }
 
 impl Counter {
-    /// With the vocabulary of a GGUF file: a model, or what [`write_vocabulary`](crate::write_vocabulary) made of one.
+    /// With the vocabulary of a GGUF file: a model, or what `gaia model vocabulary` made of one.
     /// Nodes are taken to be as they are set up; see [`Self::with_nodes`].
     ///
     /// # Errors

@@ -6,8 +6,9 @@
 //! by its type: [`Certainty::Estimated`], and what was not seen is not counted.
 //!
 //! ```no_run
-//! use gaia_counting::{Counter, NodeTexts, write_vocabulary};
+//! use gaia_counting::{Counter, NodeTexts};
 //! use gaia_metering::{Kind, Meter};
+//! use gaia_models::write_vocabulary;
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! // Once, where the model lies; the gateway needs no weights.
 //! write_vocabulary("model.gguf".as_ref(), "vocabulary.gguf".as_ref())?;
@@ -33,11 +34,9 @@ mod counter;
 mod nodes;
 mod passages;
 mod prompt;
-mod vocabulary_file;
 mod words;
 mod written;
 
 pub use count::{Certainty, Count, CountError, Reason};
 pub use counter::{Counter, OpenError};
 pub use nodes::{NodeTexts, NodeTextsError};
-pub use vocabulary_file::{WriteVocabularyError, write_vocabulary};

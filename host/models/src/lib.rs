@@ -20,6 +20,7 @@ mod memory;
 mod package;
 mod probe;
 mod pull;
+mod vocabulary;
 mod wheel;
 
 pub use catalogue::{Catalogue, CatalogueError};
@@ -31,4 +32,5 @@ pub use library::{Library, LibraryError, Listed, Settings};
 pub use memory::{MEMORY_SHARE_PERCENT, available_memory, usable_memory_bytes};
 pub use package::PackageError;
 pub use pull::{PullError, Pulled, SourceError};
+pub use vocabulary::{WriteVocabularyError, write_vocabulary};
 pub use wheel::ReadWheelError;

@@ -66,7 +66,7 @@ impl Stage {
     /// The model has none.
     pub fn new(plan: Plan) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        gaia_counting::write_vocabulary(&plan.model, &folder.path().join("vocabulary.gguf"))?;
+        gaia_models::write_vocabulary(&plan.model, &folder.path().join("vocabulary.gguf"))?;
         Ok(Self { plan, folder })
     }
 

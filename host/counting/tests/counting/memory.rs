@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::{env, fs};
 
-use gaia_counting::{Counter, write_vocabulary};
+use gaia_counting::Counter;
+use gaia_models::write_vocabulary;
 
 use crate::models;
 

@@ -2,8 +2,9 @@
 
 use std::fs;
 
-use gaia_counting::{Counter, WriteVocabularyError, write_vocabulary};
+use gaia_counting::Counter;
 use gaia_metering::{Kind, Metered};
+use gaia_models::{WriteVocabularyError, write_vocabulary};
 
 use crate::models;
 

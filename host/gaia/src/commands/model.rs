@@ -1,11 +1,13 @@
 //! `gaia model`: the models this machine has or could have.
 
+use std::path::{Path, PathBuf};
+
 use clap::{Args, Subcommand};
 use gaia_manifest::{Kind, Manifest};
-use gaia_models::{Listed, usable_memory_bytes};
+use gaia_models::{Listed, usable_memory_bytes, write_vocabulary};
 use serde_json::{Value, json};
 
-use super::Context;
+use super::{Context, chain};
 use crate::exit::{Exit, failure};
 use crate::supervisor::models::{ChooseModelError, Shelf};
 use crate::supervisor::state;
@@ -16,6 +18,7 @@ Examples:
   gaia model list
   gaia model pull qwen3-1.7b && gaia config set chat_model qwen3-1.7b && gaia restart
   gaia model remove qwen3-1.7b
+  gaia model vocabulary qwen3-1.7b --out qwen3.vocabulary.gguf
 
 Models of your own: a manifest like those in the source folder models/, put into
 the node's folder under models/.";
@@ -44,6 +47,14 @@ enum Action {
         #[arg(required = true, value_name = "NAME")]
         names: Vec<String>,
     },
+    /// Write a model's tokenizer and template into a small file: all that a domain's gateway needs to count tokens
+    Vocabulary {
+        /// A name as `gaia model list` shows it, or a GGUF file
+        model: String,
+        /// Where to; what is there is replaced
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
 }
 
 /// Runs `gaia model`.
@@ -62,6 +73,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
         Action::List => list(context, &shelf),
         Action::Pull { names } => pull(context, &shelf, names),
         Action::Remove { names } => remove(context, &shelf, names),
+        Action::Vocabulary { model, out } => vocabulary(context, &shelf, model, out),
     }
 }
 
@@ -178,4 +190,36 @@ fn remove(context: &Context, shelf: &Shelf, names: &[String]) -> anyhow::Result<
         },
     );
     Ok(())
+}
+
+fn vocabulary(context: &Context, shelf: &Shelf, model: &str, out: &Path) -> anyhow::Result<()> {
+    let from = match Path::new(model) {
+        path if path.is_file() => path.to_owned(),
+        _ => file_of(shelf, model)?,
+    };
+    write_vocabulary(&from, out).map_err(|error| failure(Exit::Failure, chain(&error)))?;
+    let size = std::fs::metadata(out)?.len();
+    let path = std::path::absolute(out)?;
+    context.terminal.answer(
+        || json!({"model": from, "vocabulary": path, "size_bytes": size}),
+        |_| {
+            format!(
+                "{}: {}\nIn domain.toml, at its model: vocabulary = \"{}\"",
+                out.display(),
+                bytes(size),
+                path.display()
+            )
+        },
+    );
+    Ok(())
+}
+
+/// The file of a model by its name, which must be here.
+fn file_of(shelf: &Shelf, name: &str) -> anyhow::Result<PathBuf> {
+    let found = find(shelf, &[name.to_owned()])?;
+    let path = found.first().map(|manifest| shelf.library.path(manifest));
+    path.filter(|path| path.exists()).ok_or_else(|| {
+        let words = format!("the model {name} is not here; gaia model pull {name} fetches it");
+        failure(Exit::Missing, words)
+    })
 }

@@ -1,4 +1,4 @@
-//! A model's header without its weights: all that counting takes, in a few megabytes.
+//! A model's header without its weights: all that a gateway needs to count tokens, in a few megabytes.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read};
@@ -48,7 +48,7 @@ pub enum WriteVocabularyError {
 }
 
 /// Writes the header of `model`, tokenizer and template with it, to `to`: a GGUF file without tensors, which
-/// [`Counter::open`](crate::Counter::open) takes. What was there is replaced, whole or not at all.
+/// `gaia-counting` takes in place of the model. What was there is replaced, whole or not at all.
 ///
 /// # Errors
 /// The model cannot be read, or the file cannot be written.
