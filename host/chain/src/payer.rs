@@ -30,13 +30,19 @@ pub enum PayError {
     #[error(transparent)]
     Amount(#[from] AmountError),
     /// More than the wallet has.
-    #[error("{owner} has {held} base units of {symbol}, {needed} are needed: get more first")]
+    #[error(
+        "{owner} has {} {symbol}, {} are needed: get more first",
+        decimal(*held, *decimals),
+        decimal(*needed, *decimals)
+    )]
     TooLittle {
         /// Whose wallet.
         owner: Address,
         /// Of what.
         symbol: String,
-        /// What is there.
+        /// Its digits after the point.
+        decimals: u8,
+        /// What is there, in base units.
         held: U256,
         /// What is needed.
         needed: U256,
@@ -49,6 +55,21 @@ pub enum PayError {
         /// The root on the chain.
         root: B256,
     },
+}
+
+/// Base units of an asset with so many digits after the point, as people write them.
+fn decimal(units: U256, decimals: u8) -> String {
+    let decimals = usize::from(decimals);
+    let digits = format!(
+        "{units:0>width$}",
+        units = units.to_string(),
+        width = decimals + 1
+    );
+    let (whole, fraction) = digits.split_at(digits.len() - decimals);
+    match fraction.trim_end_matches('0') {
+        "" => whole.to_owned(),
+        fraction => format!("{whole}.{fraction}"),
+    }
 }
 
 /// Base units of `amount`, exactly.
@@ -84,6 +105,7 @@ pub async fn deposit(
         return Err(PayError::TooLittle {
             owner,
             symbol: asset.symbol.clone(),
+            decimals: asset.decimals,
             held,
             needed,
         });
@@ -187,4 +209,22 @@ pub async fn claim(
         proof: proven.proof.clone(),
     };
     Ok(wallet.send(domain.escrow, call).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_told_as_people_write_them() {
+        let check = |units: u64, decimals, expected: &str| {
+            assert_eq!(decimal(U256::from(units), decimals), expected);
+        };
+        check(0, 6, "0");
+        check(12_500_000, 6, "12.5");
+        check(1, 6, "0.000001");
+        check(99_999_800, 6, "99.9998");
+        check(7, 0, "7");
+        check(u64::MAX, 18, "18.446744073709551615");
+    }
 }

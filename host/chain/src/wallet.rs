@@ -54,6 +54,9 @@ pub enum SendError {
     /// The contract refuses it, or did.
     #[error("{0}")]
     Refused(Refusal),
+    /// Nothing to pay for gas with.
+    #[error("{0} has too little of the chain's coin to pay for gas: send it some")]
+    NoCoin(Address),
     /// Too much gas.
     #[error("the transaction would take {0} gas, {GAS_MAX} are the most: split it")]
     Gas(u64),
@@ -200,7 +203,11 @@ impl Wallet {
     async fn estimate(&self, to: Address, data: &Bytes, value: U256) -> Result<u64, SendError> {
         let call = json!([{"from": self.address(), "to": to, "data": data, "value": value}]);
         let asked = self.rpc.ask::<U64>("eth_estimateGas", call).await;
-        let gas: u64 = asked.map_err(crate::domain::refused)?.to();
+        let asked = asked.map_err(|error| match lacks_coin(&error) {
+            true => SendError::NoCoin(self.address()),
+            false => crate::domain::refused(error).into(),
+        });
+        let gas: u64 = asked?.to();
         let gas = gas.saturating_add(gas / 4);
         if gas > GAS_MAX {
             return Err(SendError::Gas(gas));
@@ -245,6 +252,9 @@ impl Wallet {
                 Err(Submitted::NonceUsed) if sent.is_empty() => return Ok(None),
                 // One of those that were sent before has made it, or this one is no better than it.
                 Err(Submitted::NonceUsed | Submitted::Underpriced) => {}
+                Err(Submitted::Failed(error)) if lacks_coin(&error) => {
+                    return Err(SendError::NoCoin(self.address()));
+                }
                 Err(Submitted::Failed(error)) => return Err(error.into()),
             }
             if let Some(mined) = self.look_for(&sent).await? {
@@ -345,6 +355,12 @@ enum Submitted {
     NonceUsed,
     Underpriced,
     Failed(RpcError),
+}
+
+/// Servers agree on these words: the key cannot pay for the gas.
+fn lacks_coin(error: &RpcError) -> bool {
+    let words = ["insufficient funds", "gas required exceeds allowance (0)"];
+    matches!(error, RpcError::Refused { message, .. } if says(message, &words))
 }
 
 fn says(message: &str, any: &[&str]) -> bool {

@@ -12,6 +12,7 @@
 mod link;
 mod proposals;
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -56,6 +57,10 @@ const JOINS_MAX: u64 = 64;
 /// What notices are about.
 const ABOUT: &str = "chain";
 const ABOUT_SETTLING: &str = "settlement";
+const ABOUT_ADMISSION: &str = "admission";
+
+/// Nodes that the chain did not admit and that are remembered, for the operator.
+const UNADMITTED_MAX: usize = 64;
 
 /// How long a question waits for its turn.
 const TURN_WAIT: Duration = Duration::from_secs(2);
@@ -91,6 +96,8 @@ struct Seen {
     is_followed: bool,
     settled: Option<Settled>,
     proposals: Proposals,
+    /// Why the chain does not know a node that has joined.
+    unadmitted: BTreeMap<Address, String>,
     tree: Option<Arc<ShareTree>>,
 }
 
@@ -121,7 +128,11 @@ impl Chain {
             }
             Err(error) => {
                 let reason = watch::with_causes(&error);
-                let text = format!("{reason}; what was deposited before is served on");
+                // Anything else ends the start.
+                let text = match error.is_passing() {
+                    true => format!("{reason}; what was deposited before is served on"),
+                    false => reason,
+                };
                 if self.config.notices.set(ABOUT, text.clone()) {
                     tracing::warn!("{text}");
                 }
@@ -203,7 +214,13 @@ impl Chain {
         for record in ledger.records(JOINS, "", JOINS_MAX).await? {
             let request = serde_json::from_str::<JoinRequest>(&record.value).ok();
             let is_done = match request {
-                Some(request) => admit_one(domain, wallet, request).await,
+                Some(request) => {
+                    let node = request.join.statement.node;
+                    let admitted = admit_one(domain, wallet, request).await;
+                    let is_done = !matches!(admitted, Admitted::Later(_));
+                    self.note(node, admitted);
+                    is_done
+                }
                 None => true,
             };
             if is_done {
@@ -211,6 +228,35 @@ impl Chain {
             }
         }
         Ok(())
+    }
+
+    /// Tells the operator of nodes whose receipts would be worth nothing to their users.
+    fn note(&self, node: Address, admitted: Admitted) {
+        let mut seen = self.seen();
+        let why = match admitted {
+            Admitted::Yes => None,
+            Admitted::Later(why) => Some(why),
+            Admitted::No(why) => Some(format!("{why}; its owner joins again: gaia join")),
+        };
+        match why {
+            None => drop(seen.unadmitted.remove(&node)),
+            Some(_) if seen.unadmitted.len() >= UNADMITTED_MAX => {}
+            Some(why) => drop(seen.unadmitted.insert(node, why)),
+        }
+        let notices = &self.config.notices;
+        let _said = match seen.unadmitted.first_key_value() {
+            None => notices.clear(ABOUT_ADMISSION),
+            Some((node, why)) => {
+                let others = match seen.unadmitted.len() - 1 {
+                    0 => String::new(),
+                    more => format!(" ({more} others, too)"),
+                };
+                let text = format!(
+                    "the chain does not know the node {node}{others}, so receipts that it signs answer no challenge: {why}"
+                );
+                notices.set(ABOUT_ADMISSION, text)
+            }
+        };
     }
 
     fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
@@ -284,21 +330,30 @@ impl Chain {
     }
 }
 
-/// Whether nothing more is to be done for this join.
-async fn admit_one(domain: &Domain, wallet: &Wallet, request: JoinRequest) -> bool {
+/// What became of a join on the chain.
+enum Admitted {
+    Yes,
+    /// It is tried again.
+    Later(String),
+    /// It never will be.
+    No(String),
+}
+
+async fn admit_one(domain: &Domain, wallet: &Wallet, request: JoinRequest) -> Admitted {
     let node = request.join.statement.node;
     match gaia_chain::registry::admit(wallet, domain, on_chain(request)).await {
         Ok(_) => {
             tracing::info!(%node, "the chain knows the node");
-            true
+            Admitted::Yes
         }
         Err(SendError::Refused(refusal)) => {
             tracing::warn!(%node, %refusal, "the chain does not admit the node");
-            true
+            Admitted::No(refusal.to_string())
         }
         Err(error) => {
-            tracing::warn!(%node, error = watch::with_causes(&error), "the chain is told later");
-            false
+            let error = watch::with_causes(&error);
+            tracing::warn!(%node, error, "the chain is told later");
+            Admitted::Later(error)
         }
     }
 }
