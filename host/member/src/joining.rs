@@ -1,6 +1,6 @@
 //! What a node's owner says to a domain: join, consent, leave.
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, U160};
 use alloy_signer_local::PrivateKeySigner;
 use gaia_outbound::Origin;
 use gaia_registry::{NodeConfig, NodeJoin, NodeLeave, OperatorConsent, Place, Signed, Status};
@@ -58,6 +58,9 @@ pub enum JoinError {
         /// Why.
         reason: String,
     },
+    /// It knows nothing of domains.
+    #[error("{0} is no gateway of a domain: is it a node?")]
+    NoDomain(Origin),
     /// It said something else.
     #[error("{0} is no gateway of a domain: its answer to {1} makes no sense")]
     Nonsense(Origin, &'static str, #[source] serde_json::Error),
@@ -76,6 +79,30 @@ pub enum JoinError {
 pub async fn facts(origin: &Origin, trust: &Trust) -> Result<DomainFacts, JoinError> {
     let response = ask(origin, trust, Method::GET, DOMAIN_PATH, Bytes::new()).await?;
     read(origin, DOMAIN_PATH, response, FACTS_BYTES_MAX).await
+}
+
+/// Where the node stands, as its domain tells everybody; `None` where the domain does not know it.
+///
+/// # Errors
+/// When it cannot be reached, or says no.
+pub async fn standing(
+    origin: &Origin,
+    trust: &Trust,
+    node: Address,
+) -> Result<Option<Standing>, JoinError> {
+    #[derive(Deserialize)]
+    struct Listed {
+        nodes: Vec<Standing>,
+    }
+    // Members are listed by their addresses, those behind the one that is named.
+    let number = U160::from_be_bytes(node.into_array());
+    let before = number.saturating_sub(U160::from(1));
+    let before = Address::from(before.to_be_bytes());
+    let path = format!("{JOIN_PATH}?after={before}");
+    let response = ask(origin, trust, Method::GET, &path, Bytes::new()).await?;
+    let listed: Listed = read(origin, JOIN_PATH, response, FACTS_BYTES_MAX).await?;
+    let first = listed.nodes.into_iter().next();
+    Ok(first.filter(|standing| standing.node == node))
 }
 
 /// Asks the domain to take the node in, or to renew what it knows of it.
@@ -174,6 +201,9 @@ async fn read<T: DeserializeOwned>(
     if status.is_success() {
         let nonsense = |error| JoinError::Nonsense(origin.clone(), path, error);
         return serde_json::from_slice(&bytes).map_err(nonsense);
+    }
+    if status == StatusCode::NOT_FOUND && path == DOMAIN_PATH {
+        return Err(JoinError::NoDomain(origin.clone()));
     }
     Err(JoinError::Refused {
         status,

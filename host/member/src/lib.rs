@@ -32,6 +32,6 @@ mod standing;
 
 pub use agent::{Agent, Config};
 pub use joined::{Joined, JoinedError, Joins};
-pub use joining::{JoinError, Standing, Wish, consent, facts, join, leave};
+pub use joining::{JoinError, Standing, Wish, consent, facts, join, leave, standing};
 pub use node::{NodeKey, NodeNow};
 pub use standing::{GatewayStanding, Standings};

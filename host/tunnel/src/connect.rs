@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{self, InvalidMessage};
 
 use crate::channel::Channel;
 use crate::limits::{ADDRESSES_MAX, CONNECT_TIMEOUT, HANDSHAKE_TIMEOUT, REFUSAL_BYTES_MAX};
@@ -46,6 +47,15 @@ pub enum DialError {
     /// Nobody listens there.
     #[error("failed to connect to {origin}")]
     Connect {
+        /// Where to.
+        origin: Origin,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Something else than TLS is spoken there.
+    #[error("{origin} does not speak TLS: is it http://?")]
+    Plain {
         /// Where to.
         origin: Origin,
         /// Why.
@@ -237,7 +247,14 @@ async fn over(
             };
             let name = server_name(&origin.host).map_err(failed)?;
             let stream = trust.connector().connect(name, stream).await;
-            exchange(origin, stream.map_err(failed)?, request).await
+            let stream = stream.map_err(|source| match speaks_no_tls(&source) {
+                true => DialError::Plain {
+                    origin: origin.clone(),
+                    source,
+                },
+                false => failed(source),
+            })?;
+            exchange(origin, stream, request).await
         }
     }
 }
@@ -316,4 +333,15 @@ fn server_name(host: &Host) -> io::Result<ServerName<'static>> {
         Host::Name(name) => ServerName::try_from(name.clone()).map_err(io::Error::other),
         Host::Address(address) => Ok(ServerName::IpAddress((*address).into())),
     }
+}
+
+/// What came back is no record of TLS's.
+fn speaks_no_tls(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    matches!(
+        inner,
+        Some(rustls::Error::InvalidMessage(
+            InvalidMessage::InvalidContentType
+        ))
+    )
 }

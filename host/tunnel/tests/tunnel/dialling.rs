@@ -126,7 +126,8 @@ async fn without_tls_there_is_no_https() {
     let mut origin = says(b"HTTP/1.1 101 Plain\r\n\r\n").await;
     origin.scheme = gaia_outbound::Scheme::Https;
     let error = refusal(&origin, |_| true).await;
-    assert!(matches!(error, DialError::Tls { .. }), "{error}");
+    assert!(matches!(error, DialError::Plain { .. }), "{error}");
+    assert!(error.to_string().contains("is it http://?"), "{error}");
 }
 
 #[tokio::test]
