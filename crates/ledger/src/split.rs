@@ -100,6 +100,30 @@ impl Split {
     }
 }
 
+/// The parts of every request of a domain; only the operator differs, with the node that served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SplitRule {
+    /// The part of the operator whose node served.
+    pub node_operator: BasisPoints,
+    /// Everybody else's.
+    pub others: Vec<(Party, BasisPoints)>,
+}
+
+impl SplitRule {
+    /// The parts where a node of this operator served.
+    ///
+    /// # Errors
+    /// When they do not add up, or somebody stands in them twice.
+    pub fn of(&self, operator: Address) -> Result<Split, SplitError> {
+        let party = Party {
+            role: Role::NodeOperator,
+            address: operator,
+        };
+        let own = (self.node_operator.0 > 0).then_some((party, self.node_operator));
+        Split::new(own.into_iter().chain(self.others.iter().copied()).collect())
+    }
+}
+
 /// `total` in proportion to `weights`, by largest remainder. The sum is `total`, unless all weights
 /// are zero: then nobody gets anything.
 #[must_use]

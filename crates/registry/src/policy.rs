@@ -3,6 +3,7 @@
 use crate::config::NodeConfig;
 use crate::join::VerifiedJoin;
 use crate::member::Reason;
+use crate::misread::Misread;
 use alloy_primitives::{Address, B256};
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -45,8 +46,8 @@ pub struct Policy {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum PolicyError {
     /// Not TOML, or with keys that mean nothing.
-    #[error("the policy cannot be read: correct the line that is named")]
-    Read(#[from] toml::de::Error),
+    #[error("{0}")]
+    Read(Misread),
     /// Too long a list.
     #[error("`{list}` has {len} entries, a list may have {LIST_LEN_MAX}: shorten it")]
     TooLong {
@@ -57,7 +58,7 @@ pub enum PolicyError {
     },
     /// Nobody could ever come.
     #[error(
-        "`admission` is allow-list and `allow` is empty, so that nobody could join: add addresses, or say `admission = \"open\"`"
+        "`admission` is allow-list and `allow` is empty, so that nobody could join: add addresses, or say `admission = \"open\"` (gaia domain policy allow 0x…, gaia domain policy open)"
     )]
     Nobody,
 }
@@ -128,7 +129,8 @@ impl Policy {
     /// # Errors
     /// For keys that mean nothing, lists too long, and a policy under which nobody could join.
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
-        let policy: Self = toml::from_str(text)?;
+        let policy: Self =
+            toml::from_str(text).map_err(|error| PolicyError::Read(Misread::of(text, &error)))?;
         let lists = [
             ("allow", policy.allow.len()),
             ("deny", policy.deny.len()),
@@ -212,8 +214,10 @@ impl Policy {
                 )
             }
         }];
-        if !self.deny.is_empty() {
-            lines.push(format!("{} addresses are denied.", self.deny.len()));
+        match self.deny.len() {
+            0 => {}
+            1 => lines.push("One address is denied.".to_owned()),
+            more => lines.push(format!("{more} addresses are denied.")),
         }
         for (what, list) in [
             ("model", &self.required_models),

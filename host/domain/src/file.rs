@@ -10,10 +10,11 @@ use alloy_primitives::{Address, B256};
 use gaia_ledger::price::PriceError;
 use gaia_ledger::split::SplitError;
 use gaia_ledger::{DecimalError, PriceTable};
-use gaia_registry::Canary;
 use gaia_registry::canary::Interval;
+use gaia_registry::{Canary, Misread};
 use serde::Deserialize;
 
+use crate::ledger::LedgerAddress;
 use crate::model::Model;
 use crate::split::SplitFile;
 
@@ -37,8 +38,11 @@ pub struct DomainFile {
     /// Where users and nodes reach the domain's gateways. A node keeps a connection to each.
     pub urls: Vec<String>,
     /// A file of SQLite in the domain's folder, or `postgres://…` where several gateways share one.
-    #[serde(default = "ledger_default")]
-    pub ledger: String,
+    #[serde(default)]
+    pub ledger: Option<LedgerAddress>,
+    /// The file whose first line says the same: for a URL with a password.
+    #[serde(default)]
+    pub ledger_file: Option<PathBuf>,
     /// For HTTPS.
     #[serde(default)]
     pub tls: Option<Tls>,
@@ -104,10 +108,6 @@ pub struct Chain {
     pub settles: bool,
 }
 
-fn ledger_default() -> String {
-    "ledger.sqlite".to_owned()
-}
-
 fn requests_default() -> usize {
     1024
 }
@@ -164,10 +164,10 @@ pub enum ReadDomainError {
         path: PathBuf,
         /// Where and why.
         #[source]
-        source: Box<toml::de::Error>,
+        source: Misread,
     },
     /// Its values cannot be meant.
-    #[error("`{path}` has wrong entries:{}", list(.wrong))]
+    #[error("`{path}` has wrong entries: {}", list(.wrong))]
     Wrong {
         /// The file.
         path: PathBuf,
@@ -180,10 +180,10 @@ pub enum ReadDomainError {
 #[derive(Debug, thiserror::Error)]
 pub enum ParseDomainError {
     /// It is no TOML, or has keys that mean nothing.
-    #[error("it would not be a domain's file")]
-    Form(#[from] Box<toml::de::Error>),
+    #[error("domain.toml would not be a domain's file")]
+    Form(#[from] Misread),
     /// Its values cannot be meant.
-    #[error("it would have wrong entries:{}", list(.0))]
+    #[error("domain.toml would have wrong entries: {}", list(.0))]
     Wrong(Vec<Wrong>),
 }
 
@@ -221,13 +221,18 @@ pub enum Wrong {
     /// More than there may be.
     #[error("knowledge: {0} names, {KNOWLEDGE_MAX} are the most")]
     KnowledgeMany(usize),
+    /// Two places for one thing.
+    #[error("ledger: say it here or in the file that ledger_file names, not both")]
+    LedgerTwice,
     /// A maximum of nothing.
     #[error("{0}: must be above zero")]
     Zero(&'static str),
 }
 
+/// All of it in one line.
 fn list(wrong: &[Wrong]) -> String {
-    wrong.iter().map(|one| format!("\n  {one}")).collect()
+    let each: Vec<String> = wrong.iter().map(ToString::to_string).collect();
+    each.join("; ")
 }
 
 impl DomainFile {
@@ -264,7 +269,7 @@ impl DomainFile {
     /// # Errors
     /// When it is no TOML, or says what cannot be meant.
     pub fn parse(text: &str) -> Result<Self, ParseDomainError> {
-        let file: Self = toml::from_str(text).map_err(Box::new)?;
+        let file: Self = toml::from_str(text).map_err(|error| Misread::of(text, &error))?;
         match file.wrong() {
             wrong if wrong.is_empty() => Ok(file),
             wrong => Err(ParseDomainError::Wrong(wrong)),
@@ -297,9 +302,12 @@ impl DomainFile {
         }
         wrong.extend(self.prices().err());
         // Any operator will do: what matters is the sum.
-        wrong.extend(self.split.of(SOMEBODY).err().map(Wrong::Split));
+        wrong.extend(self.split.rule().of(SOMEBODY).err().map(Wrong::Split));
         let names = self.knowledge.keys().filter(|name| !is_name(name));
         wrong.extend(names.map(|name| Wrong::KnowledgeName(name.clone())));
+        if self.ledger.is_some() && self.ledger_file.is_some() {
+            wrong.push(Wrong::LedgerTwice);
+        }
         if self.knowledge.len() > KNOWLEDGE_MAX {
             wrong.push(Wrong::KnowledgeMany(self.knowledge.len()));
         }

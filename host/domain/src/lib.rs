@@ -3,12 +3,13 @@
 //! The command `gaia domain` and the program `gaia-gateway` read the same file with this. Everything in it is checked
 //! before anything starts; what is wrong is told by its name, all of it at once.
 //!
-//! Invariants: no secret is in the file; amounts and parts are exact, or refused.
+//! Invariants: no secret has to be in the file, and none of it is shown; amounts and parts are exact, or refused.
 
 mod deployment;
 mod file;
 mod folder;
 mod gateway;
+mod ledger;
 mod model;
 mod split;
 #[cfg(test)]
@@ -21,5 +22,6 @@ pub use file::{
 };
 pub use folder::Folder;
 pub use gateway::Gateway;
+pub use ledger::{LEDGER_FILE_BYTES_MAX, LEDGER_VARIABLE, LedgerAddress, LedgerAddressError};
 pub use model::Model;
 pub use split::{OtherPart, SplitFile};

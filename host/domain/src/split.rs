@@ -1,8 +1,8 @@
 //! Who earns which part of what a request costs.
 
 use alloy_primitives::Address;
-use gaia_ledger::split::{BasisPoints, SplitError};
-use gaia_ledger::{Party, Role, Split};
+use gaia_ledger::split::{BasisPoints, SplitRule};
+use gaia_ledger::{Party, Role};
 use serde::Deserialize;
 
 /// The table `[split]`: parts of 10,000.
@@ -33,23 +33,21 @@ pub struct OtherPart {
 }
 
 impl SplitFile {
-    /// The parts of a request that a node of `operator` served.
-    ///
-    /// # Errors
-    /// When they do not add up, or somebody stands in it twice.
-    pub fn of(&self, operator: Address) -> Result<Split, SplitError> {
+    /// The same, as requests are divided by it.
+    #[must_use]
+    pub fn rule(&self) -> SplitRule {
         let party = |role, address| Party { role, address };
-        let own = [
-            (party(Role::NodeOperator, operator), self.node_operator),
-            (party(Role::Domain, self.domain_address), self.domain),
-        ];
-        let own = own.into_iter().filter(|(_, part)| *part > 0);
+        let own = (
+            party(Role::Domain, self.domain_address),
+            BasisPoints(self.domain),
+        );
+        let own = (self.domain > 0).then_some(own);
         let others = self.others.iter();
-        let others = others.map(|other| (party(other.role, other.address), other.part));
-        let parts = own.chain(others);
-        let parts = parts
-            .map(|(party, part)| (party, BasisPoints(part)))
-            .collect();
-        Split::new(parts)
+        let others =
+            others.map(|other| (party(other.role, other.address), BasisPoints(other.part)));
+        SplitRule {
+            node_operator: BasisPoints(self.node_operator),
+            others: own.into_iter().chain(others).collect(),
+        }
     }
 }

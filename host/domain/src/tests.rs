@@ -6,7 +6,7 @@ use alloy_primitives::{Address, address};
 use gaia_ledger::NanoUsd;
 
 use crate::file::{DomainFile, FILE_BYTES_MAX, KNOWLEDGE_MAX, KNOWLEDGE_NAME_LEN_MAX};
-use crate::{Deployment, Folder};
+use crate::{Deployment, Folder, LEDGER_FILE_BYTES_MAX, LedgerAddress};
 
 const GOOD: &str = r#"
 name = "example"
@@ -54,15 +54,55 @@ fn refused(from: &str, to: &str, expected: &str) {
 #[test]
 fn a_domain_is_read_with_its_defaults() {
     let file = read(GOOD).unwrap();
-    assert_eq!(file.ledger, "ledger.sqlite");
+    assert_eq!(ledger(&file, None).unwrap(), "/d/ledger.sqlite");
     assert_eq!(file.chain.confirmations, 12);
     let prices = file.prices().unwrap();
     assert_eq!(prices.models()[0].input, NanoUsd::new(100_000_000).unwrap());
 }
 
+fn ledger(file: &DomainFile, variable: Option<&str>) -> Result<String, String> {
+    let folder = Folder::at_root("/d".into());
+    let found = file.ledger_in(
+        &folder,
+        variable.map(|text| LedgerAddress::new(text.to_owned())),
+    );
+    let found = found.map(|address| address.reveal().to_owned());
+    found.map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_ledgers_password_need_not_stand_in_the_domains_file() {
+    let home = tempfile::tempdir().unwrap();
+    let secret = home.path().join("url");
+    let with = |line: &str| read(&format!("{line}\n{GOOD}"));
+    let file = with(&format!("ledger_file = \"{}\"", secret.display())).unwrap();
+    let missing = ledger(&file, None).unwrap_err();
+    assert!(missing.contains("ledger_file"), "{missing}");
+    fs::write(&secret, "\n").unwrap();
+    assert!(ledger(&file, None).unwrap_err().contains("is empty"));
+    let url = "postgres://gaia:hunter2@db.example/gaia";
+    fs::write(&secret, format!("{url}\n")).unwrap();
+    assert_eq!(ledger(&file, None).unwrap(), url);
+    assert_eq!(
+        ledger(&file, Some("other.sqlite")).unwrap(),
+        "/d/other.sqlite"
+    );
+    assert_eq!(ledger(&file, Some("")).unwrap(), url);
+    let plain = with(&format!("ledger = \"{url}\"")).unwrap();
+    assert_eq!(ledger(&plain, None).unwrap(), url);
+    assert!(!format!("{plain:?}").contains("hunter2"), "{plain:?}");
+    let both = with("ledger = \"a\"\nledger_file = \"b\"").unwrap_err();
+    assert!(both.contains("ledger: "), "{both}");
+    let most = usize::try_from(LEDGER_FILE_BYTES_MAX).unwrap();
+    fs::write(&secret, "x".repeat(most)).unwrap();
+    assert!(ledger(&file, None).is_ok());
+    fs::write(&secret, "x".repeat(most + 1)).unwrap();
+    assert!(ledger(&file, None).is_err());
+}
+
 #[test]
 fn parts_are_exact() {
-    let split = read(GOOD).unwrap().split;
+    let split = read(GOOD).unwrap().split.rule();
     let operator = address!("0x3333333333333333333333333333333333333333");
     let shares = split
         .of(operator)
@@ -136,6 +176,17 @@ fn everything_wrong_is_told_at_once() {
         message.contains("urls: ") && message.contains("models: "),
         "{message}"
     );
+    assert_eq!(message.trim().lines().count(), 1, "{message}");
+}
+
+#[test]
+fn a_typo_is_told_in_one_line_with_its_place() {
+    let message = read(&format!("nam = \"x\"\n{GOOD}")).unwrap_err();
+    assert!(
+        message.contains("line 1, column 1: unknown field `nam`"),
+        "{message}"
+    );
+    assert_eq!(message.lines().count(), 1, "{message}");
 }
 
 #[test]

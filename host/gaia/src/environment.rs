@@ -4,6 +4,7 @@ use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use gaia_domain::{LEDGER_VARIABLE, LedgerAddress};
 use gaia_keystore::Password;
 
 /// What the environment says; every field is optional for the user.
@@ -31,6 +32,8 @@ pub struct Environment {
     pub log: Option<String>,
     /// `GAIA_PASSWORD`: opens and seals the keystore.
     pub password: Option<Password>,
+    /// `GAIA_LEDGER`: where a domain's ledger is.
+    pub ledger: Option<LedgerAddress>,
     /// `NO_COLOR` is set, or the terminal is `dumb`.
     pub plain: bool,
     /// The folders of `PATH`.
@@ -76,6 +79,7 @@ impl Environment {
             hub: text("GAIA_HUB").or_else(|| text("HF_ENDPOINT")),
             log: text("GAIA_LOG"),
             password: env::var("GAIA_PASSWORD").ok().map(Password::new),
+            ledger: text(LEDGER_VARIABLE).map(LedgerAddress::new),
             plain: env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
                 || env::var_os("TERM").is_some_and(|term| term == "dumb"),
             search_path: env::var_os("PATH")

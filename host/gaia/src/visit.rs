@@ -7,14 +7,15 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use clap::Args;
 use gaia_chain::{Domain, Place, Rpc, Wallet};
-use gaia_keystore::{NodeKey, load_key};
+use gaia_domain::Gateway;
+use gaia_keystore::{NodeKey, load_key, read_address};
 use gaia_statements::SigningDomain;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use ureq::tls::{RootCerts, TlsConfig};
+use ureq::tls::{RootCerts, TlsConfig, TlsConfigBuilder};
 use ureq::{Agent, Body};
 
 use crate::commands::{Context, chain};
@@ -55,6 +56,9 @@ pub struct Facts {
     pub domain_id: B256,
     /// Where statements count.
     pub signing: SigningDomain,
+    /// Where its gateways are reached.
+    #[serde(default)]
+    pub gateways: Vec<String>,
     #[serde(default)]
     name: String,
     #[serde(default)]
@@ -92,9 +96,19 @@ impl Visit {
                 format!("`{url}` is no address of a domain: it begins with http:// or https://");
             return Err(failure(Exit::Usage, words));
         }
-        let tls = TlsConfig::builder()
-            .root_certs(RootCerts::PlatformVerifier)
-            .build();
+        Self::with(url, TlsConfig::builder())
+    }
+
+    /// The gateway of this machine, at the address that it listens on: its certificate is for the domain's name, so
+    /// it is not looked at. Nothing leaves the machine, and the file that names the address is the operator's.
+    pub fn own(gateway: &Gateway) -> anyhow::Result<Self> {
+        let url = gateway.asked_at().to_owned();
+        let is_here = gateway.own_url.is_some();
+        Self::with(url, TlsConfig::builder().disable_verification(is_here))
+    }
+
+    fn with(url: String, tls: TlsConfigBuilder) -> anyhow::Result<Self> {
+        let tls = tls.root_certs(RootCerts::PlatformVerifier).build();
         let agent: Agent = Agent::config_builder()
             .tls_config(tls)
             .timeout_global(Some(QUESTION_LIMIT))
@@ -164,13 +178,24 @@ pub async fn wallet(context: &Context, payer: &Payer, domain: &Domain) -> anyhow
     opened.map_err(|error| failure(Exit::Failure, chain(&error)))
 }
 
+/// The wallet of this home, which must be there.
+pub fn wallet_file(context: &Context) -> anyhow::Result<PathBuf> {
+    let path = context.home.wallet();
+    path.exists().then_some(path).ok_or_else(|| {
+        let words = "there is no wallet here yet; `gaia wallet new` makes one";
+        failure(Exit::Failure, words)
+    })
+}
+
+/// Whose wallet it is; no password is needed for that.
+pub fn wallet_address(context: &Context) -> anyhow::Result<Address> {
+    let address = read_address(&wallet_file(context)?);
+    address.map_err(|error| failure(Exit::Failure, chain(&error)))
+}
+
 /// The key of the wallet.
 pub fn key(context: &Context, payer: &Payer) -> anyhow::Result<NodeKey> {
-    let path = context.home.wallet();
-    if !path.exists() {
-        let words = "there is no wallet here yet; `gaia wallet new` makes one";
-        return Err(failure(Exit::Failure, words));
-    }
+    let path = wallet_file(context)?;
     let password = own_password(&passwords(context, payer.password_file.as_deref()))?;
     load_key(&path, &password).map_err(|error| failure(Exit::Failure, chain(&error)))
 }
@@ -201,7 +226,9 @@ fn answer(
     let reply = reply.map_err(|error| {
         failure(
             Exit::Failure,
-            format!("failed to reach the domain at {url}: {error}"),
+            format!(
+                "failed to reach the domain at {url}: {error}; is that its address, and does its gateway run?"
+            ),
         )
     })?;
     let status = reply.status();

@@ -7,8 +7,8 @@ use std::time::Duration;
 use alloy_primitives::{Address, B256};
 use gaia_ingress::TlsFiles;
 use gaia_keystore::NodeKey;
-use gaia_ledger::split::{BasisPoints, SplitError};
-use gaia_ledger::{ModelPrice, Party, PriceTable, Role, Split};
+use gaia_ledger::split::{SplitError, SplitRule};
+use gaia_ledger::{ModelPrice, PriceTable};
 use gaia_ledger_store::Ledger;
 use gaia_metering::ModelLimits;
 use gaia_registry::Place;
@@ -97,30 +97,6 @@ impl std::fmt::Debug for Model {
             .field("limits", &self.limits)
             .field("counts", &self.counter.is_some())
             .finish()
-    }
-}
-
-/// Who earns which part of a request.
-#[derive(Debug, Clone)]
-pub struct SplitRule {
-    /// The part of the operator whose node served.
-    pub node_operator: BasisPoints,
-    /// Everybody else's.
-    pub others: Vec<(Party, BasisPoints)>,
-}
-
-impl SplitRule {
-    /// The parts where a node of this operator served.
-    ///
-    /// # Errors
-    /// When they do not add up.
-    pub fn of(&self, operator: Address) -> Result<Split, SplitError> {
-        let party = Party {
-            role: Role::NodeOperator,
-            address: operator,
-        };
-        let own = (self.node_operator.0 > 0).then_some((party, self.node_operator));
-        Split::new(own.into_iter().chain(self.others.iter().copied()).collect())
     }
 }
 

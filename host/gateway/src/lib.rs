@@ -42,9 +42,10 @@ mod shared;
 mod status;
 mod tail;
 
-pub use config::{Config, ConfigError, DomainInfo, Limits, Model, SplitRule};
+pub use config::{Config, ConfigError, DomainInfo, Limits, Model};
 pub use count::{Basis, Count, CountTokens};
 pub use endpoint::Endpoint;
+pub use gaia_ledger::split::SplitRule;
 pub use members::{Members, MembersConfig, MembersLimits};
 pub use nodes::{NODES_MAX, NodeInfo, Nodes, Prober};
 pub use notices::{NOTICE_LEN_MAX, Notices};

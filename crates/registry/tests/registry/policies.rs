@@ -128,6 +128,17 @@ fn what_is_no_policy_is_refused() {
 }
 
 #[test]
+fn a_typo_is_told_in_one_line_with_its_place() {
+    let text = "# mine\nadmission = \"open\"\nalow = []\n";
+    let said = Policy::parse(text).unwrap_err().to_string();
+    assert!(
+        said.starts_with("line 3, column 1: unknown field `alow`, expected one of"),
+        "{said}"
+    );
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
+
+#[test]
 fn a_list_is_bounded() {
     let list = |len: usize| {
         let entries = (0..len)
@@ -166,7 +177,7 @@ fn a_policy_is_told_in_words() {
         ),
         &[
             "Only nodes and operators on the list may join (2).",
-            "1 addresses are denied.",
+            "One address is denied.",
             &format!("A node must serve with the model {digest}."),
             "A node must serve with one of 2 knowledge bases.",
             "Its operator must have staked 7 nano-units.",

@@ -51,7 +51,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
     let visit = Visit::new(&arguments.url)?;
     let earner = match arguments.earner {
         Some(earner) => earner,
-        None => gaia_keystore::read_address(&context.home.wallet())?,
+        None => visit::wallet_address(context)?,
     };
     let told = visit.get(&format!("/gaia/v1/shares/{earner}"))?;
     let told: Told = serde_json::from_value(told).map_err(failed)?;

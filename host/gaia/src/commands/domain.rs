@@ -10,7 +10,9 @@ mod stop;
 use std::path::Path;
 
 use clap::{Args, Subcommand};
-use gaia_domain::{DomainFile, Folder, ReadDomainError};
+use gaia_domain::{Deployment, DomainFile, Folder, ReadDomainError};
+use gaia_registry::Misread;
+use toml_edit::TomlError;
 
 use super::{Context, chain};
 use crate::exit::{Exit, failure};
@@ -62,12 +64,12 @@ pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 /// The domain's folder in this home.
-fn folder(context: &Context) -> Folder {
+pub(super) fn folder(context: &Context) -> Folder {
     Folder::in_home(context.home.root())
 }
 
 /// Where the password of the gateway's key comes from.
-fn passwords<'a>(
+pub(super) fn passwords<'a>(
     context: &'a Context,
     folder: &Folder,
     file: Option<&'a Path>,
@@ -81,8 +83,24 @@ fn passwords<'a>(
     }
 }
 
+/// What stands against a text in TOML, in one line.
+fn misread(text: &str, error: &TomlError) -> String {
+    Misread::at(text, error.span(), error.message()).to_string()
+}
+
+/// Where the domain's contracts are.
+pub(super) fn deployment(folder: &Folder) -> anyhow::Result<Deployment> {
+    Deployment::read(&folder.deployment()).map_err(|error| {
+        let words = format!(
+            "{}; gaia domain init --deployment FILE brings it here",
+            chain(&error)
+        );
+        failure(Exit::Config, words)
+    })
+}
+
 /// The domain's file, checked.
-fn read(folder: &Folder) -> anyhow::Result<DomainFile> {
+pub(super) fn read(folder: &Folder) -> anyhow::Result<DomainFile> {
     DomainFile::read(&folder.file()).map_err(|error| {
         let exit = match error {
             ReadDomainError::Missing { .. } => Exit::Failure,

@@ -44,7 +44,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
         let domain = visit.domain(&arguments.payer).await?;
         let asset = domain.asset(&arguments.asset).map_err(failed)?.clone();
         let owner = match (arguments.amount, arguments.draw, arguments.cancel) {
-            (None, false, false) => gaia_keystore::read_address(&context.home.wallet())?,
+            (None, false, false) => visit::wallet_address(context)?,
             (amount, draw, _) => {
                 let wallet = visit::wallet(context, &arguments.payer, &domain).await?;
                 let sent = match amount {

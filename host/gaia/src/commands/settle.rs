@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 use gaia_chain::{Domain, Place, Rpc, Settled, Settler, Wallet};
-use gaia_domain::{Deployment, DomainFile, Folder};
 use gaia_keystore::load_key;
 use gaia_ledger_store::{Ledger, Location};
 use serde_json::json;
 
 use super::Context;
-use crate::password::{PasswordSources, generated_file, own_password};
+use super::domain::{deployment, folder, passwords, read};
+use crate::password::own_password;
 use crate::visit::failed;
 
 /// Arguments of `gaia settle`.
@@ -30,21 +30,16 @@ pub struct Arguments {
 
 /// Runs `gaia settle`.
 pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
-    let folder = Folder::in_home(context.home.root());
-    let file = DomainFile::read(&folder.file()).map_err(failed)?;
-    let deployment = Deployment::read(&folder.deployment()).map_err(failed)?;
-    let password = own_password(&PasswordSources {
-        file: arguments.password_file.as_deref(),
-        environment: context.environment.password.as_ref(),
-        interactive: io::stdin().is_terminal() && !context.terminal.json,
-        generated: generated_file(&context.environment.user_config, folder.root()),
-    })?;
+    let folder = folder(context);
+    let file = read(&folder)?;
+    let deployment = deployment(&folder)?;
+    let may_ask = io::stdin().is_terminal() && !context.terminal.json;
+    let password_file = arguments.password_file.as_deref();
+    let password = own_password(&passwords(context, &folder, password_file, may_ask))?;
     let key = load_key(&folder.keystore(), &password).map_err(failed)?;
-    let location = match Location::parse(&file.ledger) {
-        Location::File(path) => Location::File(folder.at(&path)),
-        other => other,
-    };
-    let ledger = Ledger::open(location).map_err(failed)?;
+    let variable = context.environment.ledger.clone();
+    let address = file.ledger_in(&folder, variable).map_err(failed)?;
+    let ledger = Ledger::open(Location::parse(address.reveal())).map_err(failed)?;
     let place = Place {
         chain_id: deployment.chain_id,
         registry: deployment.registry,

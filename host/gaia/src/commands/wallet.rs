@@ -147,14 +147,8 @@ fn tell(context: &Context, key: &NodeKey, origin: Option<Origin>) {
 }
 
 fn show(context: &Context) -> anyhow::Result<()> {
+    let address = visit::wallet_address(context)?.to_string();
     let path = context.home.wallet();
-    if !path.exists() {
-        return Err(failure(
-            Exit::Failure,
-            "there is no wallet here yet; `gaia wallet new` makes one",
-        ));
-    }
-    let address = read_address(&path)?.to_string();
     context.terminal.answer(
         || json!({"address": address, "keystore": path}),
         |_| address.clone(),

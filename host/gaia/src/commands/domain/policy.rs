@@ -7,9 +7,9 @@ use alloy_primitives::Address;
 use clap::{Args, Subcommand};
 use gaia_registry::Policy;
 use serde_json::json;
-use toml_edit::{Array, DocumentMut, Item, Value};
+use toml_edit::{Array, DocumentMut, Item, TomlError, Value};
 
-use super::folder;
+use super::{folder, misread};
 use crate::commands::{Context, chain};
 use crate::exit::{Exit, failure};
 use crate::home::write_private;
@@ -78,7 +78,7 @@ fn wrong(path: &Path, why: &str) -> anyhow::Error {
 fn change(path: &Path, text: &str, action: &Action) -> anyhow::Result<String> {
     let mut document: DocumentMut = text
         .parse()
-        .map_err(|error| wrong(path, &format!("no TOML: {error}")))?;
+        .map_err(|error: TomlError| wrong(path, &misread(text, &error)))?;
     match action {
         Action::Allow { address } => {
             put(&mut document, "allow", *address);

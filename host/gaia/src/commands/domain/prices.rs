@@ -2,12 +2,10 @@
 
 use clap::Args;
 use gaia_chain::{Domain, Place, Rpc, registry};
-use gaia_domain::Deployment;
 use serde_json::json;
 
-use super::{folder, read};
-use crate::commands::{Context, chain, runtime};
-use crate::exit::{Exit, failure};
+use super::{deployment, folder, read};
+use crate::commands::{Context, runtime};
 use crate::visit::{self, Payer, failed};
 
 /// Arguments of `gaia domain publish-prices`.
@@ -23,8 +21,7 @@ pub struct Arguments {
 pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
     let folder = folder(context);
     let file = read(&folder)?;
-    let deployment = Deployment::read(&folder.deployment())
-        .map_err(|error| failure(Exit::Config, chain(&error)))?;
+    let deployment = deployment(&folder)?;
     let table = file.prices().map_err(failed)?;
     let place = Place {
         chain_id: deployment.chain_id,

@@ -9,11 +9,11 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use clap::Args;
-use gaia_domain::{Deployment, Folder, Gateway};
+use gaia_domain::{Folder, Gateway};
 use gaia_keystore::{NodeKey, load_key};
 use serde_json::json;
 
-use super::{folder, passwords, read};
+use super::{deployment, folder, passwords, read};
 use crate::commands::{Context, chain};
 use crate::exit::{Exit, failure};
 use crate::password::own_password;
@@ -84,15 +84,7 @@ fn key(context: &Context, folder: &Folder, arguments: &Arguments) -> anyhow::Res
 
 /// The chain must know the key, or every receipt would be worth nothing.
 fn check_signer(folder: &Folder, key: &NodeKey) -> anyhow::Result<()> {
-    let deployment = Deployment::read(&folder.deployment()).map_err(|error| {
-        failure(
-            Exit::Config,
-            format!(
-                "{}; gaia domain init --deployment FILE brings it here",
-                chain(&error)
-            ),
-        )
-    })?;
+    let deployment = deployment(folder)?;
     if deployment.gateway == key.address() {
         return Ok(());
     }
@@ -127,11 +119,11 @@ fn sealed_pipe(key: &NodeKey) -> io::Result<PipeReader> {
 
 fn show(context: &Context, gateway: &Gateway) {
     context.terminal.answer(
-        || json!({"url": gateway.url, "pid": gateway.pid}),
+        || json!({"url": gateway.url, "own_url": gateway.own_url, "pid": gateway.pid}),
         |terminal| {
             format!(
                 "The gateway answers at {}\nNodes join with: gaia join {}\nLook at it: gaia domain status",
-                terminal.out(Tint::Bold, &gateway.url),
+                terminal.out(Tint::Bold, gateway.asked_at()),
                 gateway.url
             )
         },

@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use gaia_domain::{Deployment, DomainFile, Folder};
+use rustix::fs::Mode;
 use tracing_subscriber::EnvFilter;
 
 use self::end::End;
@@ -32,6 +33,8 @@ fn main() -> ExitCode {
         .with_ansi(false)
         .with_target(false)
         .init();
+    // The ledger's files, too, are nobody else's.
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(end) => end.tell(),

@@ -1,25 +1,25 @@
 //! Puts the gateway together, and lets it run until it is told to stop.
 
 use std::io;
-use std::path::Path;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use alloy_primitives::B256;
 use gaia_chain::Rpc;
 use gaia_chain::stake::StakeVault;
-use gaia_domain::{Deployment, DomainFile, Folder};
+use gaia_domain::{Deployment, DomainFile, Folder, LEDGER_VARIABLE, LedgerAddress};
 use gaia_gateway::chain::{CHAIN_PATH, Chain, ChainConfig, ConnectError, SHARES_PATH, Target};
 use gaia_gateway::members::{ChainStakes, STAKE_AGE_MAX, STAKES_INTERVAL};
 use gaia_gateway::{
     Config, CurrentPolicy, DomainInfo, Gateway, Limits, Members, MembersConfig, MembersLimits,
-    Notices, SplitRule, StartError,
+    Notices, StartError,
 };
 use gaia_ingress::TlsFiles;
 use gaia_keystore::NodeKey;
-use gaia_ledger::split::BasisPoints;
-use gaia_ledger::{Party, Role};
 use gaia_ledger_store::{Ledger, Location};
+use gaia_registry::policy::PolicyError;
 use gaia_registry::{Place, Policy, Rules};
 use gaia_tunnel::Trust;
 use gaia_tunnel::messages::JOIN_PATH;
@@ -85,6 +85,7 @@ pub async fn run(
     let said = gaia_domain::Gateway {
         pid: std::process::id(),
         url: url(&domain.file, &gateway),
+        own_url: Some(own_url(&domain.file, gateway.local_addr())),
         operator_token,
     };
     place::tell(&folder.state(), &said).map_err(|error| End::failure(&error))?;
@@ -97,26 +98,47 @@ pub async fn run(
     Ok(())
 }
 
+/// Where users and nodes reach the domain.
 fn url(file: &DomainFile, gateway: &Gateway) -> String {
-    let scheme = if file.tls.is_some() { "https" } else { "http" };
     match file.listen.port() {
         // Nobody could have written down which port it would be.
-        0 => format!("{scheme}://{}", gateway.local_addr()),
+        0 => own_url(file, gateway.local_addr()),
         _ => file.urls.first().cloned().unwrap_or_default(),
     }
 }
 
+/// Where this gateway is reached from its own machine, whatever `urls` lists first.
+fn own_url(file: &DomainFile, mut at: SocketAddr) -> String {
+    let scheme = if file.tls.is_some() { "https" } else { "http" };
+    match at.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => at.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => at.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    format!("{scheme}://{at}")
+}
+
 fn open_ledger(folder: &Folder, file: &DomainFile) -> Result<Ledger, End> {
-    let location = match Location::parse(&file.ledger) {
-        Location::File(path) => Location::File(folder.at(&path)),
-        other => other,
-    };
-    Ledger::open(location).map_err(|error| End::failure(&error))
+    let variable = std::env::var(LEDGER_VARIABLE).ok().map(LedgerAddress::new);
+    let address = file.ledger_in(folder, variable);
+    let address = address.map_err(|error| End::config(&error))?;
+    Ledger::open(Location::parse(address.reveal())).map_err(|error| End::failure(&error))
+}
+
+/// The policy at the start.
+#[derive(Debug, thiserror::Error)]
+enum PolicyFileError {
+    #[error("failed to read `{path}`; gaia domain init makes one", path = .0.display())]
+    Read(PathBuf, #[source] io::Error),
+    #[error("`{path}` cannot be used", path = .0.display())]
+    Form(PathBuf, #[source] PolicyError),
 }
 
 fn read_policy(path: &Path) -> Result<Policy, End> {
-    let text = std::fs::read_to_string(path).map_err(|error| End::config(&error))?;
-    Policy::parse(&text).map_err(|error| End::config(&error))
+    let text = std::fs::read_to_string(path);
+    let text = text.map_err(|error| End::config(&PolicyFileError::Read(path.to_owned(), error)))?;
+    Policy::parse(&text)
+        .map_err(|error| End::config(&PolicyFileError::Form(path.to_owned(), error)))
 }
 
 impl Domain<'_> {
@@ -198,7 +220,7 @@ impl Domain<'_> {
             key: self.key.clone(),
             prices: file.prices().map_err(|error| End::config(&error))?,
             models: counters::models(folder, file)?,
-            split: split(file),
+            split: file.split.rule(),
             operator_token: Some(B256::from_slice(&Sha256::digest(operator_token))),
             prober: Arc::new(members.clone()),
             balancer: gaia_balancer::Config {
@@ -229,21 +251,6 @@ impl Domain<'_> {
             policy: self.policy.clone(),
             contracts,
         }
-    }
-}
-
-fn split(file: &DomainFile) -> SplitRule {
-    let party = |role, address| Party { role, address };
-    let own = (
-        party(Role::Domain, file.split.domain_address),
-        BasisPoints(file.split.domain),
-    );
-    let own = (file.split.domain > 0).then_some(own);
-    let others = file.split.others.iter();
-    let others = others.map(|other| (party(other.role, other.address), BasisPoints(other.part)));
-    SplitRule {
-        node_operator: BasisPoints(file.split.node_operator),
-        others: own.into_iter().chain(others).collect(),
     }
 }
 

@@ -85,7 +85,7 @@ async fn a_changed_policy_holds_for_who_serves_and_for_who_joins() {
         domain.nodes.channel(address(1)).is_none()
     })
     .await;
-    assert!(ruled.told().await.contains("1 addresses are denied"));
+    assert!(ruled.told().await.contains("One address is denied"));
     check(&domain.join(&request(2, 101)).await, 403, "policy");
     // Its tunnel is still there: it serves again without being asked to.
     ruled.write(OPEN);
@@ -113,7 +113,7 @@ async fn what_is_no_policy_changes_nothing_and_is_told() {
     std::fs::remove_file(&ruled.file).unwrap();
     until("the missing file", async || about("failed to read")).await;
     ruled.write(&denying(101));
-    ruled.until_told("1 addresses are denied").await;
+    ruled.until_told("One address is denied").await;
     assert_eq!(ruled.notices.all(), []);
 }
 
@@ -124,7 +124,7 @@ async fn gateways_of_a_domain_hear_the_file_that_was_changed_last() {
     let there = Ruled::on(ledger.clone(), OPEN).await;
     here.domain.join(&request(1, 101)).await;
     there.write(&denying(101));
-    here.until_told("1 addresses are denied").await;
+    here.until_told("One address is denied").await;
     here.domain
         .until_status(1, |status| suspended(status) == Some(Reason::Policy))
         .await;
@@ -134,7 +134,7 @@ async fn gateways_of_a_domain_hear_the_file_that_was_changed_last() {
     old.unwrap().set_modified(long_ago).unwrap();
     until("the notice", async || !here.notices.all().is_empty()).await;
     assert!(here.notices.all()[0].1.contains("save it again"));
-    assert!(here.told().await.contains("1 addresses are denied"));
+    assert!(here.told().await.contains("One address is denied"));
     here.write(OPEN);
     until("the other policy", async || {
         !there.told().await.contains("1 addresses")

@@ -9,6 +9,7 @@ use toml_edit::{Array, DocumentMut, Item, Table};
 
 use super::Arguments;
 use crate::commands::chain;
+use crate::commands::domain::misread;
 use crate::exit::{Exit, failure};
 
 /// What holds where the first run does not say otherwise.
@@ -21,7 +22,7 @@ pub fn changed(path: &Path, arguments: &Arguments) -> anyhow::Result<Option<Stri
     let wrong = |why: String| failure(Exit::Config, format!("`{}`: {why}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
     let document = text.parse::<DocumentMut>();
-    let mut document = document.map_err(|error| wrong(format!("no TOML: {error}")))?;
+    let mut document = document.map_err(|error| wrong(misread(&text, &error)))?;
     set(&mut document, arguments).map_err(wrong)?;
     let changed = document.to_string();
     Ok((changed != text).then_some(changed))
@@ -121,6 +122,8 @@ urls = [{url}]
 
 # A file of SQLite in this folder, or postgres://… where several gateways share one.
 ledger = \"ledger.sqlite\"
+# Instead, for a URL with a password: the file whose first line it is. The variable GAIA_LEDGER goes before both.
+# ledger_file = \"/run/secrets/ledger\"
 
 # Requests at a time.
 requests_running_max = 1024
@@ -173,7 +176,7 @@ output = \"0.08\"
 # What nodes are set to say to it, as in their configuration: nodes whose prompts are others count others.
 # system_prompt = \"You are a helpful assistant.\"
 # rag_prompt = \"\"
-# Its GGUF file: the gateway counts tokens with its vocabulary.
+# Its GGUF file, or what gaia model vocabulary makes of it: the gateway counts tokens with its vocabulary.
 # vocabulary = \"smollm2.gguf\"
 "
     )
