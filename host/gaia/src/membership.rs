@@ -20,6 +20,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::config::Config;
 use crate::environment::Environment;
+use crate::exit::{Exit, failure};
 use crate::home::{Home, write_private};
 use crate::password::{PasswordSources, generated_file, own_password};
 use crate::prompts::Folder;
@@ -90,10 +91,18 @@ pub fn offer(
 pub fn open_key(
     home: &Home,
     environment: &Environment,
+    file: Option<&Path>,
     interactive: bool,
 ) -> anyhow::Result<NodeKey> {
+    if !home.keystore().exists() {
+        let words = format!(
+            "there is no node in `{}` yet; `gaia start` makes one",
+            home.root().display()
+        );
+        return Err(failure(Exit::NotRunning, words));
+    }
     let password = own_password(&PasswordSources {
-        file: None,
+        file,
         environment: environment.password.as_ref(),
         interactive,
         generated: generated_file(&environment.user_config, home.root()),

@@ -134,6 +134,11 @@ pub fn own_password(sources: &PasswordSources) -> Result<Password, PasswordError
     }
 }
 
+/// What `--password-file` names.
+pub fn password_in(file: &Path) -> Result<Password, PasswordError> {
+    read_file(file)
+}
+
 /// The file or the variable, where one is given.
 fn given(sources: &PasswordSources) -> Result<Option<(Password, Origin)>, PasswordError> {
     if let Some(path) = sources.file {

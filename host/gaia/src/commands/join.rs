@@ -56,12 +56,15 @@ pub struct Arguments {
     /// Believe the certificate authorities in this PEM file, too: for domains that make their own
     #[arg(long, value_name = "FILE")]
     authorities: Option<PathBuf>,
+    /// The password of the node's key is this file's first line
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
 }
 
 /// Runs `gaia join`.
 pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
     let domain = Reached::find(&arguments.url, arguments.authorities.as_deref())?;
-    let key = open_key(context)?;
+    let key = open_key(context, arguments.password_file.as_deref())?;
     if let Some(node) = arguments.consent_for {
         let signed = consent(key.signer(), &domain.facts.place(), node)?;
         let text = serde_json::to_value(&signed)?;
@@ -123,10 +126,10 @@ pub fn trust_of(authorities: Option<&Path>) -> anyhow::Result<Trust> {
 }
 
 /// The node's key.
-pub fn open_key(context: &Context) -> anyhow::Result<NodeKey> {
+pub fn open_key(context: &Context, file: Option<&Path>) -> anyhow::Result<NodeKey> {
     let is_terminal = io::stdin().is_terminal() && io::stderr().is_terminal();
     let interactive = is_terminal && !context.terminal.json;
-    membership::open_key(&context.home, &context.environment, interactive)
+    membership::open_key(&context.home, &context.environment, file, interactive)
 }
 
 fn tell(

@@ -1,5 +1,7 @@
 //! `gaia leave`: the node leaves a domain.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use gaia_member::{Joined, leave};
 use serde_json::json;
@@ -23,6 +25,9 @@ pub struct Arguments {
     /// Leave although the domain cannot be told: it will notice that the node is silent
     #[arg(long)]
     untold: bool,
+    /// The password of the node's key is this file's first line
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
 }
 
 /// Runs `gaia leave`.
@@ -31,7 +36,7 @@ pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
     let joined = chosen(joins.list()?, arguments.url.as_deref())?;
     let told = match arguments.untold {
         true => false,
-        false => tell(context, &joined).map(|()| true)?,
+        false => tell(context, arguments, &joined).map(|()| true)?,
     };
     joins.remove(joined.place.domain_id)?;
     context.terminal.answer(
@@ -41,8 +46,8 @@ pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn tell(context: &Context, joined: &Joined) -> anyhow::Result<()> {
-    let key = open_key(context)?;
+fn tell(context: &Context, arguments: &Arguments, joined: &Joined) -> anyhow::Result<()> {
+    let key = open_key(context, arguments.password_file.as_deref())?;
     let origin = origin_of(&joined.url)?;
     let trust = trust_of(joined.authorities.as_deref())?;
     let leaving = leave(&origin, &trust, key.signer(), &joined.place);

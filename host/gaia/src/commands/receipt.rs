@@ -89,12 +89,23 @@ fn read(file: &Path) -> anyhow::Result<SignedReceipt> {
         })?),
     };
     source.take(RECEIPT_BYTES_MAX).read_to_string(&mut text)?;
+    if let Some(refusal) = refusal(&text) {
+        let words = format!("that is no receipt, the domain has refused it: {refusal}");
+        return Err(failure(Exit::Failure, words));
+    }
     serde_json::from_str(&text).map_err(|error| {
         let words = format!(
             "that is no receipt with both signatures ({error}); one that its node has not signed yet can be fetched again later"
         );
         failure(Exit::Failure, words)
     })
+}
+
+/// What the domain said instead of a receipt.
+fn refusal(text: &str) -> Option<String> {
+    let json: serde_json::Value = serde_json::from_str(text).ok()?;
+    let message = json["error"]["message"].as_str()?;
+    Some(message.chars().filter(|one| !one.is_control()).collect())
 }
 
 fn show(context: &Context, checks: &[Check]) {

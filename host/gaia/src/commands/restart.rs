@@ -3,6 +3,8 @@
 //! Invariant: what would keep the node from starting, as far as configuration and files tell, is found
 //! before the running one is stopped, and then it goes on running.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::{Context, start, stop};
@@ -14,13 +16,19 @@ use crate::supervisor::{lock, state};
 /// Arguments of `gaia restart`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  gaia config set port 9000 && gaia restart")]
-pub struct Arguments {}
+pub struct Arguments {
+    /// The password of the node's key is this file's first line
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+}
 
 /// Runs `gaia restart`.
-pub fn run(context: &Context, _arguments: &Arguments) -> anyhow::Result<()> {
+pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
+    let password_file = arguments.password_file.as_deref();
     if lock::holder(&context.home.lock()).is_none() {
-        return start::run(context, &start::Arguments::default());
+        return start::run(context, &start::Arguments::in_background(password_file));
     }
+    start::with_password(context, password_file).map_err(left_running)?;
     let (config, prepared) = look(context).map_err(left_running)?;
     match stop::stop(context, false) {
         Ok(_) => {}
@@ -28,7 +36,7 @@ pub fn run(context: &Context, _arguments: &Arguments) -> anyhow::Result<()> {
         Err(error) if exit_of(&error) == Exit::NotRunning => {}
         Err(error) => return Err(error),
     }
-    start::launch(context, &config, &prepared)
+    start::launch(context, &config, &prepared, password_file)
 }
 
 fn look(context: &Context) -> anyhow::Result<(Config, Prepared)> {

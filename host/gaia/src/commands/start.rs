@@ -1,6 +1,7 @@
 //! `gaia start`: prepares what is missing, then runs the node, in the background or here.
 
 use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -12,6 +13,8 @@ use crate::config::{Config, LogFormat};
 use crate::doctor::{self, Finding};
 use crate::exit::{Exit, failure};
 use crate::logging;
+use crate::membership;
+use crate::password::password_in;
 use crate::supervisor::daemon::{self, DaemonError};
 use crate::supervisor::front::{self, ListenError, check_free};
 use crate::supervisor::lock::{self, LockError};
@@ -41,10 +44,24 @@ pub struct Arguments {
     /// Serve by the worker that somebody else keeps there, instead of `worker_url`
     #[arg(long, value_name = "URL")]
     worker: Option<String>,
+    /// The password of the node's key is this file's first line
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+}
+
+impl Arguments {
+    /// In the background, with the password in this file.
+    pub fn in_background(password_file: Option<&Path>) -> Self {
+        Self {
+            password_file: password_file.map(Path::to_owned),
+            ..Self::default()
+        }
+    }
 }
 
 /// Runs `gaia start`.
 pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
+    let context = &with_password(context, arguments.password_file.as_deref())?;
     match context.config() {
         Ok(config) if arguments.foreground && config.log_format == LogFormat::Json => {
             logging::start(context.environment.log.as_deref(), LogFormat::Json);
@@ -53,6 +70,23 @@ pub fn run(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
         // What is wrong with it is told in its turn.
         _ => begin(context, arguments),
     }
+}
+
+/// The same, with the password that a file holds. One that does not open the key is found before anything starts: the
+/// node would come up, and serve no domain.
+pub fn with_password(context: &Context, file: Option<&Path>) -> anyhow::Result<Context> {
+    let mut environment = context.environment.clone();
+    if let Some(file) = file {
+        if context.home.keystore().exists() {
+            membership::open_key(&context.home, &environment, Some(file), false)?;
+        }
+        environment.password = Some(password_in(file)?);
+    }
+    Ok(Context {
+        home: context.home.clone(),
+        environment,
+        terminal: context.terminal,
+    })
 }
 
 /// The same, without words for people.
@@ -80,7 +114,8 @@ fn begin(context: &Context, arguments: &Arguments) -> anyhow::Result<()> {
     if arguments.foreground {
         foreground(context, &config, &prepared, &done.address)
     } else {
-        background(context, &config, &prepared)
+        let password_file = arguments.password_file.as_deref();
+        background(context, &config, &prepared, password_file)
     }
 }
 
@@ -110,11 +145,16 @@ pub fn look(context: &Context, config: &Config, own_ports: &[u16]) -> anyhow::Re
 }
 
 /// Starts a node in the background from what [`look`] has found good.
-pub fn launch(context: &Context, config: &Config, prepared: &Prepared) -> anyhow::Result<()> {
+pub fn launch(
+    context: &Context,
+    config: &Config,
+    prepared: &Prepared,
+    password_file: Option<&Path>,
+) -> anyhow::Result<()> {
     refuse_second(context)?;
     init::initialise(context, &init::Arguments::default(), false)?;
     show_memory(context, config);
-    background(context, config, prepared)
+    background(context, config, prepared, password_file)
 }
 
 /// What the models are going to take here, where the node's own worker takes it.
@@ -216,7 +256,12 @@ fn foreground(
         .map_err(node_failure)
 }
 
-fn background(context: &Context, config: &Config, prepared: &Prepared) -> anyhow::Result<()> {
+fn background(
+    context: &Context,
+    config: &Config,
+    prepared: &Prepared,
+    password_file: Option<&Path>,
+) -> anyhow::Result<()> {
     let spinner = spinner(&context.terminal);
     let outside = config.outside_ports().map(|_| config.worker_url.as_str());
     spinner.set_message(match outside {
@@ -224,7 +269,9 @@ fn background(context: &Context, config: &Config, prepared: &Prepared) -> anyhow
         None => format!("loading {}", prepared.models.chat.name),
     });
     let started = Instant::now();
-    let outcome = daemon::start(&context.home, outside, &mut |_| spinner.tick());
+    let outcome = daemon::start(&context.home, outside, password_file, &mut |_| {
+        spinner.tick();
+    });
     spinner.finish_and_clear();
     let state = outcome.map_err(|error| match error {
         DaemonError::Ended { reason, status } => {

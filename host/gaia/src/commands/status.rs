@@ -1,16 +1,28 @@
 //! `gaia status`: what the node is and does.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use alloy_primitives::B256;
 use clap::Args;
 use gaia_member::Standings;
+use gaia_registry::Status;
 use serde_json::json;
+use tokio::task::JoinSet;
 
-use super::Context;
+use super::join::{origin_of, trust_of};
+use super::{Context, runtime};
 use crate::exit::{Exit, failure};
+use crate::membership;
 use crate::supervisor::lock;
 use crate::supervisor::state::{self, Phase, State};
 use crate::terminal::{Terminal, Tint, span};
+
+/// How long a domain may take to say where the node stands there.
+const DOMAIN_WAIT: Duration = Duration::from_secs(3);
+
+/// What domains say of the node, by their ids.
+type Memberships = BTreeMap<B256, String>;
 
 /// Arguments of `gaia status`.
 #[derive(Debug, Args)]
@@ -35,9 +47,10 @@ pub fn run(context: &Context, _arguments: &Arguments) -> anyhow::Result<()> {
     };
     let up_seconds = seconds_since(state.started_at);
     let domains = Standings::read(&context.home.standings()).unwrap_or_default();
+    let members = memberships(context, &domains);
     context.terminal.answer(
-        || to_json(&state, &domains, up_seconds),
-        |terminal| to_text(terminal, &state, &domains, up_seconds),
+        || to_json(&state, &domains, &members, up_seconds),
+        |terminal| to_text(terminal, &state, &domains, &members, up_seconds),
     );
     match state.phase {
         Phase::CrashLoop => {
@@ -48,6 +61,42 @@ pub fn run(context: &Context, _arguments: &Arguments) -> anyhow::Result<()> {
             Err(failure(Exit::Unhealthy, message))
         }
         _ => Ok(()),
+    }
+}
+
+/// Where the node stands in its domains, as these say; those that do not answer in time are left out.
+fn memberships(context: &Context, domains: &Standings) -> Memberships {
+    let node = gaia_keystore::read_address(&context.home.keystore());
+    let joined = membership::joins(&context.home).list();
+    let (Ok(node), Ok(joined), Ok(runtime)) = (node, joined, runtime()) else {
+        return Memberships::new();
+    };
+    let joined = joined.into_iter();
+    let joined = joined.filter(|one| domains.0.contains_key(&one.place.domain_id));
+    runtime.block_on(async {
+        let mut asked = JoinSet::new();
+        for one in joined {
+            asked.spawn(async move {
+                let trust = trust_of(one.authorities.as_deref()).ok()?;
+                let origin = origin_of(&one.url).ok()?;
+                let said = gaia_member::standing(&origin, &trust, node);
+                let said = tokio::time::timeout(DOMAIN_WAIT, said).await.ok()?.ok()?;
+                let said =
+                    said.map_or_else(|| "not known there".to_owned(), |one| words(&one.status));
+                Some((one.place.domain_id, said))
+            });
+        }
+        asked.join_all().await.into_iter().flatten().collect()
+    })
+}
+
+/// Where a node stands, in words: with what its owner can do about it.
+fn words(status: &Status) -> String {
+    match status {
+        Status::Probation => "on probation until it has answered the domain's questions".to_owned(),
+        Status::Serving => "serving".to_owned(),
+        Status::Suspended { reason, .. } => format!("suspended ({reason})"),
+        Status::Left { .. } => "not a member any more".to_owned(),
     }
 }
 
@@ -62,7 +111,12 @@ const NO_EMBEDDING: &str =
     "embedding  none, so no knowledge; `gaia config set embedding_model NAME` and `gaia restart`";
 
 /// Without the keys that the state holds.
-fn to_json(state: &State, domains: &Standings, up_seconds: u64) -> serde_json::Value {
+fn to_json(
+    state: &State,
+    domains: &Standings,
+    members: &Memberships,
+    up_seconds: u64,
+) -> serde_json::Value {
     json!({
         "phase": state.phase,
         "url": state.url,
@@ -80,12 +134,19 @@ fn to_json(state: &State, domains: &Standings, up_seconds: u64) -> serde_json::V
         "worker_url": state.worker_url,
         "store": state.store.as_ref().map(|store| &store.url),
         "domains": domains,
+        "memberships": members,
         "restarts": state.restarts,
         "last_failure": state.last_failure,
     })
 }
 
-fn to_text(terminal: &Terminal, state: &State, domains: &Standings, up_seconds: u64) -> String {
+fn to_text(
+    terminal: &Terminal,
+    state: &State,
+    domains: &Standings,
+    members: &Memberships,
+    up_seconds: u64,
+) -> String {
     let tint = match state.phase {
         Phase::Ready => Tint::Green,
         Phase::CrashLoop => Tint::Red,
@@ -113,7 +174,7 @@ fn to_text(terminal: &Terminal, state: &State, domains: &Standings, up_seconds: 
         lines.extend(seen.map(|seen| format!("           {seen}")));
     }
     lines.push(format!("metrics    {}/metrics", state.admin_url));
-    lines.extend(domain_lines(domains));
+    lines.extend(domain_lines(domains, members));
     lines.push(format!(
         "up         {} (process {})",
         span(up_seconds),
@@ -139,15 +200,16 @@ fn worker_line(state: &State) -> String {
 }
 
 /// A line for each domain, and one for each of its gateways without a tunnel.
-fn domain_lines(domains: &Standings) -> Vec<String> {
+fn domain_lines(domains: &Standings, members: &Memberships) -> Vec<String> {
     let mut lines = Vec::new();
-    for domain in domains.0.values() {
+    for (id, domain) in &domains.0 {
         let open = domain.gateways.values().filter(|gateway| gateway.connected);
         let (open, all) = (open.count(), domain.gateways.len());
         lines.push(format!(
             "domain     {} at {}, connected to {open} of {all} gateways, earns for {}",
             domain.name, domain.url, domain.operator
         ));
+        lines.extend(members.get(id).map(|said| format!("           {said}")));
         lines.extend(
             domain
                 .reason

@@ -163,9 +163,9 @@ fn new(context: &Context, asked: &New<'_>) -> anyhow::Result<()> {
         || json!({"name": name, "token": text, "tokenHash": token.id(), "baseUrl": format!("{url}/v1")}),
         |_| format!("OPENAI_BASE_URL={url}/v1\nOPENAI_API_KEY={text}"),
     );
-    context
-        .terminal
-        .note("The token is shown this once. Take it back with: gaia token revoke NAME");
+    context.terminal.note(&format!(
+        "The token is shown this once. Take it back with: gaia token revoke {name}"
+    ));
     Ok(())
 }
 
@@ -201,7 +201,7 @@ fn list(context: &Context) -> anyhow::Result<()> {
             "granted"
         };
         format!(
-            "{:<16} {state}  {limit:<16} {}  {}",
+            "{:<16} {state}  {limit:<22} {}  {}",
             token.name, token.domain, token.token_hash
         )
     };

@@ -48,10 +48,12 @@ pub enum DaemonError {
 }
 
 /// Starts the node of `home` in the background; returns once it answers. `worker`: where somebody else keeps its
-/// worker. `tick` is called while waiting, with the state once there is one.
+/// worker; `password_file`: where the password of its key is. `tick` is called while waiting, with the state once there
+/// is one.
 pub fn start(
     home: &Home,
     worker: Option<&str>,
+    password_file: Option<&Path>,
     tick: &mut dyn FnMut(Option<&State>),
 ) -> Result<State, DaemonError> {
     let mut command = Command::new(std::env::current_exe().map_err(DaemonError::Start)?);
@@ -62,6 +64,11 @@ pub fn start(
         .args(worker.iter().flat_map(|url| ["--worker", url]))
         .stdin(Stdio::null())
         .current_dir(home.root());
+    if let Some(file) = password_file {
+        // It is started in another folder.
+        let file = std::path::absolute(file).map_err(DaemonError::Start)?;
+        command.arg("--password-file").arg(file);
+    }
     launch(command, &home.log(), |pid| {
         let state = state::running(home).filter(|state| state.pid == pid);
         match state {

@@ -135,7 +135,7 @@ impl Parts {
             self.knowledge.clone(),
         );
         let opening = tokio::task::spawn_blocking(move || {
-            let key = membership::open_key(&home, &environment, false)?;
+            let key = membership::open_key(&home, &environment, None, false)?;
             let digest = match knowledge.kept(&home) {
                 Some(digest) => digest,
                 // What is just being changed counts once it is whole.
