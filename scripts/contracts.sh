@@ -13,6 +13,7 @@
 #   slither                       static analysis alone
 #   anvil [OPTION...]             a chain of one's own, in the foreground
 #   deploy --rpc URL [--out FILE] put everything on a chain; addresses as JSON to FILE or standard output
+#   fund --rpc URL ADDRESS        give an address coin and a thousand test dollars, on a chain of one's own
 #   check-deployment --rpc URL    ask a chain whether the last deployment is there and in nobody's hands
 #   check                         lint, test, coverage
 set -euo pipefail
@@ -84,6 +85,27 @@ verb_deploy() {
     [ -z "$out" ] || [[ "$out" == /* ]] || out="$stood/$out"
     if [ -n "$out" ]; then cp out/deployment.json "$out"; else cat out/deployment.json; fi
 }
+# What everybody may do on anvil: no key is needed. The test dollar is that of the last deployment.
+verb_fund() {
+    [ "${1:-}" = --rpc ] && [ -n "${2:-}" ] && [[ "${3:-}" =~ ^0x[0-9a-fA-F]{40}$ ]] ||
+        fail "contracts: fund whom, on which chain? Say --rpc URL 0xADDRESS"
+    [ -e out/deployment.json ] || fail "contracts: nothing was deployed from here yet; scripts/contracts.sh deploy --rpc $2"
+    local rpc="$2" to="$3" stable deployer
+    stable=$(said_in out/deployment.json stable) deployer=$(said_in out/deployment.json deployer)
+    ask "$rpc" anvil_setBalance "[\"$to\", \"0x8ac7230489e80000\"]"
+    # mint(address,uint256), 1,000 dollars of six digits after the point.
+    ask "$rpc" eth_sendTransaction "[{\"from\": \"$deployer\", \"to\": \"$stable\",
+        \"data\": \"0x40c10f19$(printf '%064s%064x' "${to#0x}" 1000000000 | tr ' ' 0)\"}]"
+    printf '%s has 10 of the coin and 1,000 test dollars more\n' "$to"
+}
+said_in() { python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))[sys.argv[2]])' "$@"; }
+# A question by JSON-RPC that must not be refused.
+ask() {
+    local said
+    said=$(curl --silent --show-error --fail "$1" -H 'Content-Type: application/json' \
+        -d "{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": \"$2\", \"params\": $3}") || fail "contracts: no chain answers at $1"
+    [[ "$said" != *'"error"'* ]] || fail "contracts: the chain refused $2: $said; is it a chain of one's own?"
+}
 verb_check-deployment() {
     [ "${1:-}" = --rpc ] && [ -n "${2:-}" ] || fail "contracts: check the deployment on which chain? Say --rpc URL"
     mkdir -p out
@@ -98,6 +120,6 @@ verb_check() {
 verb="${1:-}"
 [ -z "$verb" ] || shift
 case "$verb" in
-setup | build | lint | test | deep | gas | vectors | coverage | slither | anvil | deploy | check-deployment | check) "verb_$verb" "$@" ;;
+setup | build | lint | test | deep | gas | vectors | coverage | slither | anvil | deploy | fund | check-deployment | check) "verb_$verb" "$@" ;;
 *) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//p}' ../scripts/contracts.sh >&2 && exit 2 ;;
 esac
