@@ -128,7 +128,7 @@ pub fn config(ledger: Ledger, deployment: &Deployment) -> Config {
             others: vec![(domain, BasisPoints(1_000))],
         },
         operator_token: None,
-        notices: gaia_gateway::Notices::default(),
+        notices: Notices::default(),
         prober: Arc::new(Nobody),
         balancer: gaia_balancer::Config::default(),
         limits: Limits::default(),

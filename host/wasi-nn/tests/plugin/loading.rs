@@ -64,14 +64,17 @@ pub fn with_number(mut bytes: Vec<u8>, key: &str, number: u32) -> Vec<u8> {
 fn models_may_be_named_by_variables() {
     with_each(|wasmedge| {
         let value = |name: &str, path: &Path| format!("{name}:GGML:AUTO:{}", path.display());
-        let mut start = Start::default();
-        start.variables = vec![
+        let variables = vec![
             ("WASMEDGE_WASINN_PRELOAD", value("default", &chat_model())),
             (
                 "WASMEDGE_WASINN_PRELOAD_EMBEDDING",
                 value("embedding", &embedding_model()) + ":{\"threads\":1}",
             ),
         ];
+        let start = Start {
+            variables,
+            ..Start::default()
+        };
         let mut guest = start.run(wasmedge);
         guest.load("embedding").unwrap();
         assert_eq!(guest.load("reranking"), Err(NOT_FOUND));
