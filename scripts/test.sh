@@ -51,7 +51,7 @@ e2e() { # e2e WASMEDGE [TESTS]
 stage_e2e() {
     # All of them with the newest WasmEdge; with the oldest those in which it is more than a place to run.
     e2e 0.17.1
-    e2e 0.14.1 {answers,bare,chaos,confinement,isolation,lifecycle,plugins,restore,streams,structured,tools,vision}::
+    e2e 0.14.1 {answers,bare,confinement,isolation,lifecycle,plugins,streams,vision}::
 }
 stage_bench_short() { scripts/bench.sh --short; }
 stage_page() { bash tests/page/run.sh; }
