@@ -1,5 +1,5 @@
 /** The whole page: the conversations on one side, the talk on the other. */
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { explain } from '../api/failure.ts';
 import {
   announcement,
@@ -146,9 +146,9 @@ function Trouble() {
   );
 }
 
-/** Escape, where no dialog takes it first. */
+/** Escape, where no dialog takes it first. Heard from the moment on in which what it is about is seen. */
 function useEscape(onEscape: () => void) {
-  useEffect(() => {
+  useLayoutEffect(() => {
     const listener = (event: KeyboardEvent) => {
       if (event.key === 'Escape' && document.querySelector('dialog[open]') === null) onEscape();
     };
